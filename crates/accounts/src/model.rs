@@ -1,0 +1,176 @@
+use belvedere_kernel::{ApiToken, IngestKey, Organisation, ProjectId, User};
+use belvedere_storage::{Id, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// What a member may do in an organisation; see [`crate::Permission`] for the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything, including handing the organisation on.
+    Owner,
+    /// Everything except handing the organisation on.
+    Admin,
+    /// Works with issues and sees the product's numbers.
+    Member,
+    /// Sees the product's numbers, changes nothing.
+    Analyst,
+    /// Reads the audit log and reports.
+    Auditor,
+    /// Handles consents and data-subject requests; may see who a subject is.
+    PrivacyOfficer,
+}
+
+/// A company or team: the owner of projects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OrganisationInfo {
+    /// Its key.
+    pub id: Id<Organisation>,
+    /// Its name in addresses: lower-case letters, digits and hyphens, 1 to 50.
+    pub slug: String,
+    /// Its name for people, 1 to 100 characters.
+    pub name: String,
+}
+
+/// A product that is watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Project {
+    /// Its number, as in its DSN.
+    pub id: ProjectId,
+    /// Whose it is.
+    pub organisation: Id<Organisation>,
+    /// Its name in addresses: lower-case letters, digits and hyphens, 1 to 50, unique in the organisation.
+    pub slug: String,
+    /// Its name for people, 1 to 100 characters.
+    pub name: String,
+    /// IANA time zone in which its days are cut.
+    pub time_zone: String,
+    /// Whether what it shows is generated for demonstration.
+    pub is_demo: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What lets an SDK send: the public part of a DSN.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IngestKeyInfo {
+    /// Its key in the database.
+    pub id: Id<IngestKey>,
+    /// The project that it sends to.
+    pub project: ProjectId,
+    /// 32 hexadecimal digits.
+    pub public_key: String,
+    /// What people call it.
+    pub label: String,
+    /// The most requests per minute; `None` is unlimited.
+    pub rate_limit_per_minute: Option<u32>,
+    /// Origins (`https://app.example`, or `https://*.example`) from which browsers may send; empty allows all.
+    pub allowed_origins: Vec<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it stopped working.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What an API token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Read what members read: issues, events, numbers.
+    Read,
+    /// Change issues and upload release files.
+    Write,
+    /// Change projects, keys and members.
+    Admin,
+}
+
+/// An API token without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ApiTokenInfo {
+    /// Its key.
+    pub id: Id<ApiToken>,
+    /// What people call it.
+    pub label: String,
+    /// The first characters of the secret, to recognise it by.
+    pub prefix: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// When it stops working by itself.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A person who may sign in, as members see each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Member {
+    /// Their key.
+    pub user: Id<User>,
+    /// Their display name.
+    pub name: String,
+    /// Their e-mail address, with which they sign in.
+    pub email: String,
+    /// What they may do here.
+    pub role: Role,
+}
+
+/// Who is asking, established from a session cookie or an API token, with what they may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// For the audit log.
+    pub actor: belvedere_kernel::Actor,
+    /// The organisation they act in.
+    pub organisation: Id<Organisation>,
+    /// Their name for the page's corner; the token's label for a token.
+    pub name: String,
+    /// A member's role, or a token's scopes.
+    pub rights: Rights,
+    /// For a session: the value that forms must send back (anti-CSRF). `None` for tokens, which need none.
+    pub csrf: Option<String>,
+}
+
+/// Where a principal's permissions come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rights {
+    /// A member's role.
+    Role(Role),
+    /// A token's scopes.
+    Scopes(Vec<Scope>),
+}
+
+/// A secret that is shown once and stored only as a hash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// What the first start made, or found again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstSteps {
+    /// The first organisation.
+    pub organisation: OrganisationInfo,
+    /// Its first project.
+    pub project: Project,
+    /// That project's ingest key.
+    pub key: IngestKeyInfo,
+    /// Its owner.
+    pub owner: Id<User>,
+    /// Whether they were made just now.
+    pub is_new: bool,
+}
+
+/// A new session's cookie value and when it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSession {
+    /// For the cookie.
+    pub secret: Secret,
+    /// The session ends then at the latest.
+    pub expires_at: Timestamp,
+}

@@ -1,0 +1,188 @@
+use belvedere_kernel::{ProjectId, Removal, SubjectId};
+use belvedere_storage::{Id, PageRequest, Timestamp};
+use serde::Serialize;
+use serde_json::Value;
+
+/// Marks ids of issues.
+#[derive(Debug)]
+pub enum IssueKey {}
+
+/// The key of an issue.
+pub type IssueId = Id<IssueKey>;
+
+/// How bad an event is, in Sentry's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// For developers.
+    Debug,
+    /// Worth knowing.
+    Info,
+    /// Something is not as it should be.
+    Warning,
+    /// Something failed; the default.
+    Error,
+    /// The program ended.
+    Fatal,
+}
+
+/// Where an issue is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IssueStatus {
+    /// Needs attention.
+    Unresolved,
+    /// Said to be fixed.
+    Resolved,
+    /// Not worth attention.
+    Ignored,
+}
+
+/// A row of the list of issues.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct IssueSummary {
+    /// Its key.
+    pub id: IssueId,
+    /// Its number within the project, from 1.
+    pub number: i64,
+    /// `TypeError: cannot read properties of undefined`, or the message; at most 512 characters.
+    pub title: String,
+    /// Where it happened: the innermost in-app function and file, or the transaction; at most 256 characters.
+    pub culprit: String,
+    /// The worst level seen.
+    pub level: Level,
+    /// Where it is in its life.
+    pub status: IssueStatus,
+    /// The platform of its newest event: `python`, `javascript`, ..
+    pub platform: String,
+    /// Exact number of events.
+    pub events: u64,
+    /// Exact number of different subjects affected.
+    pub subjects: u64,
+    /// The earliest event's time.
+    pub first_seen: Timestamp,
+    /// The latest event's time.
+    pub last_seen: Timestamp,
+    /// Events per hour in the last 24 hours, oldest first; 24 numbers, the last for the current hour.
+    pub hourly: Vec<u64>,
+}
+
+/// An issue on its own page.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct IssueDetail {
+    /// What the list shows.
+    #[serde(flatten)]
+    pub summary: IssueSummary,
+    /// Events per day in the last 14 days (UTC), oldest first; 14 numbers, the last for today.
+    pub daily: Vec<u64>,
+    /// The release of its first event.
+    pub first_release: Option<String>,
+    /// The release of its newest event.
+    pub last_release: Option<String>,
+    /// Which version of the grouping rules made it.
+    pub grouping_version: u16,
+    /// In words, what made its events one issue.
+    pub grouping_reason: String,
+    /// The values that were hashed, one a line.
+    pub grouping_values: Vec<String>,
+    /// The event id of its newest event (32 hexadecimal digits).
+    pub latest_event: Option<String>,
+}
+
+/// A row of an issue's list of events.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EventSummary {
+    /// 32 hexadecimal digits.
+    pub event_id: String,
+    /// When it happened, by the client's clock after correction.
+    pub occurred_at: Timestamp,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// Its own title.
+    pub title: String,
+    /// How bad it is.
+    pub level: Level,
+    /// The release it came from.
+    pub release: Option<String>,
+    /// `production`, `staging`, ..
+    pub environment: Option<String>,
+    /// Whom it happened to.
+    pub subject: Option<SubjectId>,
+}
+
+/// An event whole.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Event {
+    /// What the list shows.
+    #[serde(flatten)]
+    pub summary: EventSummary,
+    /// The issue it belongs to.
+    pub issue: IssueId,
+    /// `python`, `javascript`, ..
+    pub platform: String,
+    /// Where it happened.
+    pub culprit: String,
+    /// The SDK as `name/version`.
+    pub sdk: Option<String>,
+    /// Whether its time had to be clamped into the accepted window (10 minutes ahead, 30 days back).
+    pub time_was_clamped: bool,
+    /// What was removed before storage.
+    pub removals: Vec<Removal>,
+    /// The event id of the one before it in the issue, by time.
+    pub previous: Option<String>,
+    /// The event id of the one after it in the issue, by time.
+    pub next: Option<String>,
+    /// The payload as stored: Sentry's event attributes, scrubbed, without user identity.
+    pub payload: Value,
+}
+
+/// The order of a list of issues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IssueSort {
+    /// Latest event first.
+    #[default]
+    LastSeen,
+    /// Youngest issue first.
+    FirstSeen,
+    /// Most events first.
+    Events,
+    /// Most subjects first.
+    Subjects,
+}
+
+/// Which issues are wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListIssues {
+    /// The project to look in.
+    pub project: ProjectId,
+    /// Only those in this state.
+    pub status: Option<IssueStatus>,
+    /// Only those whose title or culprit contains this text, without regard to case; at most 200 characters.
+    pub text: Option<String>,
+    /// Only those with an event in this environment.
+    pub environment: Option<String>,
+    /// In this order.
+    pub sort: IssueSort,
+    /// Which page.
+    pub page: PageRequest,
+}
+
+/// Events per hour of a project, for its chart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct HourCount {
+    /// Start of the UTC hour.
+    pub hour: Timestamp,
+    /// Events in it.
+    pub events: u64,
+}
+
+/// What became of an event that was recorded in process.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Recorded {
+    /// 32 hexadecimal digits: the payload's own, or a new one.
+    pub event_id: String,
+    /// The issue it joined; `None` for a duplicate.
+    pub issue: Option<IssueId>,
+    /// Whether it made that issue.
+    pub is_new_issue: bool,
+}

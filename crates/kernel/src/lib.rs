@@ -1,0 +1,25 @@
+//! The words that all slices share, and the traits through which they meet without knowing each other.
+//!
+//! Nothing here does I/O of its own. `App::init` collects the implementations and hands them to whom they concern.
+
+mod audit;
+mod clock;
+mod consent;
+mod identity;
+mod intake;
+mod notify;
+mod scrub;
+mod tasks;
+mod vault;
+
+pub use audit::{AuditSink, Entry, Outcome, Target};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use consent::{Admitted, ConsentGate, Identity, RawPerson};
+pub use identity::{Actor, ApiToken, IngestKey, Organisation, ProjectId, SubjectId, User};
+pub use intake::{
+    Delivery, DeliveryError, HandlerError, IntakeHandler, ItemOutcome, Prepared, PreparedBatch, Rejected, Stored, Tally,
+};
+pub use notify::{InProcessBus, LiveBus, LiveMessage};
+pub use scrub::{Removal, ScrubRules, Scrubber};
+pub use tasks::Tasks;
+pub use vault::{KeyOwner, Vault, VaultError};

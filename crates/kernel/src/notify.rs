@@ -1,0 +1,49 @@
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::broadcast;
+
+use crate::ProjectId;
+
+/// How many live messages a slow subscriber may fall behind before it misses some.
+const BACKLOG_MAX: usize = 1_024;
+
+/// Something that just happened, for those who look at this moment. May be lost: the database is the truth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LiveMessage {
+    /// The project concerned; `None` for messages between parts of Belvedere.
+    pub project: Option<ProjectId>,
+    /// What happened: `issue.event`, `wake.jobs`, `wake.intake`, `settings.changed`, ..
+    pub topic: String,
+    /// A small JSON value; ids and numbers, never personal data.
+    pub data: Value,
+}
+
+/// Live messages to every process of this installation.
+pub trait LiveBus: Send + Sync {
+    /// Sends `message` to all present subscribers, in this process at once; never blocks, never fails.
+    fn publish(&self, message: LiveMessage);
+
+    /// Every message from now on; a receiver that lags more than 1,024 messages is told how many it missed.
+    fn subscribe(&self) -> broadcast::Receiver<LiveMessage>;
+}
+
+/// A bus within one process.
+#[derive(Debug, Clone)]
+pub struct InProcessBus(broadcast::Sender<LiveMessage>);
+
+impl Default for InProcessBus {
+    fn default() -> Self {
+        Self(broadcast::channel(BACKLOG_MAX).0)
+    }
+}
+
+impl LiveBus for InProcessBus {
+    fn publish(&self, message: LiveMessage) {
+        // An error only says that nobody listens.
+        let _ = self.0.send(message);
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<LiveMessage> {
+        self.0.subscribe()
+    }
+}
