@@ -6,6 +6,12 @@
 use sea_orm_migration::prelude::*;
 
 mod column;
+mod m20261123_000001_accounts;
+mod m20261123_000002_privacy;
+mod m20261123_000003_audit;
+mod m20261123_000004_jobs;
+mod m20261123_000005_intake;
+mod m20261123_000006_error_tracking;
 
 /// Applies the migrations in order.
 pub struct Migrator;
@@ -13,7 +19,14 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![]
+        vec![
+            Box::new(m20261123_000001_accounts::Migration),
+            Box::new(m20261123_000002_privacy::Migration),
+            Box::new(m20261123_000003_audit::Migration),
+            Box::new(m20261123_000004_jobs::Migration),
+            Box::new(m20261123_000005_intake::Migration),
+            Box::new(m20261123_000006_error_tracking::Migration),
+        ]
     }
 
     fn migration_table_name() -> DynIden {

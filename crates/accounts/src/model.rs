@@ -1,6 +1,10 @@
-use belvedere_kernel::{ApiToken, IngestKey, Organisation, ProjectId, User};
+use std::str::FromStr;
+
+use belvedere_kernel::{Actor, ApiToken, IngestKey, Organisation, ProjectId, User};
 use belvedere_storage::{Id, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::AccountsError;
 
 /// What a member may do in an organisation; see [`crate::Permission`] for the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -18,6 +22,35 @@ pub enum Role {
     Auditor,
     /// Handles consents and data-subject requests; may see who a subject is.
     PrivacyOfficer,
+}
+
+impl Role {
+    /// Every role, the mightiest first.
+    pub const ALL: [Self; 6] =
+        [Self::Owner, Self::Admin, Self::Member, Self::Analyst, Self::Auditor, Self::PrivacyOfficer];
+
+    /// The role as a word, as in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Member => "member",
+            Self::Analyst => "analyst",
+            Self::Auditor => "auditor",
+            Self::PrivacyOfficer => "privacy_officer",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = AccountsError;
+
+    fn from_str(text: &str) -> Result<Self, AccountsError> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| {
+            AccountsError::invalid("role", "must be owner, admin, member, analyst, auditor or privacy_officer")
+        })
+    }
 }
 
 /// A company or team: the owner of projects.
@@ -83,6 +116,32 @@ pub enum Scope {
     Admin,
 }
 
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
+
+    /// The scope as a word, as in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl FromStr for Scope {
+    type Err = AccountsError;
+
+    fn from_str(text: &str) -> Result<Self, AccountsError> {
+        Self::ALL
+            .into_iter()
+            .find(|scope| scope.as_str() == text)
+            .ok_or_else(|| AccountsError::invalid("scopes", "must be read, write or admin"))
+    }
+}
+
 /// An API token without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ApiTokenInfo {
@@ -111,7 +170,7 @@ pub struct Member {
     pub user: Id<User>,
     /// Their display name.
     pub name: String,
-    /// Their e-mail address, with which they sign in.
+    /// Their e-mail address, with which they sign in; empty for a first owner who has not given one.
     pub email: String,
     /// What they may do here.
     pub role: Role,
@@ -121,7 +180,7 @@ pub struct Member {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     /// For the audit log.
-    pub actor: belvedere_kernel::Actor,
+    pub actor: Actor,
     /// The organisation they act in.
     pub organisation: Id<Organisation>,
     /// Their name for the page's corner; the token's label for a token.
@@ -130,6 +189,21 @@ pub struct Principal {
     pub rights: Rights,
     /// For a session: the value that forms must send back (anti-CSRF). `None` for tokens, which need none.
     pub csrf: Option<String>,
+}
+
+impl Principal {
+    /// Belvedere itself at work in `organisation`, with an owner's rights: for commands of the operator, for
+    /// demonstration data and for tests. `part` says which part acts.
+    #[must_use]
+    pub fn system(part: &'static str, organisation: Id<Organisation>) -> Self {
+        Self {
+            actor: Actor::System(part),
+            organisation,
+            name: part.to_owned(),
+            rights: Rights::Role(Role::Owner),
+            csrf: None,
+        }
+    }
 }
 
 /// Where a principal's permissions come from.
@@ -173,4 +247,182 @@ pub struct NewSession {
     pub secret: Secret,
     /// The session ends then at the latest.
     pub expires_at: Timestamp,
+}
+
+/// Where a request comes from, as far as it is known; goes into the audit log and throttles guesses.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct ClientInfo {
+    /// The client's IP address as text. Personal data.
+    pub address: Option<String>,
+    /// The client's User-Agent header; only the first 200 characters are kept.
+    pub user_agent: Option<String>,
+    /// The id of the HTTP request.
+    pub request_id: Option<String>,
+}
+
+/// Shows the request id only.
+impl std::fmt::Debug for ClientInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ClientInfo(request {})", self.request_id.as_deref().unwrap_or("unknown"))
+    }
+}
+
+/// An organisation to be made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewOrganisation {
+    /// Its name for people, 1 to 100 characters.
+    pub name: String,
+    /// Its name in addresses; made from the name if `None`.
+    pub slug: Option<String>,
+    /// Its owner's name, 1 to 100 characters.
+    pub owner_name: String,
+    /// Its owner's e-mail address; somebody who has an account with it becomes owner with that account.
+    pub owner_email: String,
+}
+
+/// New values for an organisation; `None` leaves as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OrganisationChange {
+    /// Its name for people, 1 to 100 characters.
+    pub name: Option<String>,
+    /// Its name in addresses.
+    pub slug: Option<String>,
+}
+
+/// A project to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewProject {
+    /// Its name for people, 1 to 100 characters.
+    pub name: String,
+    /// Its name in addresses; made from the name if `None`.
+    pub slug: Option<String>,
+    /// IANA time zone, such as `Europe/Berlin` or `UTC`.
+    pub time_zone: String,
+    /// Whether it holds generated data.
+    pub is_demo: bool,
+}
+
+/// New values for a project; `None` leaves as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectChange {
+    /// Which project.
+    pub project: ProjectId,
+    /// Its name for people, 1 to 100 characters.
+    pub name: Option<String>,
+    /// Its name in addresses.
+    pub slug: Option<String>,
+    /// IANA time zone.
+    pub time_zone: Option<String>,
+}
+
+/// An ingest key to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewIngestKey {
+    /// The project that it sends to.
+    pub project: ProjectId,
+    /// What people call it, 1 to 100 characters.
+    pub label: String,
+    /// The most requests per minute, 1 to 1,000,000; `None` is unlimited.
+    pub rate_limit_per_minute: Option<u32>,
+    /// Origins from which browsers may send, at most 50; empty allows all.
+    pub allowed_origins: Vec<String>,
+}
+
+/// New values for an ingest key; `None` leaves as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestKeyChange {
+    /// Which key.
+    pub key: Id<IngestKey>,
+    /// What people call it, 1 to 100 characters.
+    pub label: Option<String>,
+    /// The most requests per minute; `Some(None)` takes the limit away.
+    pub rate_limit_per_minute: Option<Option<u32>>,
+    /// Origins from which browsers may send, at most 50; empty allows all.
+    pub allowed_origins: Option<Vec<String>>,
+}
+
+/// An API token to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewApiToken {
+    /// What people call it, 1 to 100 characters.
+    pub label: String,
+    /// What it may do; at least one.
+    pub scopes: Vec<Scope>,
+    /// When it stops working by itself, in the future; `None` is never.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A member's new role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoleChange {
+    /// Which member.
+    pub user: Id<User>,
+    /// What they may do from now on.
+    pub role: Role,
+}
+
+/// An invitation to be made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewInvite {
+    /// The e-mail address with which the invited will sign in.
+    pub email: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// An invitation without its secret.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct InviteInfo {
+    /// Its key.
+    pub id: Id<InviteInfo>,
+    /// The organisation that is joined by it.
+    pub organisation: OrganisationInfo,
+    /// The e-mail address with which the invited will sign in.
+    pub email: String,
+    /// What they may do.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// It can be accepted until then.
+    pub expires_at: Timestamp,
+}
+
+/// An invitation and the secret of its link, shown this once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InviteLink {
+    /// The invitation.
+    pub invite: InviteInfo,
+    /// The last part of its address.
+    pub secret: Secret,
+}
+
+/// The answer to an invitation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AcceptInvite {
+    /// The last part of the link's address.
+    pub secret: Secret,
+    /// What to be called, 1 to 100 characters; ignored for those who have an account.
+    pub name: String,
+    /// The new password, or the present one of those who have an account.
+    pub password: Secret,
+}
+
+/// One's own new name or e-mail address; `None` leaves as it is.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct ProfileChange {
+    /// What to be called, 1 to 100 characters.
+    pub name: Option<String>,
+    /// The e-mail address with which to sign in.
+    pub email: Option<String>,
+    /// The present password, wanted for a new e-mail address from those who have one.
+    pub password: Option<Secret>,
+}
+
+/// One's own new password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasswordChange {
+    /// The present one, wanted from those who have one.
+    pub current: Option<Secret>,
+    /// The new one, 12 to 200 characters.
+    pub new: Secret,
 }

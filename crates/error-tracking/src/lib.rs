@@ -14,7 +14,7 @@ use serde_json::Value;
 
 pub use model::{
     Event, EventSummary, HourCount, IssueDetail, IssueId, IssueKey, IssueSort, IssueStatus, IssueSummary, Level,
-    ListIssues, Recorded,
+    ListIssues, Recorded, SetStatus,
 };
 
 /// The slice's boundary: what other code may ask of error tracking.
@@ -37,6 +37,13 @@ pub trait ErrorTracking: Send + Sync {
 
     /// One event by its 32 hexadecimal digits (hyphens allowed).
     async fn find_event(&self, project: ProjectId, event_id: &str) -> Result<Option<Event>, ErrorTrackingError>;
+
+    /// Puts issues into a state, with one audit entry for each that was in another; says how many those were. Issues
+    /// that do not exist in the project are passed over.
+    async fn set_status(&self, change: SetStatus) -> Result<u64, ErrorTrackingError>;
+
+    /// The environments that the project's events came from, in alphabetical order; the first 100.
+    async fn list_environments(&self, project: ProjectId) -> Result<Vec<String>, ErrorTrackingError>;
 
     /// Events per UTC hour of `project` in `from..to`, hours without events left out; at most 24 x 90 hours.
     async fn count_events_by_hour(&self, project: ProjectId, from: Timestamp, to: Timestamp) -> Result<Vec<HourCount>, ErrorTrackingError>;

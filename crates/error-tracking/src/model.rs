@@ -1,4 +1,4 @@
-use belvedere_kernel::{ProjectId, Removal, SubjectId};
+use belvedere_kernel::{Actor, Organisation, ProjectId, Removal, SubjectId};
 use belvedere_storage::{Id, PageRequest, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
@@ -55,7 +55,7 @@ pub struct IssueSummary {
     pub status: IssueStatus,
     /// The platform of its newest event: `python`, `javascript`, ..
     pub platform: String,
-    /// Exact number of events.
+    /// Exact number of events; in a list filtered by environment, of those from there.
     pub events: u64,
     /// Exact number of different subjects affected.
     pub subjects: u64,
@@ -63,7 +63,8 @@ pub struct IssueSummary {
     pub first_seen: Timestamp,
     /// The latest event's time.
     pub last_seen: Timestamp,
-    /// Events per hour in the last 24 hours, oldest first; 24 numbers, the last for the current hour.
+    /// Events per hour in the last 24 hours, oldest first; 24 numbers, the last for the current hour. In a list
+    /// filtered by environment, of those from there.
     pub hourly: Vec<u64>,
 }
 
@@ -126,6 +127,8 @@ pub struct Event {
     pub sdk: Option<String>,
     /// Whether its time had to be clamped into the accepted window (10 minutes ahead, 30 days back).
     pub time_was_clamped: bool,
+    /// Whether the program caught the exception itself, where the SDK says so.
+    pub handled: Option<bool>,
     /// What was removed before storage.
     pub removals: Vec<Removal>,
     /// The event id of the one before it in the issue, by time.
@@ -165,6 +168,23 @@ pub struct ListIssues {
     pub sort: IssueSort,
     /// Which page.
     pub page: PageRequest,
+}
+
+/// A change of the state of some issues.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SetStatus {
+    /// Who changes it.
+    pub actor: Actor,
+    /// The organisation of the project, for the audit log.
+    pub organisation: Id<Organisation>,
+    /// The project that the issues belong to.
+    pub project: ProjectId,
+    /// The issues; at most 200.
+    pub issues: Vec<IssueId>,
+    /// Their state from now on.
+    pub status: IssueStatus,
+    /// The id of the HTTP request, if there was one.
+    pub request_id: Option<String>,
 }
 
 /// Events per hour of a project, for its chart.

@@ -31,7 +31,9 @@ impl Identity {
     pub fn key(&self) -> Option<(&'static str, &str)> {
         [("id", &self.id), ("username", &self.username), ("email", &self.email), ("ip", &self.ip_address)]
             .into_iter()
-            .find_map(|(kind, value)| value.as_deref().filter(|value| !value.is_empty()).map(|value| (kind, value)))
+            .find_map(|(kind, value)| {
+                value.as_deref().filter(|value| !value.is_empty()).map(|value| (kind, value))
+            })
     }
 }
 

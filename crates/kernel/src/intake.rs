@@ -67,7 +67,8 @@ impl Delivery {
     pub fn decode(bytes: Vec<u8>) -> Result<Self, DeliveryError> {
         let bytes = Bytes::from(bytes);
         let truncated = || DeliveryError::Truncated { len: bytes.len() };
-        let head = bytes.first_chunk::<4>().map(|head| u32::from_le_bytes(*head) as usize).ok_or_else(truncated)?;
+        let head =
+            bytes.first_chunk::<4>().map(|head| u32::from_le_bytes(*head) as usize).ok_or_else(truncated)?;
         let end = head.checked_add(4).filter(|end| *end <= bytes.len()).ok_or_else(truncated)?;
         let delivery: Self = serde_json::from_slice(&bytes[4..end])?;
         Ok(Self { body: bytes.slice(end..), ..delivery })

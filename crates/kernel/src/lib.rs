@@ -17,7 +17,8 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use consent::{Admitted, ConsentGate, Identity, RawPerson};
 pub use identity::{Actor, ApiToken, IngestKey, Organisation, ProjectId, SubjectId, User};
 pub use intake::{
-    Delivery, DeliveryError, HandlerError, IntakeHandler, ItemOutcome, Prepared, PreparedBatch, Rejected, Stored, Tally,
+    Delivery, DeliveryError, HandlerError, IntakeHandler, ItemOutcome, Prepared, PreparedBatch, Rejected,
+    Stored, Tally,
 };
 pub use notify::{InProcessBus, LiveBus, LiveMessage};
 pub use scrub::{Removal, ScrubRules, Scrubber};

@@ -12,7 +12,10 @@ pub struct Tasks {
 
 impl Tasks {
     /// Starts `task`, which is expected to end soon after [`Tasks::stopped`].
-    #[expect(clippy::disallowed_methods, reason = "the one place where background work starts, so that it can be awaited")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where background work starts, so that it can be awaited"
+    )]
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         drop(self.tracker.spawn(async move {
             // A nested spawn, so that a panic is reported here instead of vanishing with the task.

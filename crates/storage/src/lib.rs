@@ -14,9 +14,11 @@ mod dialect;
 mod error;
 mod id;
 mod page;
-// pub mod spool;
+pub mod spool;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 mod timestamp;
 mod tx;
 

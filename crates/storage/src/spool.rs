@@ -67,6 +67,8 @@ use self::segment::{Found, RECORD_HEAD_BYTES, Scanner};
 const QUEUE_BYTES_MAX: u32 = 16 << 20;
 /// What a queued payload costs beside its bytes; bounds the number of empty ones.
 const QUEUE_ITEM_BYTES: u32 = 256;
+/// Largest number that a consumer's position may name: half of what a database's signed integer holds.
+const SEQ_MAX: u64 = 1 << 62;
 
 /// Where a spool lives and how large it may grow.
 #[derive(Debug, Clone)]
@@ -214,13 +216,8 @@ struct Shared {
     state: Mutex<State>,
     work: Condvar,
     queue_room: Arc<Semaphore>,
-    progress: watch::Sender<Progress>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Progress {
-    durable_seq: u64,
-    stopped: bool,
+    /// Whether the writer has ended; also signalled when records became durable.
+    stopped: watch::Sender<bool>,
 }
 
 struct State {
@@ -260,7 +257,6 @@ impl Spool {
     fn open_on(disk: Arc<dyn Disk>, mut config: SpoolConfig) -> Result<Self, SpoolError> {
         config.segment_bytes = config.segment_bytes.min(config.bytes_max / 4).max(1);
         let recovered = recovery::recover(disk.as_ref())?;
-        let durable_seq = recovered.index.durable_seq();
         let queue_bytes = QUEUE_BYTES_MAX.max(config.record_bytes_max.saturating_add(QUEUE_ITEM_BYTES));
         let shared = Arc::new(Shared {
             disk,
@@ -278,7 +274,7 @@ impl Spool {
             }),
             work: Condvar::new(),
             queue_room: Arc::new(Semaphore::new(queue_bytes as usize)),
-            progress: watch::Sender::new(Progress { durable_seq, stopped: false }),
+            stopped: watch::Sender::new(false),
             config,
         });
         let thread = writer::start(Arc::clone(&shared))?;
@@ -337,14 +333,14 @@ impl Spool {
     /// are not returned. Taking does not remove: the same call returns the same records again. After
     /// [`Spool::close`] it returns what is left, then [`SpoolError::Closed`].
     pub async fn take(&self, after: u64, records_max: usize, bytes_max: usize) -> Result<Vec<Record>, SpoolError> {
-        let mut progress = self.handle.shared.progress.subscribe();
+        let mut signal = self.handle.shared.stopped.subscribe();
         loop {
-            let stopped = progress.borrow_and_update().stopped;
+            let stopped = *signal.borrow_and_update();
             let records = self.try_take(after, records_max, bytes_max).await?;
             if !records.is_empty() {
                 return Ok(records);
             }
-            if stopped || progress.changed().await.is_err() {
+            if stopped || signal.changed().await.is_err() {
                 return Err(SpoolError::Closed);
             }
         }
@@ -371,6 +367,9 @@ impl Spool {
     /// beyond what the spool knows (its tail was lost after it was consumed) moves the next number past it.
     pub async fn ack(&self, seq: u64) -> Result<(), SpoolError> {
         let shared = &self.handle.shared;
+        if seq > SEQ_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "position is no sequence number").into());
+        }
         {
             let mut state = shared.lock();
             if seq >= state.next_seq {
@@ -407,9 +406,9 @@ impl Spool {
     pub async fn close(&self) {
         let shared = &self.handle.shared;
         shared.begin_close();
-        let mut progress = shared.progress.subscribe();
+        let mut signal = shared.stopped.subscribe();
         // An error would mean that the sender is gone, but `shared` holds it.
-        let _stopped = progress.wait_for(|progress| progress.stopped).await;
+        let _stopped = signal.wait_for(|stopped| *stopped).await;
     }
 }
 

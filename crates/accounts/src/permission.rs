@@ -1,0 +1,138 @@
+//! The one table that says what a role or a scope allows.
+
+use crate::{AccountsError, Principal, Rights, Role, Scope};
+
+/// Something that a principal may be allowed to do in its organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Permission {
+    /// See which projects there are.
+    ViewProjects,
+    /// Read issues and events, and what became of everything that arrived.
+    ViewIssues,
+    /// Resolve, ignore, assign and delete issues.
+    ManageIssues,
+    /// Upload source maps and other files of releases.
+    UploadReleaseFiles,
+    /// See, replay and discard what could not be digested: raw payloads.
+    ReplaySetAside,
+    /// Read the product's numbers.
+    ViewAnalytics,
+    /// See ingest keys and DSNs.
+    ViewKeys,
+    /// Make, change and revoke ingest keys.
+    ManageKeys,
+    /// Make and change projects.
+    ManageProjects,
+    /// See who the members are.
+    ViewMembers,
+    /// Invite and remove members and change their roles, owners excepted.
+    ManageMembers,
+    /// List, make and revoke API tokens.
+    ManageTokens,
+    /// Read the audit log.
+    ViewAudit,
+    /// See who a subject is; every look is an audit entry.
+    RevealSubjects,
+    /// Change consent defaults and scrubbing rules, handle data-subject requests.
+    ManagePrivacy,
+    /// Rename the organisation.
+    ManageOrganisation,
+    /// Make and unmake owners.
+    TransferOrganisation,
+}
+
+impl Permission {
+    /// Every permission, in the order of the table.
+    pub const ALL: [Self; 17] = [
+        Self::ViewProjects,
+        Self::ViewIssues,
+        Self::ManageIssues,
+        Self::UploadReleaseFiles,
+        Self::ReplaySetAside,
+        Self::ViewAnalytics,
+        Self::ViewKeys,
+        Self::ManageKeys,
+        Self::ManageProjects,
+        Self::ViewMembers,
+        Self::ManageMembers,
+        Self::ManageTokens,
+        Self::ViewAudit,
+        Self::RevealSubjects,
+        Self::ManagePrivacy,
+        Self::ManageOrganisation,
+        Self::TransferOrganisation,
+    ];
+
+    /// The permission as a word, for the audit log and for messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ViewProjects => "view_projects",
+            Self::ViewIssues => "view_issues",
+            Self::ManageIssues => "manage_issues",
+            Self::UploadReleaseFiles => "upload_release_files",
+            Self::ReplaySetAside => "replay_set_aside",
+            Self::ViewAnalytics => "view_analytics",
+            Self::ViewKeys => "view_keys",
+            Self::ManageKeys => "manage_keys",
+            Self::ManageProjects => "manage_projects",
+            Self::ViewMembers => "view_members",
+            Self::ManageMembers => "manage_members",
+            Self::ManageTokens => "manage_tokens",
+            Self::ViewAudit => "view_audit",
+            Self::RevealSubjects => "reveal_subjects",
+            Self::ManagePrivacy => "manage_privacy",
+            Self::ManageOrganisation => "manage_organisation",
+            Self::TransferOrganisation => "transfer_organisation",
+        }
+    }
+
+    /// Who has the permission: the table, one line each.
+    fn holders(self) -> (&'static [Role], &'static [Scope]) {
+        use Role::{Admin, Analyst, Auditor, Member, Owner, PrivacyOfficer};
+        match self {
+            Self::ViewProjects => {
+                (&[Owner, Admin, Member, Analyst, Auditor, PrivacyOfficer], &[Scope::Read, Scope::Write, Scope::Admin])
+            }
+            Self::ViewIssues => (&[Owner, Admin, Member, Analyst, PrivacyOfficer], &[Scope::Read]),
+            Self::ManageIssues => (&[Owner, Admin, Member], &[Scope::Write]),
+            Self::UploadReleaseFiles => (&[Owner, Admin, Member], &[Scope::Write]),
+            Self::ReplaySetAside => (&[Owner, Admin], &[Scope::Admin]),
+            Self::ViewAnalytics => (&[Owner, Admin, Member, Analyst], &[Scope::Read]),
+            Self::ViewKeys => (&[Owner, Admin, Member], &[Scope::Admin]),
+            Self::ManageKeys => (&[Owner, Admin], &[Scope::Admin]),
+            Self::ManageProjects => (&[Owner, Admin], &[Scope::Admin]),
+            Self::ViewMembers => (&[Owner, Admin, Member, Analyst, Auditor, PrivacyOfficer], &[Scope::Admin]),
+            Self::ManageMembers => (&[Owner, Admin], &[Scope::Admin]),
+            Self::ManageTokens => (&[Owner, Admin], &[]),
+            Self::ViewAudit => (&[Owner, Admin, Auditor, PrivacyOfficer], &[]),
+            Self::RevealSubjects => (&[Owner, Admin, PrivacyOfficer], &[]),
+            Self::ManagePrivacy => (&[Owner, Admin, PrivacyOfficer], &[]),
+            Self::ManageOrganisation => (&[Owner, Admin], &[]),
+            Self::TransferOrganisation => (&[Owner], &[]),
+        }
+    }
+}
+
+impl Rights {
+    /// Whether the role, or one of the scopes, has `permission`.
+    #[must_use]
+    pub fn allows(&self, permission: Permission) -> bool {
+        let (roles, scopes) = permission.holders();
+        match self {
+            Self::Role(role) => roles.contains(role),
+            Self::Scopes(held) => held.iter().any(|scope| scopes.contains(scope)),
+        }
+    }
+}
+
+impl Principal {
+    /// Lets the principal pass only if it has `permission`.
+    ///
+    /// # Errors
+    /// [`AccountsError::Forbidden`], which the edge writes into the audit log.
+    pub fn require(&self, permission: Permission) -> Result<(), AccountsError> {
+        if self.rights.allows(permission) { Ok(()) } else { Err(AccountsError::Forbidden(permission)) }
+    }
+}

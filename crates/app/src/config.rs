@@ -1,0 +1,437 @@
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+/// What names of environment variables begin with: `server.address` is `BELVEDERE_SERVER_ADDRESS`.
+const ENVIRONMENT_PREFIX: &str = "BELVEDERE_";
+
+/// Everything an operator can decide. `belvedere.example.toml` explains each key and shows its default.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The listening socket and the limits of requests.
+    pub server: ServerConfig,
+    /// Where files live.
+    pub data: DataConfig,
+    /// Where state lives.
+    pub database: DatabaseConfig,
+    /// The durable queue of accepted payloads.
+    pub spool: SpoolConfig,
+    /// The way from the queue to the slices.
+    pub intake: IntakeConfig,
+    /// Live messages between processes.
+    pub redis: RedisConfig,
+    /// Keys.
+    pub privacy: PrivacyConfig,
+    /// What is logged, and how.
+    pub log: LogConfig,
+    /// Which slices are switched on.
+    pub features: FeaturesConfig,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// IP address and port to listen on.
+    pub address: SocketAddr,
+    /// The address under which people and SDKs reach the server; empty for `http://` and `address`.
+    pub public_url: String,
+    /// Addresses or CIDR ranges whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    pub trusted_proxies: Vec<String>,
+    /// The most open connections.
+    pub connections_max: usize,
+    /// How long a client may take to send a request's head.
+    pub header_timeout_seconds: u64,
+    /// How long a client may take to send a request's body.
+    pub body_timeout_seconds: u64,
+    /// How long requests in flight may take to end at shutdown.
+    pub shutdown_timeout_seconds: u64,
+    /// The largest body as sent.
+    pub body_bytes_max: usize,
+    /// The largest body after decompression.
+    pub decompressed_bytes_max: usize,
+    /// All bodies in memory at one time; further ones wait.
+    pub bodies_in_memory_bytes_max: usize,
+    /// Bearer token for `/metrics`; empty: only from this machine.
+    pub metrics_token: String,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            public_url: String::new(),
+            trusted_proxies: Vec::new(),
+            connections_max: 4_096,
+            header_timeout_seconds: 10,
+            body_timeout_seconds: 30,
+            shutdown_timeout_seconds: 10,
+            body_bytes_max: 20 << 20,
+            decompressed_bytes_max: 20 << 20,
+            bodies_in_memory_bytes_max: 48 << 20,
+            metrics_token: String::new(),
+        }
+    }
+}
+
+/// `[data]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// Holds the embedded database, the spool and the master key.
+    pub directory: PathBuf,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self { directory: PathBuf::from("data") }
+    }
+}
+
+/// `[database]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// `postgres://..` or `sqlite://..`; empty for `belvedere.db` in the data directory.
+    pub url: String,
+    /// The most connections of one process.
+    pub connections_max: u32,
+    /// How long to wait for a free connection.
+    pub acquire_timeout_seconds: u64,
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self { url: String::new(), connections_max: 8, acquire_timeout_seconds: 5 }
+    }
+}
+
+/// `[spool]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpoolConfig {
+    /// How much may wait; beyond it the door answers 503.
+    pub bytes_max: u64,
+    /// The size of one file of the spool.
+    pub segment_bytes: u64,
+    /// The longest that an answer waits for others to share its fsync.
+    pub linger_microseconds: u64,
+}
+
+impl Default for SpoolConfig {
+    fn default() -> Self {
+        Self { bytes_max: 2 << 30, segment_bytes: 64 << 20, linger_microseconds: 1_000 }
+    }
+}
+
+/// `[intake]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IntakeConfig {
+    /// The most requests digested in one transaction.
+    pub batch_records_max: usize,
+    /// How often a delivery is tried before it is set aside.
+    pub tries_max: u32,
+}
+
+impl Default for IntakeConfig {
+    fn default() -> Self {
+        Self { batch_records_max: 256, tries_max: 3 }
+    }
+}
+
+/// `[redis]`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedisConfig {
+    /// `redis://host:6379`; empty: live messages stay within the process.
+    pub url: String,
+}
+
+/// `[privacy]`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PrivacyConfig {
+    /// 64 hexadecimal digits; empty: the file `master.key` in the data directory, made at the first start.
+    pub master_key: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// Levels by target, as `tracing_subscriber::EnvFilter` reads them.
+    pub filter: String,
+    /// Text or JSON.
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// `[features]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FeaturesConfig {
+    /// Receive and show errors.
+    pub error_tracking: bool,
+}
+
+impl Default for FeaturesConfig {
+    fn default() -> Self {
+        Self { error_tracking: true }
+    }
+}
+
+/// A configuration that cannot be used, and the key at fault.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{} is not valid TOML: {source}", .path.display())]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A value has the wrong type, or a key does not exist.
+    #[error("configuration: {0}")]
+    Shape(String),
+    /// A value is of the right type and still makes no sense.
+    #[error("{key}: {why}")]
+    Value {
+        /// The key, as `section.key`.
+        key: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl Config {
+    /// Reads `file`, if there is one, and lets the environment's variables override it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the key at fault.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let text = match file {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?,
+        };
+        let table = text.parse::<Table>().map_err(|source| ConfigError::Syntax {
+            path: file.unwrap_or(Path::new("configuration")).to_owned(),
+            source: Box::new(source),
+        })?;
+        let environment = std::env::vars().filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX)).collect();
+        Self::from_parts(table, &environment)
+    }
+
+    /// The configuration of `table` with `environment` laid over it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the key at fault.
+    pub fn from_parts(mut table: Table, environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let shape =
+            |error: &dyn std::fmt::Display| ConfigError::Shape(error.to_string().trim_end().to_owned());
+        let defaults = Table::try_from(Self::default()).map_err(|error| shape(&error))?;
+        let mut known = 0;
+        for (section, keys) in &defaults {
+            for (key, default) in keys.as_table().into_iter().flatten() {
+                let name = format!("{ENVIRONMENT_PREFIX}{}_{}", section.to_uppercase(), key.to_uppercase());
+                let Some(text) = environment.get(&name) else { continue };
+                known += 1;
+                let value = value_like(default, text)
+                    .map_err(|why| ConfigError::Shape(format!("environment variable {name}: {why}")))?;
+                let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+                if let Some(section) = section.as_table_mut() {
+                    section.insert(key.clone(), value);
+                }
+            }
+        }
+        if known < environment.len() {
+            let unknown = environment.keys().find(|name| !is_known(&defaults, name));
+            return Err(ConfigError::Shape(format!(
+                "unknown environment variable {}",
+                unknown.map_or("", |name| name)
+            )));
+        }
+        let config: Self = table.try_into().map_err(|error| shape(&error))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The address for links and DSNs, without a slash at its end.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        if self.server.public_url.is_empty() {
+            return format!("http://{}", self.server.address);
+        }
+        self.server.public_url.trim_end_matches('/').to_owned()
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |key, why: &str| Err(ConfigError::Value { key, why: why.to_owned() });
+        let url = &self.server.public_url;
+        if !url.is_empty() && !url.starts_with("http://") && !url.starts_with("https://") {
+            return refuse("server.public_url", "must begin with http:// or https://");
+        }
+        if self.server.connections_max == 0 {
+            return refuse("server.connections_max", "must be at least 1");
+        }
+        if self.server.bodies_in_memory_bytes_max < self.server.decompressed_bytes_max {
+            return refuse(
+                "server.bodies_in_memory_bytes_max",
+                "must hold at least one body of server.decompressed_bytes_max",
+            );
+        }
+        if !["", "sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| match *scheme {
+            "" => self.database.url.is_empty(),
+            scheme => self.database.url.starts_with(scheme),
+        }) {
+            return refuse("database.url", "must begin with sqlite: or postgres:");
+        }
+        if self.database.connections_max < 2 {
+            return refuse("database.connections_max", "must be at least 2");
+        }
+        if self.spool.segment_bytes < 1 << 20 || self.spool.segment_bytes > self.spool.bytes_max {
+            return refuse("spool.segment_bytes", "must be at least 1 MiB and at most spool.bytes_max");
+        }
+        if !(1..=1_000).contains(&self.intake.batch_records_max) {
+            return refuse("intake.batch_records_max", "must be from 1 to 1,000");
+        }
+        if self.intake.tries_max == 0 {
+            return refuse("intake.tries_max", "must be at least 1");
+        }
+        let key = &self.privacy.master_key;
+        if !key.is_empty() && (key.len() != 64 || !key.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+            return refuse("privacy.master_key", "must be 64 hexadecimal digits");
+        }
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
+            return refuse("log.filter", &error.to_string());
+        }
+        Ok(())
+    }
+}
+
+fn is_known(defaults: &Table, name: &str) -> bool {
+    defaults.iter().any(|(section, keys)| {
+        keys.as_table().into_iter().flatten().any(|(key, _)| {
+            name == format!("{ENVIRONMENT_PREFIX}{}_{}", section.to_uppercase(), key.to_uppercase())
+        })
+    })
+}
+
+/// Reads `text` as a value of the type that `default` has; lists are separated by commas.
+fn value_like(default: &Value, text: &str) -> Result<Value, String> {
+    Ok(match default {
+        Value::Integer(_) => {
+            Value::Integer(text.parse().map_err(|_| format!("not a whole number: {text:?}"))?)
+        }
+        Value::Boolean(_) => {
+            Value::Boolean(text.parse().map_err(|_| format!("not true or false: {text:?}"))?)
+        }
+        Value::Array(_) => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
+        }
+        _ => Value::String(text.to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_text(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+        let environment =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::from_parts(text.parse().unwrap(), &environment).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn environment_overrides_the_file_for_every_type() {
+        let config = from_text(
+            "[server]\naddress = \"127.0.0.1:1\"\n[spool]\nbytes_max = 67108864",
+            &[
+                ("BELVEDERE_SERVER_ADDRESS", "0.0.0.0:9000"),
+                ("BELVEDERE_SERVER_TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
+                ("BELVEDERE_INTAKE_TRIES_MAX", "5"),
+                ("BELVEDERE_FEATURES_ERROR_TRACKING", "false"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.server.address, SocketAddr::from(([0, 0, 0, 0], 9000)));
+        assert_eq!(config.server.trusted_proxies, ["10.0.0.0/8", "::1"]);
+        assert_eq!(config.spool.bytes_max, 67_108_864);
+        assert_eq!(config.intake.tries_max, 5);
+        assert!(!config.features.error_tracking);
+    }
+
+    #[test]
+    fn a_bad_value_is_named() {
+        for (text, environment, expected) in [
+            ("[server]\nadress = \"x\"", ("", ""), "unknown field `adress`"),
+            ("[server]\naddress = \"somewhere\"", ("", ""), "invalid socket address"),
+            ("[spool]\nsegment_bytes = 10", ("", ""), "spool.segment_bytes: must be at least 1 MiB"),
+            (
+                "[database]\nurl = \"mysql://\"",
+                ("", ""),
+                "database.url: must begin with sqlite: or postgres:",
+            ),
+            (
+                "[privacy]\nmaster_key = \"abc\"",
+                ("", ""),
+                "privacy.master_key: must be 64 hexadecimal digits",
+            ),
+            ("", ("BELVEDERE_SERVER_ADRESS", "x"), "unknown environment variable BELVEDERE_SERVER_ADRESS"),
+            (
+                "",
+                ("BELVEDERE_INTAKE_TRIES_MAX", "many"),
+                "BELVEDERE_INTAKE_TRIES_MAX: not a whole number: \"many\"",
+            ),
+        ] {
+            let environment: &[_] = if environment.0.is_empty() { &[] } else { &[environment] };
+            let error = from_text(text, environment).unwrap_err();
+            assert!(error.contains(expected), "{error:?} does not say {expected:?}");
+        }
+    }
+
+    #[test]
+    fn the_example_file_shows_every_key_with_its_default() {
+        let example = include_str!("../../../belvedere.example.toml");
+        let table: Table = example.parse().unwrap();
+        assert_eq!(table, Table::try_from(Config::default()).unwrap());
+        for line in example.lines().filter(|line| line.contains(" = ")) {
+            let place = example.find(line).unwrap();
+            let before = example[..place].trim_end().lines().next_back().unwrap_or_default();
+            assert!(before.starts_with('#'), "{line:?} has no comment above it");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+// Pages work without this file. It adds: live rows and counts, keys for lists, buttons that copy.
+(() => {
+  "use strict";
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+  // Copy buttons appear only where they can work.
+  for (const button of all("[data-copy]")) {
+    if (!navigator.clipboard) continue;
+    button.hidden = false;
+    const label = button.textContent;
+    button.addEventListener("click", async () => {
+      const source = document.getElementById(button.dataset.copy);
+      try {
+        await navigator.clipboard.writeText(source.textContent);
+        button.textContent = "Copied";
+      } catch {
+        button.textContent = "Press Ctrl+C";
+        getSelection().selectAllChildren(source);
+      }
+      setTimeout(() => { button.textContent = label; }, 1600);
+    });
+  }
+
+  // A form that asks before it does something that cannot be undone.
+  addEventListener("submit", (event) => {
+    const question = event.target.dataset.confirm;
+    if (question && !confirm(question)) event.preventDefault();
+  });
+
+  // A select that is its own submit button.
+  for (const select of all("select[data-submit]")) {
+    select.addEventListener("change", () => select.form.requestSubmit());
+  }
+
+  // Menus close on Escape and on a click elsewhere.
+  addEventListener("click", (event) => {
+    for (const menu of all("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+  });
+
+  const rows = () => all("[data-rows] a.open");
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      const menu = $("details.menu[open]");
+      if (menu) { menu.open = false; $("summary", menu).focus(); }
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, textarea, select, [contenteditable]")) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    if (event.key === "/") {
+      const search = $("[data-search]");
+      if (search) { event.preventDefault(); search.focus(); search.select(); }
+    } else if (event.key === "j" || event.key === "k") {
+      const list = rows();
+      if (!list.length) return;
+      const at = list.indexOf(document.activeElement);
+      const next = at < 0 ? (event.key === "j" ? 0 : list.length - 1) : at + (event.key === "j" ? 1 : -1);
+      const link = list[Math.min(Math.max(next, 0), list.length - 1)];
+      link.focus();
+      link.scrollIntoView({ block: "nearest" });
+    }
+  });
+
+  // "14 s ago" goes on counting.
+  const units = [[86400 * 365, "y"], [86400 * 30, "mo"], [86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+  const skew = Number(document.documentElement.dataset.now || Date.now()) - Date.now();
+  const tick = () => {
+    if (document.hidden) return;
+    const now = Date.now() + skew;
+    for (const time of all("time[data-ago]")) {
+      const seconds = Math.floor((now - Date.parse(time.dateTime)) / 1000);
+      const unit = units.find(([size]) => seconds >= size);
+      const text = unit ? `${Math.floor(seconds / unit[0])} ${unit[1]} ago` : "now";
+      if (seconds > -60 && time.textContent !== text) time.textContent = text;
+    }
+  };
+  setInterval(tick, 1000);
+
+  // Live: the stream says that something changed; the page then fetches its changed parts, at most four times a second.
+  const light = $("[data-live-stream]");
+  if (!light || !window.EventSource) return;
+  const words = { on: "Live", off: "Reconnecting", idle: "Not live" };
+  const show = (state) => { light.dataset.state = state; light.textContent = words[state]; };
+  const INTERVAL_MS = 250;
+  let last = 0, waiting = 0, busy = false, again = false;
+
+  const swap = (target, source) => {
+    const active = target.contains(document.activeElement) ? document.activeElement : null;
+    const key = active && active.closest("[data-id]")?.dataset.id;
+    const before = new Map(all("[data-id]", target).map((row) => [row.dataset.id, row.dataset.version]));
+    target.replaceChildren(...source.childNodes);
+    for (const row of all("[data-id]", target)) {
+      if (before.size && before.get(row.dataset.id) !== row.dataset.version) row.classList.add("fresh");
+    }
+    if (key) {
+      const row = all("[data-id]", target).find((row) => row.dataset.id === key);
+      ($("a.open", row || target) || target).focus?.({ preventScroll: true });
+    }
+  };
+  const refresh = async () => {
+    if (!$("[data-part]")) return;
+    if (busy) { again = true; return; }
+    busy = true;
+    last = performance.now();
+    try {
+      const url = new URL(location.href);
+      url.hash = "";
+      url.searchParams.set("fragment", "rows");
+      const answer = await fetch(url, { credentials: "same-origin", headers: { accept: "text/html" } });
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const source of all("template[data-part]", page)) {
+        const target = $(`[data-part="${source.dataset.part}"]`);
+        if (target) swap(target, document.importNode(source.content, true));
+      }
+      tick();
+    } catch { /* the next message tries again */ } finally {
+      busy = false;
+      if (again) { again = false; soon(); }
+    }
+  };
+  const soon = () => {
+    if (waiting) return;
+    const delay = Math.max(0, last + INTERVAL_MS - performance.now());
+    if (delay === 0) { refresh(); return; }
+    waiting = setTimeout(() => { waiting = 0; refresh(); }, delay);
+  };
+  let stream = null, retry = 0;
+  const connect = () => {
+    if (stream) return;
+    stream = new EventSource(light.dataset.liveStream);
+    stream.onopen = () => { if (retry) soon(); retry = 0; show("on"); };
+    stream.onmessage = (event) => {
+      const scope = light.dataset.liveIssue;
+      if (scope) {
+        let data = {};
+        try { data = JSON.parse(event.data).data || {}; } catch { return; }
+        const issues = data.issues || (data.issue ? [data.issue] : []);
+        if (issues.length && !issues.some((issue) => (issue.id || issue) === scope)) return;
+      }
+      soon();
+    };
+    stream.onerror = () => {
+      show("off");
+      // A refused stream (signed out, too many) is closed for good by the browser: try again, more and more slowly.
+      if (stream && stream.readyState === EventSource.CLOSED) {
+        stream = null;
+        retry += 1;
+        if (retry > 6) { show("idle"); return; }
+        setTimeout(connect, Math.min(30000, 1000 * 2 ** retry));
+      } else { retry = 1; }
+    };
+  };
+  // A hidden page gives its connection back: browsers allow six per server.
+  const follow = () => {
+    if (document.hidden) { stream?.close(); stream = null; show("idle"); }
+    else if (!stream) { retry = 1; connect(); }
+  };
+  connect();
+  document.addEventListener("visibilitychange", follow);
+  addEventListener("pagehide", () => { stream?.close(); stream = null; });
+  addEventListener("pageshow", (event) => { if (event.persisted) follow(); });
+})();

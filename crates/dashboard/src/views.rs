@@ -1,0 +1,8 @@
+//! From the slices' models to what a page shows: pure functions, no I/O.
+
+pub(crate) mod event;
+pub(crate) mod issues;
+pub(crate) mod overview;
+pub(crate) mod payload;
+pub(crate) mod pipeline;
+pub(crate) mod stack;

@@ -1,0 +1,181 @@
+//! How numbers and instants are written for people.
+
+use std::fmt;
+
+use askama::filters::HtmlSafe;
+use belvedere_storage::Timestamp;
+
+/// A number with a comma between groups of three digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count(pub(crate) u64);
+
+impl HtmlSafe for Count {}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index) % 3 == 0 {
+                f.write_str(",")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        Ok(())
+    }
+}
+
+/// An instant as the time that has passed since, inside `<time>` with the whole instant as its title.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ago {
+    pub(crate) at: Timestamp,
+    pub(crate) now: Timestamp,
+}
+
+impl HtmlSafe for Ago {}
+
+impl fmt::Display for Ago {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = to_the_second(self.at);
+        write!(f, r#"<time datetime="{at}" title="{at}" data-ago>{}</time>"#, elapsed(self.at, self.now))
+    }
+}
+
+/// An instant as date and time of day in UTC, inside `<time>` with the whole instant as its title.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct At(pub(crate) Timestamp);
+
+impl HtmlSafe for At {}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = self.0.to_datetime();
+        write!(
+            f,
+            r#"<time datetime="{whole}" title="{whole}">{} {} {}, {:02}:{:02}:{:02} UTC</time>"#,
+            time.day(),
+            month(time.month()),
+            time.year(),
+            time.hour(),
+            time.minute(),
+            time.second(),
+            whole = self.0,
+        )
+    }
+}
+
+/// `23 Nov` in UTC.
+pub(crate) fn day(at: Timestamp) -> String {
+    let time = at.to_datetime();
+    format!("{} {}", time.day(), month(time.month()))
+}
+
+/// `14:00` in UTC.
+pub(crate) fn hour(at: Timestamp) -> String {
+    let time = at.to_datetime();
+    format!("{:02}:{:02}", time.hour(), time.minute())
+}
+
+/// `14:03:07` in UTC.
+pub(crate) fn clock(at: Timestamp) -> String {
+    let time = at.to_datetime();
+    format!("{:02}:{:02}:{:02}", time.hour(), time.minute(), time.second())
+}
+
+/// How `now` compares with `before`: `+12 %`, `−8 %`, or nothing where a comparison says nothing.
+pub(crate) fn change(before: u64, now: u64) -> Option<String> {
+    if before == 0 {
+        return None;
+    }
+    let (before, now) = (i128::from(before), i128::from(now));
+    let percent = ((now - before) * 200 + before * (now - before).signum()).div_euclid(before * 2);
+    Some(match percent {
+        0 => "±0 %".to_owned(),
+        1.. => format!("+{} %", Count(u64::try_from(percent).unwrap_or(u64::MAX))),
+        _ => format!("\u{2212}{} %", Count(u64::try_from(-percent).unwrap_or(u64::MAX))),
+    })
+}
+
+/// `n` with the singular or plural of what is counted: `1 frame`, `6 frames`.
+pub(crate) fn counted(n: usize, one: &str, many: &str) -> String {
+    format!("{} {}", Count(n as u64), if n == 1 { one } else { many })
+}
+
+/// `text` cut to at most `chars` characters, with an ellipsis if something was cut.
+pub(crate) fn shorten(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        Some((end, _)) => format!("{}\u{2026}", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn elapsed(at: Timestamp, now: Timestamp) -> String {
+    let seconds = now.since(at).as_secs();
+    let units = [(31_536_000, "y"), (2_592_000, "mo"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    match units.iter().find(|(size, _)| seconds >= *size) {
+        Some((size, unit)) => format!("{} {unit} ago", seconds / size),
+        // A clock that is a little ahead still means the present.
+        None if at.since(now).as_secs() < 60 => "now".to_owned(),
+        None => "in the future".to_owned(),
+    }
+}
+
+fn to_the_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_micros(at.as_seconds() * 1_000_000)
+}
+
+fn month(month: impl Into<u8>) -> &'static str {
+    const NAMES: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    NAMES[usize::from(month.into()).saturating_sub(1) % 12]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn numbers_have_thousands_separators() {
+        let written = [0, 7, 999, 1_000, 25_300, 1_234_567].map(|n| Count(n).to_string());
+        assert_eq!(written, ["0", "7", "999", "1,000", "25,300", "1,234,567"]);
+    }
+
+    #[test]
+    fn instants_are_written_as_the_time_since() {
+        let now = at("2026-11-23T12:00:00Z");
+        let ago = |text: &str| elapsed(at(text), now);
+        assert_eq!(ago("2026-11-23T11:59:46.4Z"), "13 s ago");
+        assert_eq!(ago("2026-11-23T11:00:01Z"), "59 min ago");
+        assert_eq!(ago("2026-11-22T12:00:01Z"), "23 h ago");
+        assert_eq!(ago("2026-11-20T12:00:00Z"), "3 d ago");
+        assert_eq!(ago("2024-11-20T12:00:00Z"), "2 y ago");
+        assert_eq!(ago("2026-11-23T12:00:30Z"), "now");
+        assert_eq!(ago("2026-11-24T12:00:30Z"), "in the future");
+        assert_eq!(
+            Ago { at: at("2026-11-23T11:59:46.4Z"), now }.to_string(),
+            r#"<time datetime="2026-11-23T11:59:46Z" title="2026-11-23T11:59:46Z" data-ago>13 s ago</time>"#
+        );
+        assert_eq!(
+            At(at("2026-11-03T01:02:03.5Z")).to_string(),
+            r#"<time datetime="2026-11-03T01:02:03.5Z" title="2026-11-03T01:02:03.5Z">3 Nov 2026, 01:02:03 UTC</time>"#
+        );
+    }
+
+    #[test]
+    fn changes_are_rounded_percentages_and_silent_without_a_basis() {
+        assert_eq!(change(0, 10), None);
+        assert_eq!(change(100, 112).as_deref(), Some("+12 %"));
+        assert_eq!(change(1_000, 1_004).as_deref(), Some("±0 %"));
+        assert_eq!(change(8, 7).as_deref(), Some("\u{2212}13 %"));
+        assert_eq!(change(3, 0).as_deref(), Some("\u{2212}100 %"));
+        assert_eq!(change(1, 2_001).as_deref(), Some("+200,000 %"));
+    }
+
+    #[test]
+    fn long_text_is_cut_between_characters() {
+        assert_eq!(shorten("größer", 6), "größer");
+        assert_eq!(shorten("größer", 3), "grö\u{2026}");
+    }
+}

@@ -1,0 +1,111 @@
+//! What the routes work with.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, SignIn};
+use belvedere_audit::AuditLog;
+use belvedere_error_tracking::ErrorTracking;
+use belvedere_intake::{Intake, IntakeLog, IntakeStats};
+use belvedere_kernel::Clock;
+use belvedere_storage::Database;
+
+use crate::body::Bodies;
+use crate::ingest::RateLimits;
+use crate::metrics::Metrics;
+
+/// Everything that the routes need from the rest of Belvedere.
+#[derive(Clone)]
+pub struct HttpState {
+    /// Organisations and projects.
+    pub accounts: Arc<dyn Accounts>,
+    /// Whose API token it is.
+    pub sign_in: Arc<dyn SignIn>,
+    /// The keys by which SDKs send.
+    pub ingest_keys: Arc<dyn IngestKeys>,
+    /// The tokens by which programs use the API.
+    pub api_tokens: Arc<dyn ApiTokens>,
+    /// Issues and events.
+    pub errors: Arc<dyn ErrorTracking>,
+    /// Where accepted requests go.
+    pub intake: Arc<Intake>,
+    /// What became of them.
+    pub intake_log: Arc<dyn IntakeLog>,
+    /// How intake fares in this process.
+    pub intake_stats: Arc<IntakeStats>,
+    /// Who did what.
+    pub audit: Arc<dyn AuditLog>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Only to ask whether it is there.
+    pub db: Database,
+    /// Limits of bodies.
+    pub limits: HttpLimits,
+    /// What is switched on.
+    pub features: HttpFeatures,
+    /// The address for DSNs, without a slash at its end, such as `https://belvedere.example`.
+    pub public_url: String,
+    /// Bearer token for `/metrics`; `None`: only from this machine.
+    pub metrics_token: Option<String>,
+}
+
+/// Limits of request bodies; those of connections are in [`crate::ServerLimits`].
+#[derive(Debug, Clone)]
+pub struct HttpLimits {
+    /// The largest body as sent.
+    pub body_bytes_max: usize,
+    /// The largest body after decompression.
+    pub decompressed_bytes_max: usize,
+    /// All bodies in memory at one time; further ones wait. At least one largest body as sent and one decompressed.
+    pub bodies_in_memory_bytes_max: usize,
+    /// How long a client may take to send a body, waiting for memory included.
+    pub body_timeout: Duration,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 20 << 20,
+            decompressed_bytes_max: 20 << 20,
+            bodies_in_memory_bytes_max: 48 << 20,
+            body_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Which slices are switched on.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpFeatures {
+    /// Receive and show errors.
+    pub error_tracking: bool,
+}
+
+impl Default for HttpFeatures {
+    fn default() -> Self {
+        Self { error_tracking: true }
+    }
+}
+
+/// [`HttpState`] and what this crate itself keeps between requests.
+pub(crate) struct Shared {
+    state: HttpState,
+    pub(crate) metrics: Metrics,
+    pub(crate) bodies: Bodies,
+    pub(crate) rate_limits: RateLimits,
+}
+
+impl Shared {
+    pub(crate) fn new(state: HttpState) -> Self {
+        let bodies = Bodies::new(&state.limits);
+        Self { state, metrics: Metrics::default(), bodies, rate_limits: RateLimits::default() }
+    }
+}
+
+impl Deref for Shared {
+    type Target = HttpState;
+
+    fn deref(&self) -> &HttpState {
+        &self.state
+    }
+}

@@ -1,0 +1,4 @@
+pub(crate) mod key;
+pub(crate) mod salt;
+pub(crate) mod settings;
+pub(crate) mod subject;

@@ -1,0 +1,161 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sea_orm::{ConnectionTrait, Statement};
+
+use crate::testing::TestDatabase;
+use crate::{Cursor, Database, DatabaseConfig, Dialect, Id, Page, PageRequest, StorageError, Timestamp, Tx};
+
+crate::database_tests!(
+    a_failed_write_leaves_nothing_and_a_good_one_is_seen_by_readers,
+    hooks_run_only_after_a_commit,
+    a_violated_key_is_a_conflict,
+    a_failing_statement_or_commit_leaves_the_state_as_before,
+    migrating_twice_changes_nothing,
+    ids_and_timestamps_come_back_as_they_went_in,
+    every_migration_can_be_undone_and_applied_again,
+);
+
+async fn with_table(db: &TestDatabase) {
+    db.write(async |tx| execute(tx, "CREATE TABLE thing (number BIGINT PRIMARY KEY, name TEXT)").await).await.unwrap();
+}
+
+async fn execute(tx: &Tx, sql: &str) -> Result<(), StorageError> {
+    tx.execute_unprepared(sql).await?;
+    Ok(())
+}
+
+async fn count(db: &Database) -> i64 {
+    let statement = Statement::from_string(db.read().get_database_backend(), "SELECT COUNT(*) FROM thing");
+    db.read().query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+async fn a_failed_write_leaves_nothing_and_a_good_one_is_seen_by_readers(db: TestDatabase) {
+    with_table(&db).await;
+    let failed: Result<(), StorageError> = db
+        .write(async |tx| {
+            execute(tx, "INSERT INTO thing VALUES (1, 'one')").await?;
+            Err(StorageError::corrupt("on purpose"))
+        })
+        .await;
+    assert!(matches!(failed, Err(StorageError::Corrupt(why)) if why == "on purpose"));
+    assert_eq!(count(&db).await, 0);
+    db.write(async |tx| execute(tx, "INSERT INTO thing VALUES (1, 'one')").await).await.unwrap();
+    assert_eq!(count(&db).await, 1);
+}
+
+async fn hooks_run_only_after_a_commit(db: TestDatabase) {
+    with_table(&db).await;
+    let ran = Arc::new(AtomicU32::new(0));
+    let write = async |fails: bool| {
+        let ran = Arc::clone(&ran);
+        db.write(async move |tx| {
+            tx.after_commit(move || {
+                ran.fetch_add(1, Ordering::SeqCst);
+            });
+            if fails { Err(StorageError::corrupt("on purpose")) } else { Ok(()) }
+        })
+        .await
+    };
+    write(true).await.unwrap_err();
+    assert_eq!(ran.load(Ordering::SeqCst), 0);
+    write(false).await.unwrap();
+    assert_eq!(ran.load(Ordering::SeqCst), 1);
+}
+
+async fn a_violated_key_is_a_conflict(db: TestDatabase) {
+    with_table(&db).await;
+    db.write(async |tx| execute(tx, "INSERT INTO thing VALUES (1, 'one')").await).await.unwrap();
+    let again = db.write(async |tx| execute(tx, "INSERT INTO thing VALUES (1, 'uno')").await).await;
+    assert!(matches!(again, Err(StorageError::Conflict(_))), "{again:?}");
+    let nonsense = db.write(async |tx| execute(tx, "INSERT INTO nothing VALUES (1)").await).await;
+    assert!(matches!(nonsense, Err(StorageError::Other(_))), "{nonsense:?}");
+}
+
+async fn a_failing_statement_or_commit_leaves_the_state_as_before(db: TestDatabase) {
+    with_table(&db).await;
+    for n in 0..3 {
+        db.faults().fail_after(n);
+        let result = db
+            .write(async |tx| {
+                execute(tx, "INSERT INTO thing VALUES (1, 'one')").await?;
+                execute(tx, "INSERT INTO thing VALUES (2, 'two')").await
+            })
+            .await;
+        assert!(result.is_err(), "statement {n} did not fail");
+        assert_eq!(count(&db).await, 0, "statement {n} failed");
+    }
+    assert!(!db.faults().take_unused());
+}
+
+async fn migrating_twice_changes_nothing(db: TestDatabase) {
+    assert_eq!(db.list_pending_migrations().await.unwrap(), Vec::<String>::new());
+    db.migrate().await.unwrap();
+    assert_eq!(db.list_pending_migrations().await.unwrap(), Vec::<String>::new());
+}
+
+async fn every_migration_can_be_undone_and_applied_again(db: TestDatabase) {
+    let all = u32::try_from(count_migrations(&db).await).unwrap();
+    db.migrate_down(all).await.unwrap();
+    assert_eq!(db.list_pending_migrations().await.unwrap().len(), all as usize);
+    db.migrate().await.unwrap();
+    assert_eq!(count_migrations(&db).await, i64::from(all));
+}
+
+async fn count_migrations(db: &Database) -> i64 {
+    let statement = Statement::from_string(db.read().get_database_backend(), "SELECT COUNT(*) FROM schema_migration");
+    db.read().query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+async fn ids_and_timestamps_come_back_as_they_went_in(db: TestDatabase) {
+    let (id_type, at) = match db.dialect() {
+        Dialect::Sqlite => ("BLOB", Timestamp::from_micros(-1)),
+        Dialect::Postgres => ("UUID", Timestamp::from_micros(i64::MAX)),
+    };
+    let id = Id::<()>::generate(Timestamp::from_micros(1_795_435_445_250_001));
+    db.write(async |tx| {
+        execute(tx, &format!("CREATE TABLE pair (id {id_type} PRIMARY KEY, at BIGINT)")).await?;
+        let insert = "INSERT INTO pair VALUES ($1, $2)";
+        let values = [id.into(), at.into()];
+        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), insert, values)).await?;
+        Ok::<_, StorageError>(())
+    })
+    .await
+    .unwrap();
+    let statement = Statement::from_string(db.read().get_database_backend(), "SELECT id, at FROM pair");
+    let row = db.read().query_one_raw(statement).await.unwrap().unwrap();
+    assert_eq!(row.try_get_by_index::<Id<()>>(0).unwrap(), id);
+    assert_eq!(row.try_get_by_index::<Timestamp>(1).unwrap(), at);
+}
+
+#[test]
+fn an_absent_server_is_unavailable() {
+    crate::testing::run(async {
+        let config = DatabaseConfig {
+            acquire_timeout: std::time::Duration::from_millis(300),
+            ..DatabaseConfig::new("postgres://nobody@127.0.0.1:1/nothing")
+        };
+        let error = Database::connect(&config).await.unwrap_err();
+        assert!(matches!(error, StorageError::Unavailable(_)), "{error:?}");
+    });
+}
+
+#[test]
+fn readers_of_the_embedded_database_cannot_write() {
+    crate::testing::run(async {
+        let db = TestDatabase::sqlite().await;
+        with_table(&db).await;
+        assert!(db.read().execute_unprepared("INSERT INTO thing VALUES (1, 'one')").await.is_err());
+    });
+}
+
+#[test]
+fn a_page_knows_where_the_next_one_begins() {
+    let cursor = |row: &i64| Cursor::of(&[row, &"key"]);
+    let page = Page::from_rows(vec![9, 8, 7], 2, cursor);
+    assert_eq!(page.items, [9, 8]);
+    assert_eq!(page.next.as_ref().and_then(Cursor::parts), Some(["8", "key"]));
+    assert_eq!(Page::from_rows(vec![9, 8], 2, cursor).next, None);
+    assert_eq!(PageRequest::first(10_000).limit(), 200);
+    assert_eq!(PageRequest::first(0).limit(), 1);
+}
