@@ -1,2 +1,34 @@
-//! placeholder
-fn main() {}
+//! `scheduler`: enqueues scheduled jobs, one of several at a time
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use belvedere_app::{App, Config, Role, telemetry};
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "scheduler", version, about = "enqueues scheduled jobs, one of several at a time")]
+struct Arguments {
+    /// Configuration file; see belvedere.example.toml
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Explain what is wrong with the configuration, and do nothing else
+    #[arg(long)]
+    check_config: bool,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let config = Config::load(arguments.config.as_deref())?;
+    if arguments.check_config {
+        println!("the configuration is valid");
+        return Ok(());
+    }
+    telemetry::init(&config.log);
+    let app = App::init(config, Role::Scheduler).await?;
+    app.start();
+    telemetry::until_interrupted().await;
+    app.stop().await;
+    Ok(())
+}

@@ -10,11 +10,14 @@
 mod entity;
 mod error;
 mod fields;
+mod key_cache;
 mod model;
 mod origin;
 mod password;
 mod permission;
 mod secret;
+mod service;
+mod store;
 mod throttle;
 
 use std::sync::Arc;
@@ -31,6 +34,7 @@ pub use model::{
     Scope, Secret,
 };
 pub use permission::Permission;
+pub use service::AccountsService;
 
 /// Organisations and their projects.
 #[async_trait]

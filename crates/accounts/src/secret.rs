@@ -71,8 +71,10 @@ impl LookupKey {
 
     /// HMAC-SHA256 (RFC 2104) of `value`; `purpose`, which holds no zero byte, keeps the uses apart.
     fn mac(&self, purpose: &str, value: &[u8]) -> Vec<u8> {
-        let mut mac = Hmac::<Sha256>::new(&self.0.into());
-        // A key of 32 bytes is shorter than the block, hence used as it is.
+        // A key shorter than the block is filled up with zeros.
+        let mut block = [0; 64];
+        block[..32].copy_from_slice(&self.0);
+        let mut mac = Hmac::<Sha256>::new(&block.into());
         mac.update(purpose.as_bytes());
         mac.update(&[0]);
         mac.update(value);

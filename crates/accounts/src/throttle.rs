@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use belvedere_storage::Timestamp;
+
 /// How patient one kind of bucket is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
@@ -33,6 +35,12 @@ impl Patience {
         let doublings = u32::try_from(beyond - 1).unwrap_or(u32::MAX).min(20);
         Duration::from_secs(1 << doublings).min(self.pause_max)
     }
+
+    /// Whether a guess at `now` must wait. An end beyond the longest pause was written before the clock was set back,
+    /// and binds nobody.
+    pub(crate) fn blocks(&self, blocked_until: Timestamp, now: Timestamp) -> bool {
+        blocked_until > now && blocked_until.since(now) <= self.pause_max
+    }
 }
 
 #[cfg(test)]
@@ -46,5 +54,14 @@ mod tests {
         assert_eq!(pauses([-1, 17, 100, i64::MAX, 0, 0, 0, 0]), [0, 900, 900, 900, 0, 0, 0, 0]);
         assert_eq!(ADDRESS.pause(20), Duration::ZERO);
         assert_eq!(ADDRESS.pause(21), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_pause_binds_until_its_end_unless_the_clock_was_set_back() {
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        assert!(ACCOUNT.blocks(at(10), at(9)));
+        assert!(!ACCOUNT.blocks(at(10), at(10)));
+        assert!(ACCOUNT.blocks(at(900), at(0)));
+        assert!(!ACCOUNT.blocks(at(901), at(0)));
     }
 }

@@ -1,6 +1,230 @@
 //! The composition root: configuration, telemetry, and the one page that shows who knows whom.
+//!
+//! [`App::init`] builds every service from a [`Config`]; [`App::start`] begins the background loops of a [`Role`];
+//! `http` and `dashboard` take what they need from the result.
 
 pub mod config;
+mod first_steps;
+mod maintenance;
 pub mod telemetry;
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use belvedere_accounts::AccountsService;
+use belvedere_audit::AuditService;
+use belvedere_error_tracking::{EnvelopeHandler, ErrorTrackingService, StoreHandler};
+use belvedere_intake::{
+    Intake, IntakeHandlers, IntakeParts, IntakeRunner, IntakeRunnerConfig, IntakeService, IntakeStats, LocalSpool,
+    SharedBatches, Shipper,
+};
+use belvedere_jobs::{JobQueue, RedisBus};
+use belvedere_kernel::{Clock, InProcessBus, LiveBus, SystemClock, Tasks};
+use belvedere_privacy::{MasterKey, PrivacyService, VaultService};
+use belvedere_storage::spool::Spool;
+use belvedere_storage::{Database, DatabaseConfig, Dialect};
+
 pub use config::{Config, ConfigError};
+pub use first_steps::Ready;
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Door, pages, digest, jobs and schedules: the embedded shape.
+    All,
+    /// Door and pages; accepted payloads are moved into the shared database for workers.
+    Api,
+    /// Digest and jobs.
+    Worker,
+    /// Schedules.
+    Scheduler,
+}
+
+impl Role {
+    fn has_door(self) -> bool {
+        matches!(self, Self::All | Self::Api)
+    }
+
+    fn works(self) -> bool {
+        matches!(self, Self::All | Self::Worker)
+    }
+
+    fn schedules(self) -> bool {
+        matches!(self, Self::All | Self::Scheduler)
+    }
+}
+
+/// Every service of a process, built once and shared.
+pub struct App {
+    /// What the operator decided.
+    pub config: Config,
+    /// What this process does.
+    pub role: Role,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// State.
+    pub db: Database,
+    /// Background work, and the word to stop.
+    pub tasks: Tasks,
+    /// Live messages.
+    pub bus: Arc<dyn LiveBus>,
+    /// Who did what.
+    pub audit: Arc<AuditService>,
+    /// Who may do what.
+    pub accounts: Arc<AccountsService>,
+    /// Who a subject is.
+    pub privacy: Arc<PrivacyService>,
+    /// What breaks.
+    pub errors: Arc<ErrorTrackingService>,
+    /// Durable jobs.
+    pub jobs: JobQueue,
+    /// The door's side of intake; `None` in a process without a door.
+    pub intake: Option<Arc<Intake>>,
+    /// What intake counted and set aside.
+    pub intake_log: Arc<IntakeService>,
+    /// How intake is doing in this process.
+    pub intake_stats: Arc<IntakeStats>,
+    spool: Option<Spool>,
+    parts: IntakeParts,
+}
+
+impl App {
+    /// Opens the data directory, the database and the spool, and introduces the services to each other.
+    ///
+    /// The embedded database is migrated; a PostgreSQL database with pending migrations is refused.
+    ///
+    /// # Errors
+    /// What could not be opened, and why.
+    pub async fn init(config: Config, role: Role) -> Result<Self> {
+        let data = &config.data.directory;
+        create_private_directory(data)?;
+        let master_key = master_key(&config)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let tasks = Tasks::default();
+        let db = connect(&config).await?;
+
+        let bus: Arc<dyn LiveBus> = match config.redis.url.as_str() {
+            "" => Arc::new(InProcessBus::default()),
+            url => Arc::new(RedisBus::connect(url, "belvedere", &*clock, &tasks).context("redis.url")?),
+        };
+
+        let vault = Arc::new(VaultService::new(db.clone(), Arc::clone(&clock), &master_key));
+        let audit = Arc::new(AuditService::new(db.clone(), Arc::clone(&clock), vault.clone()));
+        let accounts = Arc::new(AccountsService::new(
+            db.clone(),
+            Arc::clone(&clock),
+            audit.clone(),
+            vault.clone(),
+            master_key.derive("accounts lookup"),
+        ));
+        let privacy = Arc::new(PrivacyService::new(db.clone(), Arc::clone(&clock), &master_key, audit.clone()));
+        let errors = Arc::new(ErrorTrackingService::new(
+            db.clone(),
+            Arc::clone(&clock),
+            privacy.clone(),
+            privacy.clone(),
+            audit.clone(),
+        ));
+
+        let stats = Arc::new(IntakeStats::default());
+        let parts = IntakeParts {
+            db: db.clone(),
+            clock: Arc::clone(&clock),
+            bus: Arc::clone(&bus),
+            vault: vault.clone(),
+            stats: Arc::clone(&stats),
+        };
+        let spool = if role.has_door() { Some(open_spool(&config)?) } else { None };
+        let intake = spool.clone().map(|spool| Arc::new(Intake::new(spool, parts.clone())));
+        let intake_log = Arc::new(IntakeService::new(parts.clone(), audit.clone()));
+        let jobs = JobQueue::new(db.clone(), Arc::clone(&clock), Arc::clone(&bus));
+        Ok(Self {
+            config,
+            role,
+            clock,
+            db,
+            tasks,
+            bus,
+            audit,
+            accounts,
+            privacy,
+            errors,
+            jobs,
+            intake,
+            intake_log,
+            intake_stats: stats,
+            spool,
+            parts,
+        })
+    }
+
+    /// Begins the background loops of this process's role; they end after [`Tasks::stop`].
+    pub fn start(&self) {
+        if let Some(intake) = &self.intake {
+            self.tasks.spawn("intake counts", Arc::clone(intake).flush_notes(self.tasks.clone()));
+        }
+        match (self.role, &self.spool) {
+            (Role::All, Some(spool)) => self.digest(LocalSpool::new(spool.clone(), self.parts.clone())),
+            (Role::Api, Some(spool)) => {
+                self.tasks.spawn("shipper", Shipper::new(spool.clone(), self.parts.clone()).run(self.tasks.clone()));
+            }
+            (Role::Worker, _) => self.digest(SharedBatches::new(self.parts.clone())),
+            _ => {}
+        }
+        if self.role.works() {
+            self.tasks.spawn("jobs", maintenance::runner(self).run(self.tasks.clone()));
+        }
+        if self.role.schedules() {
+            self.tasks.spawn("schedules", maintenance::scheduler(self).run(self.tasks.clone()));
+        }
+    }
+
+    /// Tells everything to stop, waits for the background loops, and closes spool and database. Call it after the
+    /// door is closed.
+    pub async fn stop(&self) {
+        self.tasks.stop();
+        self.tasks.ended().await;
+        if let Some(spool) = &self.spool {
+            spool.close().await;
+        }
+        if let Err(error) = self.db.close().await {
+            tracing::warn!(%error, "the database did not close cleanly");
+        }
+    }
+}
+
+fn create_private_directory(path: &std::path::Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(path).with_context(|| format!("data.directory: cannot create {}", path.display()))
+}
+
+fn master_key(config: &Config) -> Result<MasterKey> {
+    match config.privacy.master_key.as_str() {
+        "" => Ok(MasterKey::load_or_create(&config.data.directory.join("master.key"))?),
+        digits => digits.parse().context("privacy.master_key"),
+    }
+}
+
+async fn connect(config: &Config) -> Result<Database> {
+    let file: PathBuf = config.data.directory.join("belvedere.db");
+    let mut options = match config.database.url.as_str() {
+        "" => DatabaseConfig::sqlite_file(&file),
+        url => DatabaseConfig::new(url),
+    };
+    options.connections_max = config.database.connections_max;
+    options.acquire_timeout = Duration::from_secs(config.database.acquire_timeout_seconds);
+    let db = Database::connect(&options).await.context("cannot open the database")?;
+    if db.dialect() == Dialect::Sqlite {
+        db.migrate().await.context("cannot migrate the embedded database")?;
+        return Ok(db);
+    }
+    let pending = db.list_pending_migrations().await.context("cannot read the database's migrations")?;
+    if !pending.is_empty() {
+        bail!("the database lacks {} migrations, from {} on; run `api --migrate up`", pending.len(), pending[0]);
+    }
+    Ok(db)
+}

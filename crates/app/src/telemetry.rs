@@ -12,3 +12,16 @@ pub fn init(config: &LogConfig) {
         LogFormat::Json => lines.json().try_init(),
     };
 }
+
+/// Resolves when the process is told to end: Ctrl-C, or a terminate signal.
+pub async fn until_interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -4,23 +4,22 @@
   const $ = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-  // Copy buttons appear only where they can work.
-  for (const button of all("[data-copy]")) {
-    if (!navigator.clipboard) continue;
-    button.hidden = false;
-    const label = button.textContent;
-    button.addEventListener("click", async () => {
-      const source = document.getElementById(button.dataset.copy);
-      try {
-        await navigator.clipboard.writeText(source.textContent);
-        button.textContent = "Copied";
-      } catch {
-        button.textContent = "Press Ctrl+C";
-        getSelection().selectAllChildren(source);
-      }
-      setTimeout(() => { button.textContent = label; }, 1600);
-    });
-  }
+  // Copy buttons show only where they can work.
+  if (navigator.clipboard) document.documentElement.classList.add("js");
+  addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const source = document.getElementById(button.dataset.copy);
+    button.dataset.label ||= button.textContent;
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(source);
+      button.textContent = "Press Ctrl+C";
+    }
+    setTimeout(() => { button.textContent = button.dataset.label; }, 1600);
+  });
 
   // A form that asks before it does something that cannot be undone.
   addEventListener("submit", (event) => {
@@ -90,7 +89,10 @@
     const active = target.contains(document.activeElement) ? document.activeElement : null;
     const key = active && active.closest("[data-id]")?.dataset.id;
     const before = new Map(all("[data-id]", target).map((row) => [row.dataset.id, row.dataset.version]));
+    const opened = all("details", target).map((details) => details.open);
     target.replaceChildren(...source.childNodes);
+    const details = all("details", target);
+    if (details.length === opened.length) details.forEach((part, index) => { part.open = opened[index]; });
     for (const row of all("[data-id]", target)) {
       if (before.size && before.get(row.dataset.id) !== row.dataset.version) row.classList.add("fresh");
     }

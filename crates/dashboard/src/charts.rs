@@ -85,8 +85,8 @@ fn draw_bars(bars: &[Bar], peak: u64, unit: &str, alternative: &str) -> String {
     let mut canvas = Canvas::new(WIDTH, HEIGHT);
     canvas.compact = true;
     for y in [0.5, HEIGHT / 2.0, HEIGHT - 0.5] {
-        // Colour and width are the style sheet's; the stroke keeps its width when the drawing is stretched.
-        canvas.line(Line { left: 0.0, top: y, right: WIDTH, bottom: y, class: Some("line".to_owned()), ..Line::default() });
+        // The only shapes without a class: the style sheet draws them thin, however the drawing is stretched.
+        canvas.line(Line { left: 0.0, top: y, right: WIDTH, bottom: y, ..Line::default() });
     }
     let slot = WIDTH / bars.len().max(1) as f32;
     let gap = (slot * 0.2).min(6.0);

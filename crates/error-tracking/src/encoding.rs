@@ -38,7 +38,9 @@ pub fn decode_body<'a>(
 ) -> Result<Cow<'a, [u8]>, DecodeError> {
     let token = encoding.map(|token| token.trim().to_ascii_lowercase());
     let decoded = match token.as_deref() {
-        Some("gzip" | "x-gzip") => read_all("gzip", flate2::bufread::MultiGzDecoder::new(body), body.len(), limit)?,
+        Some("gzip" | "x-gzip") => {
+            read_all("gzip", flate2::bufread::MultiGzDecoder::new(body), body.len(), limit)?
+        }
         Some("deflate") => inflate(body, limit)?,
         Some("br") => read_all("br", brotli::Decompressor::new(body, 4_096), body.len(), limit)?,
         Some("zstd") => {
@@ -55,7 +57,8 @@ pub fn decode_body<'a>(
 
 fn inflate(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
     // RFC 1950, section 2.2: compression method 8, and the first two bytes a multiple of 31.
-    let has_header = matches!(body, [cmf, flg, ..] if cmf & 0x0f == 8 && u16::from_be_bytes([*cmf, *flg]) % 31 == 0);
+    let has_header =
+        matches!(body, [cmf, flg, ..] if cmf & 0x0f == 8 && u16::from_be_bytes([*cmf, *flg]) % 31 == 0);
     if has_header {
         match read_all("deflate", flate2::bufread::ZlibDecoder::new(body), body.len(), limit) {
             Err(DecodeError::Corrupt { .. }) => {}

@@ -164,12 +164,17 @@ pub fn has_event_id(kind: &str) -> bool {
 
 /// Reads the headers in `line` and finds the payload that begins at `start`; also where the next line begins.
 fn item_after(body: &[u8], line: &[u8], start: usize) -> (Item, usize) {
-    let headers = if line.len() > HEADER_LINE_BYTES_MAX { None } else { read_object::<ItemHeaders>(line).ok() };
+    let headers =
+        if line.len() > HEADER_LINE_BYTES_MAX { None } else { read_object::<ItemHeaders>(line).ok() };
     let Some(headers) = headers else {
         // Where the payload ends is unknown: assume the next line feed, as for most items.
         let end = line_end(body, start);
-        let item =
-            Item { kind: String::new(), payload: start..end, item_count: None, problem: Some(ItemProblem::Headers) };
+        let item = Item {
+            kind: String::new(),
+            payload: start..end,
+            item_count: None,
+            problem: Some(ItemProblem::Headers),
+        };
         return (item, end + 1);
     };
     let (end, problem) = match headers.length {
@@ -233,16 +238,18 @@ mod tests {
     #[test]
     fn payloads_end_where_their_length_says_or_at_the_line_feed() {
         let body = "{}\n{\"type\":\"attachment\",\"length\":7}\na\nb\n\nc\n\n\n\n{\"type\":\"event\"}\n{\"x\":1}\n{\"type\":\"session\"}\n{}";
-        assert_eq!(parts(body), [part("attachment", "a\nb\n\nc\n"), part("event", "{\"x\":1}"), part("session", "{}")]);
+        assert_eq!(
+            parts(body),
+            [part("attachment", "a\nb\n\nc\n"), part("event", "{\"x\":1}"), part("session", "{}")]
+        );
     }
 
     #[test]
     fn empty_payloads_and_a_missing_final_line_feed_are_legal() {
-        assert_eq!(parts("{}\n{\"type\":\"a\",\"length\":0}\n\n{\"type\":\"b\"}\n\n{\"type\":\"c\"}"), [
-            part("a", ""),
-            part("b", ""),
-            part("c", "")
-        ]);
+        assert_eq!(
+            parts("{}\n{\"type\":\"a\",\"length\":0}\n\n{\"type\":\"b\"}\n\n{\"type\":\"c\"}"),
+            [part("a", ""), part("b", ""), part("c", "")]
+        );
     }
 
     #[test]
@@ -250,19 +257,18 @@ mod tests {
         let body = b"{}\n{\"type\":7}\npayload\n{\"type\":\"event\"}\n{}\n{\"type\":\"attachment\",\"length\":99}\nshort";
         let outline = parse_outline(body).unwrap();
         let seen: Vec<_> = outline.items.iter().map(|item| (item.kind.as_str(), item.problem)).collect();
-        assert_eq!(seen, [
-            ("", Some(ItemProblem::Headers)),
-            ("event", None),
-            ("attachment", Some(ItemProblem::Truncated))
-        ]);
+        assert_eq!(
+            seen,
+            [("", Some(ItemProblem::Headers)), ("event", None), ("attachment", Some(ItemProblem::Truncated))]
+        );
     }
 
     #[test]
     fn a_length_that_ends_within_a_line_is_extended_to_its_end() {
-        assert_eq!(parts("{}\n{\"type\":\"event\",\"length\":3}\n{\"ä\":1}\n{\"type\":\"b\"}\n1"), [
-            part("event", "{\"ä\":1}"),
-            part("b", "1")
-        ]);
+        assert_eq!(
+            parts("{}\n{\"type\":\"event\",\"length\":3}\n{\"ä\":1}\n{\"type\":\"b\"}\n1"),
+            [part("event", "{\"ä\":1}"), part("b", "1")]
+        );
     }
 
     #[test]
@@ -283,7 +289,8 @@ mod tests {
 
     #[test]
     fn an_event_id_is_found_in_the_payload_when_the_headers_have_none() {
-        let body = b"{}\n{\"type\":\"event\"}\n{\"a\":[{}],\"event_id\":\"3a60e31ab5474d65aaf86eedefe7d501\"}";
+        let body =
+            b"{}\n{\"type\":\"event\"}\n{\"a\":[{}],\"event_id\":\"3a60e31ab5474d65aaf86eedefe7d501\"}";
         let outline = parse_outline(body).unwrap();
         let id = find_event_id(body, &outline).unwrap();
         assert_eq!(id.to_string(), "3a60e31ab5474d65aaf86eedefe7d501");
@@ -301,7 +308,8 @@ mod tests {
             Just(format!("{{\"type\":\"b\",\"length\":{}}}", u64::MAX).into_bytes()),
             proptest::collection::vec(any::<u8>(), 0..20),
         ];
-        proptest::collection::vec(piece, 0..30).prop_map(|pieces| [b"{}\n".to_vec(), pieces.concat()].concat())
+        proptest::collection::vec(piece, 0..30)
+            .prop_map(|pieces| [b"{}\n".to_vec(), pieces.concat()].concat())
     }
 
     proptest! {

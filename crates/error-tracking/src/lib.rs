@@ -5,7 +5,14 @@
 //! - Counts per issue and hour, and subjects per issue, change in the transaction that stores the event.
 //! - A payload is scrubbed and its user replaced by a subject before it is stored.
 
+mod encoding;
+pub mod envelope;
+mod event;
+mod event_id;
+pub mod grouping;
 mod model;
+mod parameterize;
+mod timestamp;
 
 use async_trait::async_trait;
 use belvedere_kernel::ProjectId;
@@ -13,8 +20,8 @@ use belvedere_storage::{Page, PageRequest, Timestamp};
 use serde_json::Value;
 
 pub use model::{
-    Event, EventSummary, HourCount, IssueDetail, IssueId, IssueKey, IssueSort, IssueStatus, IssueSummary, Level,
-    ListIssues, Recorded, SetStatus,
+    Event, EventSummary, HourCount, IssueDetail, IssueId, IssueKey, IssueSort, IssueStatus, IssueSummary,
+    Level, ListIssues, ParseIssueStatusError, Recorded, SetStatus,
 };
 
 /// The slice's boundary: what other code may ask of error tracking.
@@ -30,13 +37,26 @@ pub trait ErrorTracking: Send + Sync {
     async fn count_issues(&self, project: ProjectId, status: IssueStatus) -> Result<u64, ErrorTrackingError>;
 
     /// One issue.
-    async fn find_issue(&self, project: ProjectId, issue: IssueId) -> Result<Option<IssueDetail>, ErrorTrackingError>;
+    async fn find_issue(
+        &self,
+        project: ProjectId,
+        issue: IssueId,
+    ) -> Result<Option<IssueDetail>, ErrorTrackingError>;
 
     /// An issue's events, newest first.
-    async fn list_events(&self, project: ProjectId, issue: IssueId, page: PageRequest) -> Result<Page<EventSummary>, ErrorTrackingError>;
+    async fn list_events(
+        &self,
+        project: ProjectId,
+        issue: IssueId,
+        page: PageRequest,
+    ) -> Result<Page<EventSummary>, ErrorTrackingError>;
 
     /// One event by its 32 hexadecimal digits (hyphens allowed).
-    async fn find_event(&self, project: ProjectId, event_id: &str) -> Result<Option<Event>, ErrorTrackingError>;
+    async fn find_event(
+        &self,
+        project: ProjectId,
+        event_id: &str,
+    ) -> Result<Option<Event>, ErrorTrackingError>;
 
     /// Puts issues into a state, with one audit entry for each that was in another; says how many those were. Issues
     /// that do not exist in the project are passed over.
@@ -46,7 +66,12 @@ pub trait ErrorTracking: Send + Sync {
     async fn list_environments(&self, project: ProjectId) -> Result<Vec<String>, ErrorTrackingError>;
 
     /// Events per UTC hour of `project` in `from..to`, hours without events left out; at most 24 x 90 hours.
-    async fn count_events_by_hour(&self, project: ProjectId, from: Timestamp, to: Timestamp) -> Result<Vec<HourCount>, ErrorTrackingError>;
+    async fn count_events_by_hour(
+        &self,
+        project: ProjectId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<HourCount>, ErrorTrackingError>;
 }
 
 /// What can go wrong in error tracking.

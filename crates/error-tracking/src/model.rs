@@ -1,3 +1,5 @@
+use std::str::FromStr;
+
 use belvedere_kernel::{Actor, Organisation, ProjectId, Removal, SubjectId};
 use belvedere_storage::{Id, PageRequest, Timestamp};
 use serde::Serialize;
@@ -26,6 +28,36 @@ pub enum Level {
     Fatal,
 }
 
+impl Level {
+    /// The level as a word: `debug`, `info`, `warning`, `error`, `fatal`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Fatal => "fatal",
+        }
+    }
+
+    pub(crate) fn to_number(self) -> i64 {
+        match self {
+            Self::Debug => 10,
+            Self::Info => 20,
+            Self::Warning => 30,
+            Self::Error => 40,
+            Self::Fatal => 50,
+        }
+    }
+
+    pub(crate) fn from_number(number: i64) -> Option<Self> {
+        [Self::Debug, Self::Info, Self::Warning, Self::Error, Self::Fatal]
+            .into_iter()
+            .find(|level| level.to_number() == number)
+    }
+}
+
 /// Where an issue is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -37,6 +69,47 @@ pub enum IssueStatus {
     /// Not worth attention.
     Ignored,
 }
+
+impl IssueStatus {
+    /// Every status.
+    pub const ALL: [Self; 3] = [Self::Unresolved, Self::Resolved, Self::Ignored];
+
+    /// The status as a word: `unresolved`, `resolved`, `ignored`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unresolved => "unresolved",
+            Self::Resolved => "resolved",
+            Self::Ignored => "ignored",
+        }
+    }
+
+    pub(crate) fn to_number(self) -> i64 {
+        match self {
+            Self::Unresolved => 0,
+            Self::Resolved => 1,
+            Self::Ignored => 2,
+        }
+    }
+
+    pub(crate) fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.to_number() == number)
+    }
+}
+
+/// The reverse of [`IssueStatus::as_str`].
+impl FromStr for IssueStatus {
+    type Err = ParseIssueStatusError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(ParseIssueStatusError)
+    }
+}
+
+/// A word that is no status of an issue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a status (unresolved, resolved or ignored)")]
+pub struct ParseIssueStatusError;
 
 /// A row of the list of issues.
 #[derive(Debug, Clone, PartialEq, Serialize)]

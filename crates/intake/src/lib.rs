@@ -11,10 +11,21 @@
 //! - A delivery that cannot be digested is set aside with its reason and blocks nothing.
 //! - Every item is counted: stored, dropped or set aside, per project and hour.
 
+mod digest;
 mod door;
 mod error;
+mod log;
 mod model;
+mod pace;
+mod runner;
+mod set_aside;
+mod shipper;
+mod source;
 mod stats;
+mod store;
+mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -24,8 +35,14 @@ use belvedere_storage::{Database, Id, Page, PageRequest, Timestamp};
 
 pub use door::Intake;
 pub use error::IntakeError;
+pub use log::IntakeLogService;
 pub use model::{HourTally, Outcome, Requester, SetAside};
+pub use runner::{IntakeConfig, IntakeRunner};
+pub use shipper::Shipper;
 pub use stats::{IntakeStats, IntakeStatsSnapshot};
+
+/// The topic that wakes workers when a batch was put into the shared database.
+pub const WAKE_TOPIC: &str = "wake.intake";
 
 /// What every part of intake works with.
 #[derive(Clone)]

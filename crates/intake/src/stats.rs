@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Counters of this process since its start, cheap to count and to read, for `/metrics` and `/readyz`.
@@ -13,7 +13,7 @@ pub struct IntakeStats {
     shipped: AtomicU64,
     tallies_lost: AtomicU64,
     lag_micros: AtomicU64,
-    is_stalled: AtomicBool,
+    stalled_loops: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -63,7 +63,7 @@ impl IntakeStats {
     /// Whether digestion fails at the moment and is being retried.
     #[must_use]
     pub fn is_stalled(&self) -> bool {
-        self.is_stalled.load(Ordering::Relaxed)
+        self.stalled_loops.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn count_accepted(&self) {
@@ -93,8 +93,12 @@ impl IntakeStats {
         self.tallies_lost.fetch_add(quantity, Ordering::Relaxed);
     }
 
-    /// Returns whether that is a change.
-    pub(crate) fn set_stalled(&self, is_stalled: bool) -> bool {
-        self.is_stalled.swap(is_stalled, Ordering::Relaxed) != is_stalled
+    /// Counts the loops that cannot go on at the moment.
+    pub(crate) fn set_stalled(&self, is_stalled: bool) {
+        if is_stalled {
+            self.stalled_loops.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.stalled_loops.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }

@@ -104,6 +104,8 @@ pub(crate) async fn find_next_due(
 }
 
 /// Takes at most `limit` due jobs of `kinds` under the token `claim`, the longest due first.
+///
+/// MATERIALIZED, because PostgreSQL may otherwise evaluate a limited subquery with SKIP LOCKED more than once.
 pub(crate) async fn claim_jobs(
     db: &impl ConnectionTrait,
     kinds: &[&str],
@@ -113,9 +115,10 @@ pub(crate) async fn claim_jobs(
     until: Timestamp,
 ) -> Result<Vec<ClaimedRow>, StorageError> {
     let sql = format!(
-        "UPDATE jobs_job SET claimed_until = $3, claim = $4, attempts = attempts + 1, dedup_key = NULL WHERE id IN \
-         (SELECT id FROM jobs_job WHERE {CLAIMABLE} AND attempts < attempts_max AND kind IN ({}) \
-         ORDER BY run_at, id LIMIT $5{}) RETURNING id, kind, payload, attempts, attempts_max, run_at",
+        "WITH due AS MATERIALIZED (SELECT id FROM jobs_job WHERE {CLAIMABLE} AND attempts < attempts_max \
+         AND kind IN ({}) ORDER BY run_at, id LIMIT $5{}) \
+         UPDATE jobs_job SET claimed_until = $3, claim = $4, attempts = attempts + 1, dedup_key = NULL \
+         WHERE id IN (SELECT id FROM due) RETURNING id, kind, payload, attempts, attempts_max, run_at",
         kind_list(kinds, 6),
         Dialect::of(db).skip_locked(),
     );

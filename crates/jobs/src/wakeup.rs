@@ -138,10 +138,13 @@ async fn publish_all(
     heartbeat: String,
     tasks: Tasks,
 ) {
-    let connection = client.connect();
+    let mut connection = client.connect();
     let mut heartbeats = tokio::time::interval(HEARTBEAT);
     let mut is_failing = false;
     loop {
+        if connection.is_finished() {
+            connection = client.connect();
+        }
         let text = tokio::select! {
             () = tasks.stopped() => break,
             _ = heartbeats.tick() => heartbeat.clone(),
@@ -179,11 +182,17 @@ impl Incoming {
     async fn run(self, tasks: Tasks) {
         let mut messages = self.subscriber.message_rx();
         let mut reconnections = self.subscriber.reconnect_rx();
-        let connection = self.subscriber.connect();
+        let mut errors = self.subscriber.error_rx();
+        let mut connection = self.subscriber.connect();
         let mut heartbeats = tokio::time::interval(HEARTBEAT);
         loop {
             tokio::select! {
                 () = tasks.stopped() => break,
+                error = errors.recv() => match error {
+                    Ok((error, _)) => self.note_lost(&error.to_string()),
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => break,
+                },
                 reconnected = reconnections.recv() => match reconnected {
                     Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => self.subscribe().await,
                     Err(broadcast::error::RecvError::Closed) => break,
@@ -195,7 +204,13 @@ impl Incoming {
                     }
                     Err(broadcast::error::RecvError::Closed) => break,
                 },
-                _ = heartbeats.tick() => self.check_heartbeat().await,
+                _ = heartbeats.tick() => {
+                    // It ends by itself when the server refuses the credentials, which can be put right there.
+                    if connection.is_finished() {
+                        connection = self.subscriber.connect();
+                    }
+                    self.check_heartbeat().await;
+                }
             }
         }
         self.is_connected.store(false, Ordering::Relaxed);
@@ -231,14 +246,18 @@ impl Incoming {
         }
     }
 
+    fn note_lost(&self, why: &str) {
+        if self.is_connected.swap(false, Ordering::Relaxed) {
+            tracing::warn!(why, "live messages of other processes do not arrive, connecting to redis again");
+        }
+    }
+
     async fn check_heartbeat(&self) {
         if self.heartbeats_missed.fetch_add(1, Ordering::Relaxed) < HEARTBEATS_MISSED_MAX {
             return;
         }
         self.heartbeats_missed.store(0, Ordering::Relaxed);
-        if self.is_connected.swap(false, Ordering::Relaxed) {
-            tracing::warn!("nothing arrives through redis, connecting anew");
-        }
+        self.note_lost("heartbeats are missing");
         // An error means that it is connecting already.
         let _refused = self.subscriber.force_reconnection().await;
     }

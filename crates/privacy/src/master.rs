@@ -57,7 +57,7 @@ impl MasterKey {
     }
 
     fn load(path: &Path) -> Result<Option<Self>, PrivacyError> {
-        let mut file = match File::open(path) {
+        let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(at(path, &error)),
@@ -68,7 +68,7 @@ impl MasterKey {
             return Err(PrivacyError::MasterKey(why));
         }
         let mut text = String::new();
-        file.by_ref().take(200).read_to_string(&mut text).map_err(|error| at(path, &error))?;
+        file.take(200).read_to_string(&mut text).map_err(|error| at(path, &error))?;
         text.trim().parse().map(Some)
     }
 

@@ -23,7 +23,8 @@
 //!
 //! Record: sequence number (u64), payload length (u32), CRC-32 of the payload, CRC-32 of these 16 bytes,
 //! payload. Both record checksums continue from the CRC-32 of the id: a payload that imitates a record is
-//! not taken for one when the reader looks for the next record after damage, as its sender does not know the id.
+//! not taken for one when the reader looks for the next record after damage, as its sender does not know
+//! the id.
 //!
 //! # Invariants
 //!
@@ -31,16 +32,21 @@
 //!   damage as well. They have gaps: a batch that failed leaves one, and so does a damaged tail.
 //! - A record is handed out only after its batch is synced; recovery syncs before it hands out.
 //! - A batch that failed is cut off again, and after a failed sync its file is not written any more
-//!   (the kernel may have dropped the dirty pages). A record whose append failed, or whose caller went away, may still appear
-//!   after a crash: consumers drop duplicates by the payload's own id.
+//!   (the kernel may have dropped the dirty pages). A record whose append failed, or whose caller went
+//!   away, may still appear after a crash: consumers drop duplicates by the payload's own id.
 //! - A new segment's name is on disk before an older segment is removed, so the directory always knows
 //!   the next sequence number.
+//! - From the number in a segment's name on, records count only in that segment or later ones: what a failed
+//!   batch left in an older segment never hides the batch that was written in its place.
 //! - Memory is bounded: 16 MiB of queued payloads (or one payload, if larger), a 4 MiB write buffer,
-//!   and about 10 KiB of index per segment. Disk use is at most `bytes_max` plus two segments and 16 MiB of quarantine.
-//! - Consumed payloads leave the disk with their segment: at the latest one second after the queue ran empty.
+//!   and about 10 KiB of index per segment. Disk use is at most `bytes_max` plus two segments and 16 MiB of
+//!   quarantine.
+//! - Consumed payloads leave the disk with their segment: when the next one is begun (64 MiB or ten minutes
+//!   later) or within two seconds once nothing arrives and everything is consumed.
 
 mod disk;
 mod index;
+mod reader;
 mod recovery;
 mod segment;
 #[cfg(test)]
@@ -61,7 +67,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use self::disk::{Disk, LocalDisk};
 use self::index::{Cursor, Index};
 pub use self::recovery::SpoolRecovery;
-use self::segment::{Found, RECORD_HEAD_BYTES, Scanner};
+use self::segment::RECORD_HEAD_BYTES;
 
 /// Payload bytes that may wait for the writer before `append` itself waits.
 const QUEUE_BYTES_MAX: u32 = 16 << 20;
@@ -81,7 +87,8 @@ pub struct SpoolConfig {
     pub segment_bytes: u64,
     /// Largest payload.
     pub record_bytes_max: u32,
-    /// Longest time that a batch waits for company while several callers are appending; never longer than the last sync took.
+    /// Longest time that a batch waits for company while several callers are appending; never longer than
+    /// the last sync took.
     pub linger: Duration,
 }
 
@@ -283,7 +290,8 @@ impl Spool {
 
     /// The random identity of this directory.
     ///
-    /// A consumer stores its position as (id, sequence number): after the directory was lost, numbers start again at 1.
+    /// A consumer stores its position as (id, sequence number): after the directory was lost, numbers start
+    /// again at 1.
     pub fn id(&self) -> [u8; 16] {
         self.handle.shared.id
     }
@@ -295,7 +303,8 @@ impl Spool {
 
     /// Stores a payload; returns its sequence number once it is on disk.
     ///
-    /// Calls at the same time share one write and one sync. If the future is dropped while it waits, the payload may be stored nevertheless.
+    /// Calls at the same time share one write and one sync. If the future is dropped while it waits, the
+    /// payload may be stored nevertheless.
     pub async fn append(&self, payload: Vec<u8>) -> Result<u64, SpoolError> {
         let shared = &self.handle.shared;
         let max = shared.config.record_bytes_max;
@@ -332,7 +341,12 @@ impl Spool {
     /// At most `records_max` and `bytes_max` payload bytes, but at least one record. Acknowledged records
     /// are not returned. Taking does not remove: the same call returns the same records again. After
     /// [`Spool::close`] it returns what is left, then [`SpoolError::Closed`].
-    pub async fn take(&self, after: u64, records_max: usize, bytes_max: usize) -> Result<Vec<Record>, SpoolError> {
+    pub async fn take(
+        &self,
+        after: u64,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Record>, SpoolError> {
         let mut signal = self.handle.shared.stopped.subscribe();
         loop {
             let stopped = *signal.borrow_and_update();
@@ -373,13 +387,14 @@ impl Spool {
         {
             let mut state = shared.lock();
             if seq >= state.next_seq {
-                tracing::warn!(seq, next_seq = state.next_seq, "spool is behind its consumer, numbers skip ahead");
+                tracing::warn!(
+                    seq,
+                    next_seq = state.next_seq,
+                    "spool is behind its consumer, numbers skip ahead"
+                );
                 state.next_seq = seq + 1;
             }
             state.ack(seq);
-            if state.wake_at != usize::MAX && state.index.is_drained() {
-                shared.work.notify_one(); // it starts the clock for removing the consumed payloads
-            }
             if state.doomed.is_empty() {
                 return Ok(());
             }
@@ -446,71 +461,6 @@ impl Shared {
         self.lock().closed = true;
         self.queue_room.close();
         self.work.notify_one();
-    }
-
-    fn read(&self, mut after: u64, records_max: usize, bytes_max: usize) -> Result<Vec<Record>, SpoolError> {
-        let seed = segment::seed(&self.id);
-        let mut records = Vec::new();
-        let mut bytes = 0;
-        loop {
-            let plan = {
-                let state = self.lock();
-                state.index.plan(after, state.cursor)
-            };
-            let Some(plan) = plan else { return Ok(records) };
-            let file = match self.disk.open(&segment::file_name(plan.segment)) {
-                Ok(file) => file,
-                // Acknowledged and removed since it was looked up: plan again.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && self.lock().index.is_acked(plan.last_seq) => continue,
-                Err(error) => return Err(SpoolError::from_disk(&error)),
-            };
-            let mut scanner = Scanner::new(file.as_ref(), seed, plan.start..plan.end, plan.after);
-            loop {
-                let at = scanner.position();
-                match scanner.next().map_err(|error| SpoolError::from_disk(&error))? {
-                    None => break,
-                    Some(Found::Damage { at, len, .. }) => {
-                        tracing::error!(segment = plan.segment, at, len, "spool record was damaged on disk and is skipped");
-                    }
-                    Some(Found::Record { seq, .. }) if seq <= plan.after => {}
-                    Some(Found::Record { seq, payload, .. }) => {
-                        if !records.is_empty() && (records.len() == records_max || bytes + payload.len() > bytes_max) {
-                            self.lock().cursor = Some(Cursor { after, segment: plan.segment, at });
-                            return Ok(records);
-                        }
-                        bytes += payload.len();
-                        after = seq;
-                        records.push(Record { seq, payload: payload.to_vec() });
-                    }
-                }
-            }
-            after = plan.last_seq;
-            self.lock().cursor = Some(Cursor { after, segment: plan.segment, at: plan.end });
-        }
-    }
-
-    /// Removes the files of consumed segments; returns whether any went away.
-    fn remove_doomed(&self) -> bool {
-        let doomed = std::mem::take(&mut self.lock().doomed);
-        let count = doomed.len();
-        let mut failed = Vec::new();
-        for first_seq in doomed {
-            let name = segment::file_name(first_seq);
-            match self.disk.remove(&name) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!(name, %error, "consumed spool segment was not removed, trying again later");
-                    failed.push(first_seq);
-                }
-                _ => {}
-            }
-        }
-        let removed = failed.len() < count;
-        if removed && let Err(error) = self.disk.sync_dir() {
-            // It may come back after a crash; the consumer's position removes it again.
-            tracing::warn!(%error, "removal of a spool segment was not synced");
-        }
-        self.lock().doomed.extend(failed);
-        removed
     }
 }
 

@@ -1,15 +1,15 @@
-use belvedere_storage::Timestamp;
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "privacy_salt")]
-pub struct Model {
+pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub day: Timestamp,
-    pub sealed: Vec<u8>,
+    /// Start of the UTC day, in microseconds.
+    pub(crate) day: i64,
+    pub(crate) sealed: Vec<u8>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}

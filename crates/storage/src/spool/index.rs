@@ -163,7 +163,9 @@ impl Index {
         let segment = self.segments.iter().find(|segment| segment.is_after(after))?;
         let chunk = segment.chunks_after(after).first()?;
         let start = match cursor {
-            Some(cursor) if cursor.after == after && cursor.segment == segment.first_seq => cursor.at.max(chunk.start),
+            Some(cursor) if cursor.after == after && cursor.segment == segment.first_seq => {
+                cursor.at.max(chunk.start)
+            }
             _ => chunk.start,
         };
         Some(Plan { segment: segment.first_seq, start, end: chunk.end, after, last_seq: chunk.last_seq })

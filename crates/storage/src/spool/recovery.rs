@@ -40,23 +40,24 @@ pub(super) fn recover(disk: &dyn Disk) -> Result<Recovered, SpoolError> {
         disk,
         names,
         id,
-        damaged_tail: 0,
+        copies: 0,
         recovered: Recovered { id, index: Index::default(), next_seq: 1, report: SpoolRecovery::default() },
     };
-    for first_seq in segments {
-        recovery.segment(first_seq)?;
+    for (i, first_seq) in segments.iter().enumerate() {
+        // A failed batch may lie in one segment, and the same batch, written again, in the next: only that
+        // one counts.
+        recovery.segment(*first_seq, segments.get(i + 1).copied().unwrap_or(u64::MAX))?;
     }
-    let (damaged_tail, mut recovered) = (recovery.damaged_tail, recovery.recovered);
-    if damaged_tail > 0 {
-        // It may have been records that were consumed: their numbers are not given again.
-        recovered.next_seq += damaged_tail / RECORD_HEAD_BYTES as u64 + 1;
-    }
+    let mut recovered = recovery.recovered;
     let damaged = recovered.report.damaged_bytes;
     recovered.report.quarantined_bytes = bound_quarantine(disk)?;
-    // What is handed out must not vanish in a power cut: its consumer would take the next holder of the number for a duplicate.
-    disk.sync_dir()?;
+    disk.sync_dir()?; // a process that ended before may not have come to it
     if damaged > 0 {
-        tracing::warn!(damaged, records = recovered.report.records, "spool was damaged, the rest of it was read");
+        tracing::warn!(
+            damaged,
+            records = recovered.report.records,
+            "spool was damaged, the rest of it was read"
+        );
     }
     Ok(recovered)
 }
@@ -124,13 +125,13 @@ struct Recovery<'a> {
     disk: &'a dyn Disk,
     names: Vec<String>,
     id: [u8; 16],
-    /// Damaged bytes after the last record of the segment read last.
-    damaged_tail: u64,
+    /// Quarantine files made.
+    copies: usize,
     recovered: Recovered,
 }
 
 impl Recovery<'_> {
-    fn segment(&mut self, first_seq: u64) -> Result<(), SpoolError> {
+    fn segment(&mut self, first_seq: u64, end_seq: u64) -> Result<(), SpoolError> {
         let name = segment::file_name(first_seq);
         let file = self.disk.open(&name)?;
         let size = file.size()?;
@@ -144,8 +145,7 @@ impl Recovery<'_> {
             None => 0, // the damage before the first record is then found by reading
         };
         let mut scanner =
-            Scanner::new(file.as_ref(), segment::seed(&self.id), start..size, 0).above(*next_seq - 1);
-        self.damaged_tail = 0;
+            Scanner::new(file.as_ref(), segment::seed(&self.id), start..size, 0).within(*next_seq..end_seq);
         let mut content_end = start;
         let mut damage = Vec::new();
         while let Some(found) = scanner.next()? {
@@ -162,29 +162,52 @@ impl Recovery<'_> {
         }
         // The name of an empty segment is not used for another one.
         *next_seq = (*next_seq).max(first_seq + 1);
+        let mut damaged_tail = 0;
         for (at, len, zero) in damage {
             self.recovered.report.damaged_bytes += len;
             if at >= content_end {
-                self.damaged_tail += len;
+                damaged_tail += len;
             }
             if !zero {
                 self.quarantine(file.as_ref(), &name, at, len);
             }
         }
-        if content_end < size {
+        let skipped = damaged_tail == 0 || end_seq < u64::MAX || self.skip_numbers(damaged_tail);
+        if skipped && content_end < size {
             file.set_len(if content_end == start { 0 } else { content_end })?;
         }
+        // A killed process leaves records that are written but not synced. Handed out and then lost in a
+        // power cut, they would leave their numbers to others, which the consumer would take for
+        // duplicates.
         file.sync()?;
         Ok(())
+    }
+
+    /// Does not give numbers again that a damaged tail may have held: its records may have been consumed.
+    ///
+    /// An empty segment remembers it; returns whether there is one, so that the tail may be cut off.
+    fn skip_numbers(&mut self, damaged_tail: u64) -> bool {
+        let Recovered { index, next_seq, .. } = &mut self.recovered;
+        *next_seq += damaged_tail / RECORD_HEAD_BYTES as u64 + 1;
+        let created = self.disk.create(&segment::file_name(*next_seq)).and_then(|_| self.disk.sync_dir());
+        if let Err(error) = created {
+            tracing::warn!(%error, "damaged end of the spool stays until there is room for a new segment");
+            *next_seq += 1; // its file may exist
+            return false;
+        }
+        index.begin_segment(*next_seq);
+        *next_seq += 1;
+        true
     }
 
     /// Copies damaged bytes into a file of their own, once; the spool works without the copy as well.
     fn quarantine(&mut self, file: &dyn DiskFile, segment: &str, at: u64, len: u64) {
         let name = format!("{segment}.{at:012}.quarantine");
-        tracing::warn!(segment, at, len, copy = name, "spool bytes are damaged and are stepped over");
-        if self.names.contains(&name) {
+        if self.copies == QUARANTINE_FILES_MAX || self.names.contains(&name) {
             return;
         }
+        self.copies += 1;
+        tracing::warn!(segment, at, len, copy = name, "spool bytes are damaged and are stepped over");
         let copy = || {
             let bytes = read(file, at, len.min(QUARANTINE_BYTES_MAX))?;
             let copy = self.disk.create(&name)?;

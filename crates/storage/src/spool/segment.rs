@@ -82,6 +82,8 @@ pub(super) struct Scanner<'a> {
     /// Payloads of records up to this number are not verified: the caller has seen them.
     seen_seq: u64,
     last_seq: u64,
+    /// Numbers from here on belong to the next segment.
+    end_seq: u64,
     window: Vec<u8>,
     window_at: u64,
 }
@@ -89,12 +91,23 @@ pub(super) struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     pub(super) fn new(file: &'a dyn DiskFile, seed: u32, range: Range<u64>, seen_seq: u64) -> Self {
         let (at, end) = (range.start, range.end);
-        Self { file, seed, at, end, seen_seq, last_seq: 0, window: Vec::new(), window_at: at }
+        Self {
+            file,
+            seed,
+            at,
+            end,
+            seen_seq,
+            last_seq: 0,
+            end_seq: u64::MAX,
+            window: Vec::new(),
+            window_at: at,
+        }
     }
 
-    /// Takes only numbers above `last_seq` for records.
-    pub(super) fn above(mut self, last_seq: u64) -> Self {
-        self.last_seq = last_seq;
+    /// Takes only these numbers for records.
+    pub(super) fn within(mut self, seqs: Range<u64>) -> Self {
+        self.last_seq = seqs.start - 1;
+        self.end_seq = seqs.end;
         self
     }
 
@@ -138,7 +151,10 @@ impl<'a> Scanner<'a> {
         let [s0, s1, s2, s3, s4, s5, s6, s7, l0, l1, l2, l3, b0, b1, b2, b3, h0, h1, h2, h3] = *head;
         let seq = u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
         let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-        if seq <= self.last_seq || checksum(self.seed, &head[..16]) != u32::from_le_bytes([h0, h1, h2, h3]) {
+        if seq <= self.last_seq
+            || seq >= self.end_seq
+            || checksum(self.seed, &head[..16]) != u32::from_le_bytes([h0, h1, h2, h3])
+        {
             return Ok(None);
         }
         if seq > self.seen_seq {

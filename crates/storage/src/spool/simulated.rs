@@ -1,8 +1,9 @@
 //! A disk in memory that keeps what was written and what was synced apart, and fails when told.
 //!
-//! It promises only what POSIX does: after a power cut each unsynced write may be there, be missing or be there in
-//! some of its 512-byte sectors, and each unsynced creation, removal and change of length may be there or not. After a
-//! failed sync some writes are never stored although they can be read (as with Linux page caches).
+//! It promises only what POSIX does: after a power cut each unsynced write may be there, be missing or be
+//! there in some of its 512-byte sectors, and each unsynced creation, removal and change of length may be
+//! there or not. After a failed sync some writes are never stored although they can be read (as with Linux
+//! page caches).
 
 use std::collections::BTreeMap;
 use std::io;

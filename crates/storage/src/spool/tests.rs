@@ -67,9 +67,12 @@ enum Op {
     Take(usize),
     Ack,
     Fail(u64, u64, Fault),
-    /// The process dies; the operating system keeps what was written.
-    Kill,
-    PowerCut,
+    /// The process dies and the operating system keeps what was written, or the power is cut as well. The
+    /// next start may be interrupted after some operations in the same way.
+    Restart {
+        power_cut: bool,
+        interrupted: Option<u64>,
+    },
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -83,8 +86,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         4 => (1..8_usize).prop_map(Op::Take),
         3 => Just(Op::Ack),
         3 => (0..12_u64, 1..6_u64, fault).prop_map(|(wait, count, fault)| Op::Fail(wait, count, fault)),
-        1 => Just(Op::Kill),
-        2 => Just(Op::PowerCut),
+        3 => (any::<bool>(), prop::option::of(0..6_u64))
+            .prop_map(|(power_cut, interrupted)| Op::Restart { power_cut, interrupted }),
     ];
     prop::collection::vec(op, 1..60)
 }
@@ -168,8 +171,12 @@ impl Model {
         records.len()
     }
 
-    /// Ends the process in the middle of things and starts it again.
-    async fn restart(&mut self, power_cut: bool) {
+    fn config(&self) -> SpoolConfig {
+        small(1 << 20, self.segment_bytes)
+    }
+
+    /// Ends the process in the middle of things.
+    fn end(&mut self, power_cut: bool) {
         let power_cut = power_cut || self.disk.is_off();
         self.disk.halt();
         self.spool = None;
@@ -177,6 +184,9 @@ impl Model {
             self.disk.power_cut();
         }
         self.disk.resume();
+    }
+
+    async fn start(&mut self) {
         let spool = open(&self.disk, self.segment_bytes);
         assert_eq!(spool.id(), self.id);
         spool.ack(self.position).await.unwrap();
@@ -190,16 +200,25 @@ impl Model {
                 Op::Take(count) => drop(self.take(count).await),
                 Op::Ack => self.spool().ack(self.position).await.unwrap(),
                 Op::Fail(wait, count, fault) => self.disk.fail(wait, count, fault),
-                Op::Kill => self.restart(false).await,
-                Op::PowerCut => self.restart(true).await,
+                Op::Restart { power_cut, interrupted } => {
+                    self.end(power_cut);
+                    if let Some(wait) = interrupted {
+                        self.disk.fail(wait, 1, Fault::PowerOff);
+                        self.spool = Spool::open_on(Arc::new(self.disk.clone()), self.config()).ok();
+                        self.end(power_cut);
+                    }
+                    self.start().await;
+                }
             }
             if self.disk.is_off() {
-                self.restart(true).await;
+                self.end(true);
+                self.start().await;
             }
         }
         self.disk.resume();
         self.append(&[10]).await;
-        self.restart(true).await;
+        self.end(true);
+        self.start().await;
         while self.take(100).await > 0 {}
         assert!(self.owed.is_empty(), "lost: {:?}", self.owed);
         self.spool().ack(self.position).await.unwrap();
@@ -210,7 +229,11 @@ impl Model {
 
 proptest! {
     #[test]
-    fn acknowledged_records_survive_anything_exactly_once(seed: u64, segment_bytes in 1..8000_u64, ops in ops()) {
+    fn acknowledged_records_survive_anything_exactly_once(
+        seed: u64,
+        segment_bytes in 1..8000_u64,
+        ops in ops(),
+    ) {
         runtime().block_on(Model::new(seed, segment_bytes).run(ops));
     }
 
@@ -247,6 +270,9 @@ proptest! {
             let read = spool.try_take(0, 100, 1 << 20).await.unwrap();
             assert_eq!(read, expected.into_iter().map(|(_, record)| record).collect::<Vec<_>>());
             assert_eq!(spool.recovery().damaged_bytes > 0, content != original);
+            drop(spool);
+            let spool = open(&disk, 1 << 20); // which finds nothing to mend
+            assert_eq!(spool.try_take(0, 100, 1 << 20).await.unwrap(), read);
             let seq = spool.append(b"next".to_vec()).await.unwrap();
             assert!(seq > lens.len() as u64, "{seq} may have been used");
         });
@@ -310,7 +336,10 @@ async fn a_full_disk_refuses_leaves_nothing_half_written_and_recovers() {
     let seq = spool.append(b"after".to_vec()).await.unwrap();
     assert_eq!(seq, 3, "the number of the failed one stays unused");
     let records = spool.try_take(0, 10, 1000).await.unwrap();
-    assert_eq!(records.iter().map(|record| record.payload.as_slice()).collect::<Vec<_>>(), [&b"before"[..], b"after"]);
+    assert_eq!(
+        records.iter().map(|record| record.payload.as_slice()).collect::<Vec<_>>(),
+        [&b"before"[..], b"after"]
+    );
 }
 
 #[tokio::test]

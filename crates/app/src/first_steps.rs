@@ -1,0 +1,93 @@
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use belvedere_accounts::{Accounts, ApiTokens, ClientInfo, NewApiToken, Principal, Rights, Role, Scope, SignIn};
+use belvedere_kernel::Actor;
+use belvedere_storage::PageRequest;
+use serde::Serialize;
+
+use crate::App;
+
+/// The name of the API token that each start makes for whoever started it.
+const TOKEN_LABEL: &str = "start";
+
+/// Everything that somebody who just started Belvedere needs to know.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ready {
+    /// Where people go.
+    pub address: String,
+    /// What an SDK of the first project is given.
+    pub dsn: String,
+    /// Signs the owner in, once, within 15 minutes.
+    pub sign_in: String,
+    /// For the API, with every scope, for 7 days or until the next start.
+    pub api_token: String,
+    /// The first organisation's short name.
+    pub organisation: String,
+    /// The first project's number.
+    pub project: i64,
+}
+
+impl App {
+    /// Makes the first organisation, project and owner where there are none, and new ways in for the owner. Also
+    /// writes them to `ready.json` in the data directory, readable for its owner only.
+    ///
+    /// # Errors
+    /// When the database or the file cannot be written.
+    pub async fn first_steps(&self) -> Result<Ready> {
+        let first = self.accounts.first_steps().await?;
+        let principal = Principal {
+            actor: Actor::System("start"),
+            organisation: first.organisation.id,
+            name: TOKEN_LABEL.to_owned(),
+            rights: Rights::Role(Role::Owner),
+            csrf: None,
+        };
+        let client = ClientInfo::default();
+        let mut page = Some(PageRequest::first(PageRequest::LIMIT_MAX));
+        while let Some(request) = page {
+            let tokens = self.accounts.list_api_tokens(&principal, request).await?;
+            for token in tokens.items.iter().filter(|token| token.label == TOKEN_LABEL && token.revoked_at.is_none()) {
+                self.accounts.revoke_api_token(&principal, token.id, &client).await?;
+            }
+            page = tokens.next.map(|next| PageRequest::new(PageRequest::LIMIT_MAX, Some(next)));
+        }
+        let token = NewApiToken {
+            label: TOKEN_LABEL.to_owned(),
+            scopes: vec![Scope::Read, Scope::Write, Scope::Admin],
+            expires_at: Some(self.clock.now().plus(std::time::Duration::from_secs(7 * 86_400))),
+        };
+        let (_, token) = self.accounts.create_api_token(&principal, token, &client).await?;
+        let link = self.accounts.create_sign_in_link(first.owner).await?;
+        let address = self.config.public_url();
+        let ready = Ready {
+            dsn: dsn(&address, &first.key.public_key, first.project.id.0),
+            sign_in: format!("{address}/sign-in/link/{}", link.0),
+            api_token: token.0,
+            organisation: first.organisation.slug,
+            project: first.project.id.0,
+            address,
+        };
+        write_private(&self.config.data.directory.join("ready.json"), &serde_json::to_vec(&ready)?)?;
+        Ok(ready)
+    }
+}
+
+/// The DSN by which an SDK sends to `project`: the address with the public key as its user.
+#[must_use]
+pub fn dsn(address: &str, public_key: &str, project: i64) -> String {
+    match address.split_once("://") {
+        Some((scheme, rest)) => format!("{scheme}://{public_key}@{rest}/{project}"),
+        None => format!("http://{public_key}@{address}/{project}"),
+    }
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let temporary = path.with_extension("new");
+    let _ = std::fs::remove_file(&temporary);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    std::fs::rename(&temporary, path).with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,57 @@
+//! What Belvedere does by itself, by the clock: one schedule, one job and one handler each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use belvedere_accounts::AccountsService;
+use belvedere_intake::IntakeService;
+use belvedere_jobs::{JobError, JobHandler, JobRunner, JobRunnerConfig, NewJob, RunningJob, Schedule, Scheduler, When};
+use belvedere_privacy::{Privacy, PrivacyService};
+use serde_json::Value;
+
+use crate::App;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+struct RotateSalts(Arc<PrivacyService>);
+
+#[async_trait]
+impl JobHandler for RotateSalts {
+    async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
+        self.0.rotate_salts().await.map(drop).map_err(|error| JobError::Failed(error.to_string()))
+    }
+}
+
+struct SweepAccounts(Arc<AccountsService>);
+
+#[async_trait]
+impl JobHandler for SweepAccounts {
+    async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
+        self.0.sweep().await.map(drop).map_err(|error| JobError::Failed(error.to_string()))
+    }
+}
+
+struct SweepIntake(Arc<IntakeService>);
+
+#[async_trait]
+impl JobHandler for SweepIntake {
+    async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
+        self.0.sweep().await.map(drop).map_err(|error| JobError::Failed(error.to_string()))
+    }
+}
+
+/// The runner of this process's jobs.
+pub(crate) fn runner(app: &App) -> JobRunner {
+    let mut runner = JobRunner::new(app.jobs.clone(), JobRunnerConfig::default());
+    runner.register("privacy.rotate_salts", Arc::new(RotateSalts(app.privacy.clone())));
+    runner.register("accounts.sweep", Arc::new(SweepAccounts(app.accounts.clone())));
+    runner.register("intake.sweep", Arc::new(SweepIntake(app.intake_log.clone())));
+    runner
+}
+
+/// What enqueues them, once in the whole installation.
+pub(crate) fn scheduler(app: &App) -> Scheduler {
+    let hourly = |name: &'static str| Schedule { name, when: When::Every(HOUR), job: NewJob::new(name, Value::Null) };
+    Scheduler::new(app.jobs.clone(), ["privacy.rotate_salts", "accounts.sweep", "intake.sweep"].map(hourly).to_vec())
+}

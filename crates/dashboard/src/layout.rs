@@ -1,0 +1,253 @@
+//! The frame around every page of a project: sections, switchers, the live light.
+
+use std::sync::Arc;
+
+use belvedere_accounts::{ClientInfo, OrganisationInfo, Permission, Principal, Project};
+use belvedere_error_tracking::{ErrorTracking, IssueStatus};
+use belvedere_kernel::ProjectId;
+use belvedere_storage::Timestamp;
+
+use crate::assets::{self, AssetPaths};
+use crate::csrf;
+use crate::form::Pairs;
+use crate::refusal::Refusal;
+use crate::session::Visitor;
+use crate::state::DashboardState;
+use crate::wording::Count;
+
+/// A section of the navigation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Section {
+    Overview,
+    Issues,
+    Pipeline,
+    Settings,
+    Audit,
+    /// A page that no section leads to.
+    Elsewhere,
+}
+
+/// What a page's frame shows.
+pub(crate) struct Layout {
+    pub(crate) assets: &'static AssetPaths,
+    pub(crate) now_ms: i64,
+    pub(crate) project_name: String,
+    pub(crate) is_demo: bool,
+    pub(crate) projects: Vec<ProjectLink>,
+    pub(crate) may_create_projects: bool,
+    pub(crate) organisations: Vec<OrganisationLink>,
+    pub(crate) nav: Vec<NavGroup>,
+    pub(crate) user: String,
+    pub(crate) account_href: String,
+    pub(crate) csrf: String,
+    pub(crate) notice: Option<Notice>,
+    pub(crate) live: Option<String>,
+    pub(crate) live_issue: Option<String>,
+}
+
+/// A project in the switcher.
+pub(crate) struct ProjectLink {
+    pub(crate) name: String,
+    pub(crate) href: String,
+    pub(crate) is_demo: bool,
+    pub(crate) is_current: bool,
+}
+
+/// An organisation in the switcher.
+pub(crate) struct OrganisationLink {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) is_current: bool,
+}
+
+/// Sections under a heading.
+pub(crate) struct NavGroup {
+    pub(crate) title: &'static str,
+    pub(crate) links: Vec<NavLink>,
+}
+
+/// One section.
+pub(crate) struct NavLink {
+    pub(crate) label: &'static str,
+    pub(crate) href: String,
+    pub(crate) is_current: bool,
+    pub(crate) count: Option<Count>,
+    /// The name by which live updates find the count.
+    pub(crate) part: &'static str,
+}
+
+/// A sentence about what was just done.
+pub(crate) struct Notice {
+    pub(crate) tone: &'static str,
+    pub(crate) text: &'static str,
+}
+
+/// The words after `?done=`, so that no address can put words of its own on a page.
+pub(crate) fn notice(pairs: &Pairs) -> Option<Notice> {
+    let text = match pairs.text("done") {
+        "saved" => "Saved.",
+        "resolved" => "Resolved. A new event reopens the issue.",
+        "ignored" => "Ignored. It stays out of the list of unresolved issues.",
+        "unresolved" => "Reopened.",
+        "replayed" => "Handed to digestion once more. If it fails again it comes back.",
+        "discarded" => "Discarded.",
+        "key" => "The key works from now on.",
+        "revoked" => "Revoked.",
+        "withdrawn" => "The invitation is withdrawn.",
+        "removed" => "Removed from the organisation.",
+        "role" => "The role is set. The member has to sign in again.",
+        "password" => "The password is set. Your other sessions have ended.",
+        "project" => "The project is made. Send a first event with its DSN.",
+        _ => return None,
+    };
+    Some(Notice { tone: "good", text })
+}
+
+/// A visitor in one of their projects: what every page of a project begins with.
+pub(crate) struct Scene {
+    pub(crate) state: Arc<DashboardState>,
+    pub(crate) visitor: Visitor,
+    pub(crate) project: Project,
+    pub(crate) now: Timestamp,
+}
+
+impl Scene {
+    /// Opens the project with this number for somebody who has `permission`.
+    pub(crate) async fn open(
+        state: Arc<DashboardState>,
+        visitor: Visitor,
+        project: &str,
+        permission: Permission,
+    ) -> Result<Self, Refusal> {
+        let id: ProjectId = project.parse().map_err(|_| Refusal::NotFound)?;
+        let project = state.accounts.find_project(&visitor.principal, id).await?.ok_or(Refusal::NotFound)?;
+        visitor.principal.require(permission)?;
+        let now = state.clock.now();
+        Ok(Self { state, visitor, project, now })
+    }
+
+    pub(crate) fn id(&self) -> ProjectId {
+        self.project.id
+    }
+
+    /// The beginning of the addresses of the project's pages.
+    pub(crate) fn base(&self) -> String {
+        format!("/projects/{}", self.project.id)
+    }
+
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.visitor.principal
+    }
+
+    pub(crate) fn client(&self) -> &ClientInfo {
+        &self.visitor.client
+    }
+
+    pub(crate) fn may(&self, permission: Permission) -> bool {
+        self.visitor.principal.rights.allows(permission)
+    }
+
+    /// Error tracking, whose pages do not exist while it is switched off.
+    pub(crate) fn errors(&self) -> Result<&dyn ErrorTracking, Refusal> {
+        self.state.errors.as_deref().ok_or(Refusal::NotFound)
+    }
+
+    /// How many issues are unresolved, for those who may know.
+    pub(crate) async fn count_unresolved(&self) -> Result<Option<u64>, Refusal> {
+        match &self.state.errors {
+            Some(errors) if self.may(Permission::ViewIssues) => {
+                Ok(Some(errors.count_issues(self.id(), IssueStatus::Unresolved).await?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The frame of a page in `section`.
+    pub(crate) async fn layout(&self, section: Section, pairs: &Pairs) -> Result<Layout, Refusal> {
+        let accounts = &self.state.accounts;
+        let (projects, organisations, unresolved) = tokio::join!(
+            accounts.list_projects(self.principal()),
+            accounts.list_organisations(self.principal()),
+            self.count_unresolved(),
+        );
+        let mut layout = frame(&self.visitor, self.now, &projects?, &organisations?, Some(&self.project));
+        layout.nav = self.nav(section, unresolved?);
+        layout.notice = notice(pairs);
+        let has_live = self.state.errors.is_some() && self.may(Permission::ViewIssues);
+        layout.live = has_live.then(|| format!("/live/{}", self.project.id));
+        Ok(layout)
+    }
+
+    fn nav(&self, section: Section, unresolved: Option<u64>) -> Vec<NavGroup> {
+        let base = self.base();
+        let link = |label, path: &str, of| NavLink {
+            label,
+            href: format!("{base}{path}"),
+            is_current: section == of,
+            count: None,
+            part: "",
+        };
+        let mut groups = Vec::new();
+        if self.may(Permission::ViewIssues) {
+            groups.push(NavGroup { title: "", links: vec![link("Overview", "", Section::Overview)] });
+            if self.state.errors.is_some() {
+                let count = unresolved.map(Count);
+                let issues = NavLink { count, part: "nav-issues", ..link("Issues", "/issues", Section::Issues) };
+                groups.push(NavGroup { title: "Errors", links: vec![issues] });
+            }
+        }
+        if self.may(Permission::ViewAudit) {
+            groups.push(NavGroup { title: "Trust", links: vec![link("Audit log", "/audit", Section::Audit)] });
+        }
+        let mut links = Vec::new();
+        if self.may(Permission::ViewIssues) {
+            links.push(link("Pipeline", "/pipeline", Section::Pipeline));
+        }
+        links.push(link("Settings", "/settings", Section::Settings));
+        groups.push(NavGroup { title: "Project", links });
+        groups
+    }
+}
+
+/// The frame without sections, also for pages outside any project.
+pub(crate) fn frame(
+    visitor: &Visitor,
+    now: Timestamp,
+    projects: &[Project],
+    organisations: &[OrganisationInfo],
+    current: Option<&Project>,
+) -> Layout {
+    let principal = &visitor.principal;
+    let account_base = current.or(projects.first()).map(|project| format!("/projects/{}/settings/account", project.id));
+    Layout {
+        assets: assets::paths(),
+        now_ms: now.as_millis(),
+        project_name: current.map_or_else(|| "Projects".to_owned(), |project| project.name.clone()),
+        is_demo: current.is_some_and(|project| project.is_demo),
+        projects: projects
+            .iter()
+            .map(|project| ProjectLink {
+                name: project.name.clone(),
+                href: format!("/projects/{}", project.id),
+                is_demo: project.is_demo,
+                is_current: current.is_some_and(|current| current.id == project.id),
+            })
+            .collect(),
+        may_create_projects: principal.rights.allows(Permission::ManageProjects),
+        organisations: organisations
+            .iter()
+            .map(|organisation| OrganisationLink {
+                id: organisation.id.to_string(),
+                name: organisation.name.clone(),
+                is_current: organisation.id == principal.organisation,
+            })
+            .collect(),
+        nav: Vec::new(),
+        user: principal.name.clone(),
+        account_href: account_base.unwrap_or_else(|| "/".to_owned()),
+        csrf: principal.csrf.as_deref().map(csrf::mask).unwrap_or_default(),
+        notice: None,
+        live: None,
+        live_issue: None,
+    }
+}

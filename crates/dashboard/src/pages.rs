@@ -1,0 +1,89 @@
+//! The routes and their handlers, one file a section.
+
+mod audit;
+mod events;
+mod gate;
+mod issues;
+mod overview;
+mod pipeline;
+mod projects;
+mod settings;
+mod subjects;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Router, middleware};
+use belvedere_storage::{Cursor, PageRequest};
+
+use crate::form::Pairs;
+use crate::live::{self, Streams};
+use crate::refusal::Refusal;
+use crate::respond;
+use crate::session;
+use crate::state::DashboardState;
+use crate::assets;
+
+/// The largest form: two lists of a hundred words and room to spare.
+const FORM_BYTES_MAX: usize = 64 << 10;
+
+/// Every route for people; to be merged with those for machines.
+///
+/// Expects a [`belvedere_accounts::ClientInfo`] among the extensions of each request, from whoever knows the
+/// connection; without one, audit entries lack the address and throttling of guesses sees accounts only.
+pub fn router(state: DashboardState) -> Router {
+    // Compressing the assets takes a moment that the first visitor should not wait for.
+    assets::paths();
+    let state = Arc::new(state);
+    let project = Router::new()
+        .route("/", get(overview::show))
+        .route("/issues", get(issues::list))
+        .route("/issues/{issue}", get(issues::show))
+        .route("/issues/{issue}/status", post(issues::set_status))
+        .route("/issues/{issue}/events", get(issues::list_events))
+        .route("/events/{event}", get(events::show))
+        .route("/events/{event}/raw", get(events::raw))
+        .route("/subjects/{subject}/reveal", post(subjects::reveal))
+        .route("/pipeline", get(pipeline::show))
+        .route("/pipeline/set-aside/{id}", get(pipeline::show_set_aside))
+        .route("/pipeline/set-aside/{id}/replay", post(pipeline::replay))
+        .route("/pipeline/set-aside/{id}/discard", post(pipeline::discard))
+        .route("/audit", get(audit::show))
+        .merge(settings::routes())
+        .route("/{*rest}", get(nothing_here));
+    let people = Router::new()
+        .route("/", get(projects::start))
+        .route("/projects/new", get(projects::new).post(projects::create))
+        .nest("/projects/{project}", project)
+        .route("/organisations/{organisation}/switch", post(gate::switch_organisation))
+        .route("/live/{project}", get(live::stream))
+        .route("/sign-out", post(gate::sign_out))
+        .route("/sign-out/everywhere", post(gate::sign_out_everywhere))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), session::require_visitor));
+    Router::new()
+        .merge(people)
+        .route("/sign-in", get(gate::sign_in_form).post(gate::sign_in))
+        .route("/sign-in/link/{secret}", get(gate::link_form).post(gate::sign_in_with_link))
+        .route("/join/{secret}", get(gate::join_form).post(gate::join))
+        .route("/assets/{name}", get(assets::serve))
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(Extension(Arc::new(Streams::default())))
+        .layer(middleware::from_fn(respond::finish))
+        .with_state(state)
+}
+
+async fn nothing_here() -> Refusal {
+    Refusal::NotFound
+}
+
+/// Which page of a list an address asks for.
+fn page_request(pairs: &Pairs, limit: u16) -> PageRequest {
+    PageRequest::new(limit, pairs.some("after").map(Cursor::from))
+}
+
+/// To `path` after something was done, with the word for [`crate::layout::notice`].
+fn done(path: &str, word: &str) -> Response {
+    Redirect::to(&crate::form::address(path, &[("done", word)])).into_response()
+}

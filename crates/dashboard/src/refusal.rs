@@ -1,0 +1,188 @@
+//! Answers that are not the page that was asked for.
+
+use std::error::Error;
+
+use askama::Template;
+use axum::response::{IntoResponse, Redirect, Response};
+use belvedere_accounts::{AccountsError, Conflict, Permission};
+use belvedere_audit::AuditError;
+use belvedere_error_tracking::ErrorTrackingError;
+use belvedere_intake::IntakeError;
+use belvedere_privacy::PrivacyError;
+use belvedere_storage::StorageError;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
+
+use crate::assets::{self, AssetPaths};
+use crate::form::address;
+use crate::respond;
+
+/// Why a page is not shown.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// Somebody has to sign in first; where they wanted to go.
+    SignIn(String),
+    /// There is nothing here, or it is another organisation's: the same answer.
+    NotFound,
+    /// The visitor's role does not include it.
+    Forbidden(Permission),
+    /// A form without the session's anti-forgery value, or from another site.
+    Forged,
+    /// What was sent cannot be used; says why.
+    Invalid(String),
+    /// Too much at once; when to come back, in seconds.
+    TooMany(u64),
+    /// The database is away for the moment.
+    Unavailable(String),
+    /// Something that should not happen; for the log only.
+    Failed(String),
+}
+
+/// Left on an answer for the session layer, which writes it into the audit log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Denied(pub(crate) Permission);
+
+/// Left on an answer for the outermost layer, which logs it with the request's id.
+#[derive(Debug, Clone)]
+pub(crate) struct Cause(pub(crate) String);
+
+#[derive(Template)]
+#[template(path = "refusal.html")]
+struct RefusalPage<'a> {
+    assets: &'static AssetPaths,
+    title: &'a str,
+    text: &'a str,
+    href: &'a str,
+    link: &'a str,
+    request_id: Option<String>,
+}
+
+impl Refusal {
+    /// What the visitor can put right, as a sentence for the form that they sent; other refusals come back.
+    pub(crate) fn into_form_error(self) -> Result<String, Self> {
+        match self {
+            Self::Invalid(text) => Ok(capitalised(&text)),
+            other => Err(other),
+        }
+    }
+
+    fn storage(error: &StorageError) -> Self {
+        if error.is_transient() { Self::Unavailable(chain(error)) } else { Self::Failed(chain(error)) }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, title, text) = match &self {
+            Self::SignIn(next) => return Redirect::to(&address("/sign-in", &[("next", next)])).into_response(),
+            Self::NotFound => (StatusCode::NOT_FOUND, "Nothing here", "There is nothing at this address, or it is not yours to see."),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "Not allowed", "Your role does not include this. An administrator can change that."),
+            Self::Forged => (StatusCode::FORBIDDEN, "Please try again", "The form was too old or did not come from this site. Nothing was changed."),
+            Self::Invalid(text) => (StatusCode::BAD_REQUEST, "That cannot be used", text.as_str()),
+            Self::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "Too many attempts", "Please wait a little and try again."),
+            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "The database is away", "Events are still accepted and will be digested later. This page works again as soon as the database does."),
+            Self::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", "The failure is in the log. Events are still accepted."),
+        };
+        let page = RefusalPage { assets: assets::paths(), title, text, href: "/", link: "To the overview", request_id: None };
+        let mut response = respond::page(&page);
+        *response.status_mut() = status;
+        match self {
+            Self::Forbidden(permission) => {
+                response.extensions_mut().insert(Denied(permission));
+            }
+            Self::TooMany(seconds) => {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            }
+            Self::Unavailable(cause) | Self::Failed(cause) => {
+                response.extensions_mut().insert(Cause(cause));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<AccountsError> for Refusal {
+    fn from(error: AccountsError) -> Self {
+        match error {
+            AccountsError::Forbidden(permission) => Self::Forbidden(permission),
+            AccountsError::NotFound(_) => Self::NotFound,
+            AccountsError::Throttled { retry_after } => Self::TooMany(retry_after.as_secs()),
+            AccountsError::WrongCredentials | AccountsError::LinkExpired | AccountsError::Invalid { .. } => {
+                Self::Invalid(error.to_string())
+            }
+            AccountsError::Conflict(conflict) => Self::Invalid(conflict_text(conflict)),
+            AccountsError::Storage(error) => Self::storage(&error),
+            other => Self::Failed(chain(&other)),
+        }
+    }
+}
+
+fn conflict_text(conflict: Conflict) -> String {
+    conflict.to_string()
+}
+
+impl From<ErrorTrackingError> for Refusal {
+    fn from(error: ErrorTrackingError) -> Self {
+        match error {
+            ErrorTrackingError::InvalidQuery(text) | ErrorTrackingError::InvalidEvent(text) => Self::Invalid(text),
+            ErrorTrackingError::Storage(error) => Self::storage(&error),
+            other => Self::Failed(chain(&other)),
+        }
+    }
+}
+
+impl From<IntakeError> for Refusal {
+    fn from(error: IntakeError) -> Self {
+        match error {
+            IntakeError::NotFound => Self::NotFound,
+            IntakeError::InvalidQuery(text) => Self::Invalid(text),
+            error if error.is_transient() => Self::Unavailable(chain(&error)),
+            error => Self::Failed(chain(&error)),
+        }
+    }
+}
+
+impl From<AuditError> for Refusal {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::InvalidCursor(_) => Self::Invalid(error.to_string()),
+            AuditError::Storage(error) => Self::storage(&error),
+            other => Self::Failed(chain(&other)),
+        }
+    }
+}
+
+impl From<PrivacyError> for Refusal {
+    fn from(error: PrivacyError) -> Self {
+        match error {
+            PrivacyError::Invalid { .. } => Self::Invalid(error.to_string()),
+            PrivacyError::Storage(error) => Self::storage(&error),
+            other => Self::Failed(chain(&other)),
+        }
+    }
+}
+
+impl From<askama::Error> for Refusal {
+    fn from(error: askama::Error) -> Self {
+        Self::Failed(chain(&error))
+    }
+}
+
+/// An error with what caused it, in one line for the log.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
+}

@@ -1,0 +1,44 @@
+use std::sync::Arc;
+
+use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, Members, SignIn};
+use belvedere_audit::AuditLog;
+use belvedere_error_tracking::ErrorTracking;
+use belvedere_intake::IntakeLog;
+use belvedere_kernel::{Clock, LiveBus, Tasks};
+use belvedere_privacy::Privacy;
+use belvedere_storage::spool::SpoolDepth;
+
+/// Everything that the pages need from the rest of Belvedere.
+#[derive(Clone)]
+pub struct DashboardState {
+    /// Organisations and projects.
+    pub accounts: Arc<dyn Accounts>,
+    /// Their people.
+    pub members: Arc<dyn Members>,
+    /// Sessions and links.
+    pub sign_in: Arc<dyn SignIn>,
+    /// The keys by which SDKs send.
+    pub ingest_keys: Arc<dyn IngestKeys>,
+    /// The tokens by which programs use the API.
+    pub api_tokens: Arc<dyn ApiTokens>,
+    /// Issues and events; `None` when error tracking is switched off, and with it its pages.
+    pub errors: Option<Arc<dyn ErrorTracking>>,
+    /// What became of everything that arrived.
+    pub intake_log: Arc<dyn IntakeLog>,
+    /// How much this process has accepted and not yet digested; `None` where there is no spool.
+    pub spool_depth: Option<Arc<dyn Fn() -> SpoolDepth + Send + Sync>>,
+    /// Who did what.
+    pub audit: Arc<dyn AuditLog>,
+    /// How projects treat personal data.
+    pub privacy: Arc<dyn Privacy>,
+    /// What happens at this moment.
+    pub bus: Arc<dyn LiveBus>,
+    /// Tells live streams when the process stops.
+    pub tasks: Tasks,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The address for DSNs and links, without a slash at its end, such as `https://belvedere.example`.
+    pub public_url: String,
+    /// Whether cookies are sent over HTTPS only; to be set whenever the public address is HTTPS.
+    pub secure_cookies: bool,
+}

@@ -1,0 +1,254 @@
+use belvedere_kernel::Removal;
+use serde_json::{Map, Value};
+
+use super::person::Needles;
+
+/// The rule under which cuts are listed among the removals.
+const RULE: &str = "limit";
+
+/// The most removals that are listed for one event.
+pub(super) const REMOVALS_MAX: usize = 1_000;
+
+/// The most frames of one stack trace: the outer half and the inner half of them stay.
+const FRAMES_MAX: usize = 250;
+
+/// The most exceptions of one chain: outer and inner ones stay.
+const EXCEPTIONS_MAX: usize = 50;
+
+/// The most threads.
+const THREADS_MAX: usize = 256;
+
+/// The most breadcrumbs: the latest stay.
+const BREADCRUMBS_MAX: usize = 100;
+
+/// The most tags.
+const TAGS_MAX: usize = 200;
+
+/// The most entries of any other list or object.
+const ENTRIES_MAX: usize = 1_000;
+
+/// How deeply lists and objects may nest below a top-level attribute.
+const DEPTH_MAX: usize = 12;
+
+/// The longest string, in bytes: a message or a request body.
+const STRING_BYTES_MAX: usize = 8 << 10;
+
+/// The longest string within a frame, in bytes: a line of source or a local variable.
+const FRAME_STRING_BYTES_MAX: usize = 1 << 10;
+
+/// Text fit for a column: one line without control characters (PostgreSQL refuses NUL), at most `chars` long.
+pub(crate) fn clean(text: &str, chars: usize) -> String {
+    let text = text.trim();
+    let mut cleaned = String::with_capacity(text.len().min(chars * 4));
+    for (index, character) in text.chars().enumerate() {
+        if index == chars {
+            // The last character makes room for the sign that something follows.
+            cleaned.pop();
+            cleaned.push('…');
+            break;
+        }
+        cleaned.push(if character.is_control() { ' ' } else { character });
+    }
+    cleaned
+}
+
+/// Where in the event a value is: a list that lives on the call stack, so that nothing is built until it is needed.
+#[derive(Clone, Copy)]
+pub(super) struct Path<'a> {
+    parent: Option<&'a Path<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Name(&'a str),
+    Index(usize),
+}
+
+impl<'a> Path<'a> {
+    pub(super) fn name(parent: Option<&'a Path<'a>>, name: &'a str) -> Self {
+        Self { parent, step: Step::Name(name) }
+    }
+
+    fn index(parent: &'a Path<'a>, index: usize) -> Self {
+        Self { parent: Some(parent), step: Step::Index(index) }
+    }
+
+    /// As a JSON pointer (RFC 6901).
+    fn pointer(&self) -> String {
+        let mut text = self.parent.map(Path::pointer).unwrap_or_default();
+        text.push('/');
+        match self.step {
+            Step::Name(name) => text.push_str(&name.replace('~', "~0").replace('/', "~1")),
+            Step::Index(index) => text.push_str(&index.to_string()),
+        }
+        text
+    }
+}
+
+pub(super) fn note(removals: &mut Vec<Removal>, path: impl FnOnce() -> String, rule: &str) {
+    if removals.len() < REMOVALS_MAX {
+        removals.push(Removal { path: path(), rule: rule.to_owned() });
+    }
+}
+
+/// Shortens the lists of the stored shape, each at the end that says least.
+pub(super) fn cut_lists(event: &mut Map<String, Value>, removals: &mut Vec<Removal>) {
+    for (key, most) in [("exception", EXCEPTIONS_MAX), ("threads", THREADS_MAX)] {
+        let Some(Value::Array(values)) = event.get_mut(key).and_then(|list| list.get_mut("values")) else {
+            continue;
+        };
+        if cut_middle(values, most) {
+            note(removals, || format!("/{key}/values"), RULE);
+        }
+        for (index, value) in values.iter_mut().enumerate() {
+            cut_frames(value, removals, || format!("/{key}/values/{index}"));
+        }
+    }
+    if let Some(stacktrace) = event.remove("stacktrace") {
+        let mut holder = serde_json::json!({ "stacktrace": stacktrace });
+        cut_frames(&mut holder, removals, String::new);
+        event.insert("stacktrace".to_owned(), holder["stacktrace"].take());
+    }
+    if let Some(Value::Array(values)) = event.get_mut("breadcrumbs").and_then(|list| list.get_mut("values"))
+        && values.len() > BREADCRUMBS_MAX
+    {
+        values.drain(..values.len() - BREADCRUMBS_MAX);
+        note(removals, || "/breadcrumbs/values".to_owned(), RULE);
+    }
+    if let Some(Value::Array(tags)) = event.get_mut("tags")
+        && tags.len() > TAGS_MAX
+    {
+        tags.truncate(TAGS_MAX);
+        note(removals, || "/tags".to_owned(), RULE);
+    }
+}
+
+fn cut_frames(holder: &mut Value, removals: &mut Vec<Removal>, path: impl FnOnce() -> String) {
+    let Some(Value::Object(stacktrace)) = holder.get_mut("stacktrace") else { return };
+    let Some(Value::Array(frames)) = stacktrace.get_mut("frames") else { return };
+    let count = frames.len();
+    if cut_middle(frames, FRAMES_MAX) {
+        // As Sentry's own attribute: the frames from the first number up to the second are left out.
+        let omitted = serde_json::json!([FRAMES_MAX / 2, count - FRAMES_MAX / 2]);
+        stacktrace.insert("frames_omitted".to_owned(), omitted);
+        note(removals, || format!("{}/stacktrace/frames", path()), RULE);
+    }
+}
+
+fn cut_middle(values: &mut Vec<Value>, most: usize) -> bool {
+    let cut = values.len() > most;
+    if cut {
+        values.drain(most / 2..values.len() - most / 2);
+    }
+    cut
+}
+
+/// Shortens strings, nesting and all other lists, and takes the person's identifiers out of strings.
+pub(super) fn trim(event: &mut Map<String, Value>, needles: &Needles, removals: &mut Vec<Removal>) {
+    for (key, value) in event.iter_mut() {
+        // What describes the program, not what it did, names nobody.
+        let is_about_program = matches!(
+            key.as_str(),
+            "sdk" | "modules" | "debug_meta" | "release" | "dist" | "environment" | "event_id"
+        );
+        let mut trimmer =
+            Trimmer { needles, removals, string_bytes_max: STRING_BYTES_MAX, searches: !is_about_program };
+        trimmer.visit(value, Path::name(None, key), DEPTH_MAX);
+    }
+}
+
+struct Trimmer<'a> {
+    needles: &'a Needles,
+    removals: &'a mut Vec<Removal>,
+    string_bytes_max: usize,
+    searches: bool,
+}
+
+impl Trimmer<'_> {
+    fn visit(&mut self, value: &mut Value, path: Path<'_>, depth: usize) {
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::String(text) => self.visit_text(text, path),
+            Value::Array(_) | Value::Object(_) if depth == 0 => {
+                *value = Value::String("...".to_owned());
+                note(self.removals, || path.pointer(), RULE);
+            }
+            Value::Array(list) => {
+                if list.len() > ENTRIES_MAX {
+                    list.truncate(ENTRIES_MAX);
+                    note(self.removals, || path.pointer(), RULE);
+                }
+                for (index, entry) in list.iter_mut().enumerate() {
+                    self.visit(entry, Path::index(&path, index), depth - 1);
+                }
+            }
+            Value::Object(object) => {
+                if object.len() > ENTRIES_MAX {
+                    let mut kept = 0;
+                    object.retain(|_, _| {
+                        kept += 1;
+                        kept <= ENTRIES_MAX
+                    });
+                    note(self.removals, || path.pointer(), RULE);
+                }
+                let is_stacktrace = object.contains_key("frames");
+                for (key, entry) in object.iter_mut() {
+                    let path = Path::name(Some(&path), key);
+                    match (is_stacktrace && key == "frames", entry) {
+                        (true, Value::Array(frames)) => self.visit_frames(frames, path, depth - 1),
+                        (_, entry) => self.visit(entry, path, depth - 1),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Frames: names and source lines say where, not who, and grouping needs them as they are. Variables may say who.
+    fn visit_frames(&mut self, frames: &mut [Value], path: Path<'_>, depth: usize) {
+        let mut inner = Trimmer {
+            needles: self.needles,
+            removals: self.removals,
+            string_bytes_max: FRAME_STRING_BYTES_MAX,
+            searches: false,
+        };
+        for (index, frame) in frames.iter_mut().enumerate() {
+            let path = Path::index(&path, index);
+            let Value::Object(frame) = frame else { continue };
+            for (key, entry) in frame.iter_mut() {
+                inner.searches = self.searches && key == "vars";
+                inner.visit(entry, Path::name(Some(&path), key), depth.min(8));
+            }
+        }
+    }
+
+    fn visit_text(&mut self, text: &mut String, path: Path<'_>) {
+        if self.searches && self.needles.replace_in(text) {
+            note(self.removals, || path.pointer(), super::person::RULE);
+        }
+        if text.len() > self.string_bytes_max {
+            text.truncate(text.floor_char_boundary(self.string_bytes_max - 3));
+            text.push_str("...");
+            note(self.removals, || path.pointer(), RULE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_for_a_column_has_one_line_and_no_control_characters() {
+        assert_eq!(clean("  a\0b\nc ", 10), "a b c");
+        assert_eq!(clean("äöüß", 4), "äöüß");
+        assert_eq!(clean("äöüßä", 4), "äöü…");
+    }
+
+    #[test]
+    fn pointers_escape_slashes_and_tildes() {
+        let root = Path::name(None, "ex/tra");
+        let inner = Path::index(&root, 3);
+        assert_eq!(Path::name(Some(&inner), "a~b").pointer(), "/ex~1tra/3/a~0b");
+    }
+}

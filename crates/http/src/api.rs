@@ -1,0 +1,132 @@
+//! The API for programs, under `/api/v1`: JSON in and out, an API token with every request.
+
+mod accounts;
+mod answer;
+mod audit;
+mod input;
+mod issues;
+mod pipeline;
+
+use axum::response::{IntoResponse, Response};
+use belvedere_accounts::Permission;
+use http::header::CONTENT_TYPE;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi as _};
+
+use crate::routes::{Access, Routes};
+use crate::state::HttpFeatures;
+
+pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
+    let needs = Access::Needs;
+    let routes = routes
+        .get("/api/v1/openapi.json", Access::Public("describes the API and holds nothing else"), serve_openapi)
+        .get("/api/v1/projects", needs(Permission::ViewProjects), accounts::list_projects)
+        .post("/api/v1/projects", needs(Permission::ManageProjects), accounts::create_project)
+        .get("/api/v1/projects/{project}", needs(Permission::ViewProjects), accounts::find_project)
+        .put("/api/v1/projects/{project}", needs(Permission::ManageProjects), accounts::update_project)
+        .get("/api/v1/ingest_keys", needs(Permission::ViewKeys), accounts::list_ingest_keys)
+        .post("/api/v1/ingest_keys", needs(Permission::ManageKeys), accounts::create_ingest_key)
+        .put("/api/v1/ingest_keys/{id}", needs(Permission::ManageKeys), accounts::update_ingest_key)
+        .delete("/api/v1/ingest_keys/{id}", needs(Permission::ManageKeys), accounts::revoke_ingest_key)
+        .get("/api/v1/api_tokens", needs(Permission::ManageTokens), accounts::list_api_tokens)
+        .post("/api/v1/api_tokens", needs(Permission::ManageTokens), accounts::create_api_token)
+        .delete("/api/v1/api_tokens/{id}", needs(Permission::ManageTokens), accounts::revoke_api_token)
+        .get("/api/v1/pipeline", needs(Permission::ViewIssues), pipeline::find_pipeline)
+        .get("/api/v1/pipeline/set_aside", needs(Permission::ReplaySetAside), pipeline::list_set_aside)
+        .post("/api/v1/pipeline/set_aside/{id}/replay", needs(Permission::ReplaySetAside), pipeline::replay_set_aside)
+        .delete("/api/v1/pipeline/set_aside/{id}", needs(Permission::ReplaySetAside), pipeline::discard_set_aside)
+        .get("/api/v1/audit", needs(Permission::ViewAudit), audit::list_entries);
+    if !features.error_tracking {
+        return routes;
+    }
+    routes
+        .get("/api/v1/issues", needs(Permission::ViewIssues), issues::list_issues)
+        .get("/api/v1/issues/{id}", needs(Permission::ViewIssues), issues::find_issue)
+        .put("/api/v1/issues/{id}", needs(Permission::ManageIssues), issues::update_issue)
+        .get("/api/v1/issues/{id}/events", needs(Permission::ViewIssues), issues::list_events)
+        .get("/api/v1/events/{event_id}", needs(Permission::ViewIssues), issues::find_event)
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Belvedere",
+        description = "Issues, events, projects, keys and what became of everything that arrived. Errors are \
+                       problem details (RFC 9457); `x-request-id` names a request in the log. A list's `next`, \
+                       handed back as `cursor`, gives its next page."
+    ),
+    paths(
+        serve_openapi,
+        accounts::list_projects,
+        accounts::create_project,
+        accounts::find_project,
+        accounts::update_project,
+        accounts::list_ingest_keys,
+        accounts::create_ingest_key,
+        accounts::update_ingest_key,
+        accounts::revoke_ingest_key,
+        accounts::list_api_tokens,
+        accounts::create_api_token,
+        accounts::revoke_api_token,
+        pipeline::find_pipeline,
+        pipeline::list_set_aside,
+        pipeline::replay_set_aside,
+        pipeline::discard_set_aside,
+        audit::list_entries,
+        issues::list_issues,
+        issues::find_issue,
+        issues::update_issue,
+        issues::list_events,
+        issues::find_event,
+    ),
+    components(schemas(crate::problem::Problem)),
+    modifiers(&TokenScheme),
+    security(("token" = [])),
+)]
+struct Description;
+
+struct TokenScheme;
+
+impl Modify for TokenScheme {
+    fn modify(&self, openapi: &mut OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("an API token")).build();
+        openapi.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(scheme));
+        // Every operation can fail in the same form.
+        let problem = utoipa::openapi::ResponseBuilder::new()
+            .description("A problem (RFC 9457)")
+            .content(
+                "application/problem+json",
+                utoipa::openapi::ContentBuilder::new()
+                    .schema(Some(utoipa::openapi::Ref::from_schema_name("Problem")))
+                    .build(),
+            )
+            .build();
+        for item in openapi.paths.paths.values_mut() {
+            let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
+                operation.responses.responses.insert("default".to_owned(), problem.clone().into());
+            }
+        }
+    }
+}
+
+/// The API's description (OpenAPI 3.1), generated from the code that serves it.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    Description::openapi()
+}
+
+/// This description
+#[utoipa::path(
+    get,
+    path = "/api/v1/openapi.json",
+    tag = "api",
+    security(()),
+    responses((status = 200, description = "OpenAPI 3.1", body = Object))
+)]
+async fn serve_openapi() -> Response {
+    // Serialising strings, numbers and maps with text keys cannot fail.
+    let text = openapi().to_json().unwrap_or_default();
+    ([(CONTENT_TYPE, "application/json")], text).into_response()
+}

@@ -1,0 +1,161 @@
+//! Issues and events.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use belvedere_error_tracking::{IssueId, ListIssues, SetStatus};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::answer::{Event, EventSummary, Issue, IssueDetail, IssueSort, IssueStatus, List};
+use super::input::{JsonBody, Parameters, PathText, page, project};
+use crate::problem::Problem;
+use crate::routes::Caller;
+use crate::state::Shared;
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct IssuesWanted {
+    /// The project's number or slug; may be left out while there is only one.
+    project: Option<String>,
+    /// Only issues in this state.
+    status: Option<IssueStatus>,
+    /// Only issues whose title or culprit contains this text, without regard to case.
+    query: Option<String>,
+    /// Only issues with an event in this environment.
+    environment: Option<String>,
+    /// In this order; `last_seen` if left out.
+    sort: Option<IssueSort>,
+    /// Rows on a page, 1 to 200; 50 if left out.
+    limit: Option<u16>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct InProject {
+    /// The project's number or slug; may be left out while there is only one.
+    project: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct EventsWanted {
+    /// The project's number or slug; may be left out while there is only one.
+    project: Option<String>,
+    /// Rows on a page, 1 to 200; 50 if left out.
+    limit: Option<u16>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// New values for an issue.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IssueChange {
+    /// Its state from now on.
+    status: IssueStatus,
+}
+
+/// List issues
+#[utoipa::path(get, path = "/api/v1/issues", tag = "issues", params(IssuesWanted),
+    responses((status = 200, description = "A page of issues with exact counts", body = List<Issue>)))]
+pub(super) async fn list_issues(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Parameters(wanted): Parameters<IssuesWanted>,
+) -> Result<Json<List<Issue>>, Problem> {
+    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
+    let query = ListIssues {
+        project: project.id,
+        status: wanted.status.map(Into::into),
+        text: wanted.query,
+        environment: wanted.environment,
+        sort: wanted.sort.map(Into::into).unwrap_or_default(),
+        page: page(wanted.limit, wanted.cursor)?,
+    };
+    Ok(List::of(shared.errors.list_issues(query).await?, Issue::from))
+}
+
+/// Read an issue
+#[utoipa::path(get, path = "/api/v1/issues/{id}", tag = "issues",
+    params(("id" = String, Path, description = "The issue's id"), InProject),
+    responses((status = 200, description = "The issue", body = IssueDetail)))]
+pub(super) async fn find_issue(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    path: PathText,
+    Parameters(wanted): Parameters<InProject>,
+) -> Result<Json<IssueDetail>, Problem> {
+    let issue: IssueId = path.id("issue")?;
+    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
+    let found = shared.errors.find_issue(project.id, issue).await?;
+    found.map(|issue| Json(issue.into())).ok_or_else(|| Problem::not_found("issue"))
+}
+
+/// Resolve, ignore or reopen an issue
+#[utoipa::path(put, path = "/api/v1/issues/{id}", tag = "issues", request_body = IssueChange,
+    params(("id" = String, Path, description = "The issue's id"), InProject),
+    responses((status = 200, description = "The issue after the change", body = IssueDetail)))]
+pub(super) async fn update_issue(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    path: PathText,
+    Parameters(wanted): Parameters<InProject>,
+    JsonBody(change): JsonBody<IssueChange>,
+) -> Result<Json<IssueDetail>, Problem> {
+    let issue: IssueId = path.id("issue")?;
+    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
+    let change = SetStatus {
+        actor: caller.principal.actor,
+        organisation: caller.principal.organisation,
+        project: project.id,
+        issues: vec![issue],
+        status: change.status.into(),
+        request_id: caller.client.request_id.clone(),
+    };
+    shared.errors.set_status(change).await?;
+    let found = shared.errors.find_issue(project.id, issue).await?;
+    found.map(|issue| Json(issue.into())).ok_or_else(|| Problem::not_found("issue"))
+}
+
+/// List an issue's events, newest first
+#[utoipa::path(get, path = "/api/v1/issues/{id}/events", tag = "issues",
+    params(("id" = String, Path, description = "The issue's id"), EventsWanted),
+    responses((status = 200, description = "A page of events", body = List<EventSummary>)))]
+pub(super) async fn list_events(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    path: PathText,
+    Parameters(wanted): Parameters<EventsWanted>,
+) -> Result<Json<List<EventSummary>>, Problem> {
+    let issue: IssueId = path.id("issue")?;
+    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
+    let page = page(wanted.limit, wanted.cursor)?;
+    let events = shared.errors.list_events(project.id, issue, page).await?;
+    // An issue has events, so only an empty page needs the question whether there is such an issue.
+    if events.items.is_empty() && shared.errors.find_issue(project.id, issue).await?.is_none() {
+        return Err(Problem::not_found("issue"));
+    }
+    Ok(List::of(events, EventSummary::from))
+}
+
+/// Read an event whole
+#[utoipa::path(get, path = "/api/v1/events/{event_id}", tag = "issues",
+    params(("event_id" = String, Path, description = "32 hexadecimal digits, hyphens allowed"), InProject),
+    responses((status = 200, description = "The event with its payload", body = Event)))]
+pub(super) async fn find_event(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    PathText(event_id): PathText,
+    Parameters(wanted): Parameters<InProject>,
+) -> Result<Json<Event>, Problem> {
+    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
+    let found = shared.errors.find_event(project.id, &event_id).await?;
+    found.map(|event| Json(event.into())).ok_or_else(|| Problem::not_found("event"))
+}

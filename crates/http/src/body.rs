@@ -1,0 +1,176 @@
+//! Request bodies: read with a deadline, within a limit each and a limit for all together.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::body::Body;
+use belvedere_error_tracking::envelope::{DecodeError, decode_body};
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use crate::state::HttpLimits;
+
+/// Memory is accounted for in units of this many bytes.
+const UNIT_BYTES: usize = 1_024;
+
+/// Reserved for a body that does not announce its length; when it turns out larger, the largest is reserved.
+const UNANNOUNCED_BYTES: usize = 64 << 10;
+
+/// A compressed body up to this size is first decoded where the request runs, into at most
+/// [`SMALL_DECODED_BYTES_MAX`]; that takes about a tenth of a millisecond for a usual event.
+const SMALL_BYTES_MAX: usize = 64 << 10;
+const SMALL_DECODED_BYTES_MAX: usize = 256 << 10;
+
+/// Why a body was not read or decoded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("body is larger than {0} bytes")]
+    TooLarge(usize),
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error("body did not arrive within {} s", .0.as_secs())]
+    Timeout(Duration),
+    #[error("too many bodies are being received, try again later")]
+    Busy,
+    #[error("body ended early or is not what its headers say")]
+    Broken,
+}
+
+/// The memory that bodies may take, in two pots: those received, and large ones decoded.
+///
+/// A request that holds of the first may wait for the second, never the other way round, so none waits for another in a circle.
+pub(crate) struct Bodies {
+    received: Semaphore,
+    decoded: Semaphore,
+    decoded_bytes_max: usize,
+    timeout: Duration,
+}
+
+/// A body and its share of the memory.
+pub(crate) struct HeldBody<'a> {
+    pub(crate) bytes: Bytes,
+    _share: Option<SemaphorePermit<'a>>,
+}
+
+impl Bodies {
+    pub(crate) fn new(limits: &HttpLimits) -> Self {
+        let decoded = limits.decompressed_bytes_max;
+        // At least one largest body must fit, whatever the configuration says.
+        let received = limits.bodies_in_memory_bytes_max.saturating_sub(decoded).max(limits.body_bytes_max);
+        Self {
+            received: Semaphore::new(units(received) as usize),
+            decoded: Semaphore::new(units(decoded) as usize),
+            decoded_bytes_max: decoded,
+            timeout: limits.body_timeout,
+        }
+    }
+
+    /// Reads `body` whole, at most `bytes_max` of it.
+    pub(crate) async fn read(&self, body: Body, bytes_max: usize) -> Result<HeldBody<'_>, BodyError> {
+        let announced = body.size_hint();
+        if announced.lower() > bytes_max as u64 {
+            return Err(BodyError::TooLarge(bytes_max));
+        }
+        let announced = announced.exact().and_then(|length| usize::try_from(length).ok());
+        if announced == Some(0) {
+            return Ok(HeldBody { bytes: Bytes::new(), _share: None });
+        }
+        let mut body = body;
+        let mut reserved = announced.unwrap_or(UNANNOUNCED_BYTES).min(bytes_max);
+        let mut share = self.reserve(reserved).await?;
+        let deadline = Instant::now() + self.timeout;
+        let first = self.next_data(&mut body, deadline).await?.unwrap_or_default();
+        let mut piece = if body.is_end_stream() { None } else { self.next_data(&mut body, deadline).await? };
+        if piece.is_none() && first.len() <= reserved {
+            // Most bodies come in one piece, which is not copied.
+            return Ok(HeldBody { bytes: first, _share: Some(share) });
+        }
+        let mut whole = BytesMut::with_capacity(reserved.max(first.len()));
+        whole.extend_from_slice(&first);
+        loop {
+            let length = whole.len() + piece.as_ref().map_or(0, Bytes::len);
+            if length > bytes_max {
+                return Err(BodyError::TooLarge(bytes_max));
+            }
+            if length > reserved {
+                share.merge(self.reserve(bytes_max - reserved).await?);
+                reserved = bytes_max;
+            }
+            let Some(bytes) = piece else { break };
+            whole.extend_from_slice(&bytes);
+            piece = self.next_data(&mut body, deadline).await?;
+        }
+        Ok(HeldBody { bytes: whole.freeze(), _share: Some(share) })
+    }
+
+    async fn reserve(&self, bytes: usize) -> Result<SemaphorePermit<'_>, BodyError> {
+        self.share_of(&self.received, bytes).await
+    }
+
+    async fn share_of<'a>(&self, pot: &'a Semaphore, bytes: usize) -> Result<SemaphorePermit<'a>, BodyError> {
+        if let Ok(share) = pot.try_acquire_many(units(bytes)) {
+            return Ok(share);
+        }
+        let waited = tokio::time::timeout(self.timeout, pot.acquire_many(units(bytes))).await;
+        // The inner error would mean that the semaphore was closed, which nobody does.
+        waited.ok().and_then(Result::ok).ok_or(BodyError::Busy)
+    }
+
+    /// The next piece of data; trailers are passed over.
+    async fn next_data(&self, body: &mut Body, deadline: Instant) -> Result<Option<Bytes>, BodyError> {
+        loop {
+            let frame = tokio::time::timeout_at(deadline, body.frame()).await;
+            let Some(frame) = frame.map_err(|_| BodyError::Timeout(self.timeout))? else { return Ok(None) };
+            if let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+    }
+
+    /// Undoes the encoding of `body` and hands the result to `look`.
+    ///
+    /// Large results are made one at a time, off the runtime's threads.
+    pub(crate) async fn decode<T, F>(&self, encoding: Option<&str>, body: &Bytes, look: F) -> Result<T, BodyError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&[u8]) -> T + Send + 'static,
+    {
+        if body.len() <= SMALL_BYTES_MAX {
+            match decode_body(encoding, body, SMALL_DECODED_BYTES_MAX.min(self.decoded_bytes_max)) {
+                Ok(decoded) => return Ok(look(&decoded)),
+                Err(DecodeError::TooLarge { limit }) if limit < self.decoded_bytes_max => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let share = self.share_of(&self.decoded, self.decoded_bytes_max).await?;
+        let (encoding, body, limit) = (encoding.map(str::to_owned), body.clone(), self.decoded_bytes_max);
+        let work = move || -> Result<T, DecodeError> {
+            let decoded: Cow<'_, [u8]> = decode_body(encoding.as_deref(), &body, limit)?;
+            Ok(look(&decoded))
+        };
+        let looked = tokio::task::spawn_blocking(work).await;
+        drop(share);
+        // The other error is a panic in the decoder, of which the panic hook has told.
+        looked.map_err(|_| BodyError::Broken)?.map_err(BodyError::from)
+    }
+
+    /// Reads `body` to its end and forgets it, so that the connection can be used again.
+    pub(crate) async fn discard(&self, mut body: Body, bytes_max: usize) -> Result<(), BodyError> {
+        let deadline = Instant::now() + self.timeout;
+        let mut length = 0;
+        while let Some(bytes) = self.next_data(&mut body, deadline).await? {
+            length += bytes.len();
+            if length > bytes_max {
+                return Err(BodyError::TooLarge(bytes_max));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).max(1)
+}

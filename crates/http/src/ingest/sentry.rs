@@ -1,0 +1,286 @@
+//! Envelopes and legacy events of Sentry's SDKs: authenticated, checked to decode, put on disk, answered.
+//!
+//! An SDK does not send again what was refused, so the answer waits for the disk and nothing that can be judged
+//! later is judged here: unknown item types and damaged items are the digestion's business.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use belvedere_accounts::IngestKeyInfo;
+use belvedere_error_tracking::envelope::{EnvelopeError, EventId, find_event_id, has_event_id, parse_outline};
+use belvedere_kernel::{Delivery, ItemOutcome, ProjectId, Tally};
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, ORIGIN, USER_AGENT};
+use http::request::Parts;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::answer::{Refusal, accepted};
+use super::credentials::{key_of_head, parse_dsn};
+use crate::address::ClientAddress;
+use crate::state::Shared;
+
+/// How much of a User-Agent header is kept, in bytes.
+const USER_AGENT_BYTES_MAX: usize = 512;
+
+/// Different item types that one refused envelope is counted under; the rest count as `other`.
+const REFUSED_KINDS_MAX: usize = 20;
+
+/// Items that do not count against a key's limit of requests.
+const UNLIMITED: [&str; 3] = ["session", "sessions", "client_report"];
+
+/// A request on its way through the door.
+pub(super) struct Door<'a> {
+    shared: &'a Shared,
+    pub(super) parts: Parts,
+    /// The project in the path: `None` where the path names none, an error where it is no number.
+    project: Option<Result<ProjectId, ()>>,
+    claimed_key: Option<String>,
+    /// The key, once it is known to be good.
+    pub(super) key: Option<Arc<IngestKeyInfo>>,
+}
+
+/// What the door looks up in a decoded body.
+struct Look {
+    dsn: Option<String>,
+    event_id: Option<EventId>,
+    /// Whether something in it needs an id.
+    needs_id: bool,
+    /// How many items of which type; of containers, how many things they hold.
+    items: BTreeMap<String, u64>,
+}
+
+pub(super) async fn envelope(
+    State(shared): State<Arc<Shared>>,
+    Path(project): Path<String>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut door = Door::new(&shared, parts, Some(&project));
+    let taken = door.take_envelope(body).await;
+    door.answer(taken, "envelope")
+}
+
+/// Envelopes that a page sends to its own server, with the key nowhere but in their first line.
+pub(super) async fn tunnel(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut door = Door::new(&shared, parts, None);
+    let taken = door.take_envelope(body).await;
+    door.answer(taken, "envelope")
+}
+
+pub(super) async fn store(
+    State(shared): State<Arc<Shared>>,
+    Path(project): Path<String>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut door = Door::new(&shared, parts, Some(&project));
+    let taken = door.take_event(body).await;
+    door.answer(taken, "event")
+}
+
+/// The oldest form, in which the key alone names the project.
+pub(super) async fn store_by_key(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut door = Door::new(&shared, parts, None);
+    let taken = door.take_event(body).await;
+    door.answer(taken, "event")
+}
+
+/// Counts a refusal and answers it.
+pub(super) fn refuse(door: &Door<'_>, refusal: Refusal, item: &str) -> Response {
+    let (reason, _) = refusal.class();
+    door.shared.metrics.count_refused(reason);
+    // The limit is counted by item type, where the body is known.
+    if !matches!(refusal, Refusal::RateLimited { .. }) {
+        door.note(item, reason.as_str(), 1);
+    }
+    refusal.into_response()
+}
+
+impl<'a> Door<'a> {
+    pub(super) fn new(shared: &'a Shared, parts: Parts, project: Option<&str>) -> Self {
+        let claimed_key = key_of_head(&parts.headers, &parts.uri);
+        let project = project.map(|project| project.parse().map_err(|_| ()));
+        Self { shared, parts, project, claimed_key, key: None }
+    }
+
+    /// Takes the key that stands in the path, where the head has none.
+    pub(super) fn key_in_path(&mut self, key: &str) {
+        if self.claimed_key.is_none() {
+            self.claimed_key = Some(key.to_owned());
+        }
+    }
+
+    /// Finds out whose request it is; `dsn` is the last resort.
+    pub(super) async fn authenticate(&mut self, dsn: Option<&str>) -> Result<Arc<IngestKeyInfo>, Refusal> {
+        let dsn = dsn.and_then(parse_dsn);
+        let claimed = self.claimed_key.as_deref().or(dsn.map(|(key, _)| key)).ok_or(Refusal::NoKey)?;
+        let key = self.shared.ingest_keys.find_ingest_key(claimed).await?.ok_or(Refusal::UnknownKey)?;
+        let project = self.project.unwrap_or_else(|| Ok(dsn.map_or(key.project, |(_, project)| project)));
+        if project != Ok(key.project) {
+            return Err(Refusal::WrongProject);
+        }
+        let origin = self.parts.headers.get(ORIGIN);
+        // An origin that is no text is none of the allowed ones.
+        if !origin.is_none_or(|origin| key.allows_origin(origin.to_str().unwrap_or("invalid"))) {
+            return Err(Refusal::Origin);
+        }
+        self.key = Some(Arc::clone(&key));
+        if !self.shared.features.error_tracking {
+            return Err(Refusal::SwitchedOff("error tracking"));
+        }
+        Ok(key)
+    }
+
+    async fn take_envelope(&mut self, body: axum::body::Body) -> Result<Option<EventId>, Refusal> {
+        if self.claimed_key.is_some() {
+            self.authenticate(None).await?;
+        }
+        let shared = self.shared;
+        let body = shared.bodies.read(body, shared.limits.body_bytes_max).await?;
+        if self.key.is_none() && body.bytes.is_empty() {
+            return Err(Refusal::NoKey);
+        }
+        let encoding = self.encoding();
+        let look = shared.bodies.decode(encoding, &body.bytes, look_into_envelope).await??;
+        let key = match self.key.clone() {
+            Some(key) => key,
+            None => self.authenticate(look.dsn.as_deref()).await?,
+        };
+        self.accept("sentry.envelope", &key, look, encoding, body.bytes.clone()).await
+    }
+
+    async fn take_event(&mut self, body: axum::body::Body) -> Result<Option<EventId>, Refusal> {
+        let key = self.authenticate(None).await?;
+        let shared = self.shared;
+        let body = shared.bodies.read(body, shared.limits.body_bytes_max).await?;
+        let (bytes, encoding) = match self.encoding() {
+            Some(encoding) => (body.bytes.clone(), Some(encoding)),
+            None => plain_or_base64(&body.bytes),
+        };
+        let look = shared.bodies.decode(encoding, &bytes, look_into_event).await?;
+        let look = look.map_err(Refusal::Event)?;
+        self.accept("sentry.store", &key, look, encoding, bytes).await
+    }
+
+    async fn accept(
+        &self,
+        kind: &str,
+        key: &IngestKeyInfo,
+        look: Look,
+        encoding: Option<&str>,
+        body: Bytes,
+    ) -> Result<Option<EventId>, Refusal> {
+        let now = self.shared.clock.now();
+        if let Some(limit) = key.rate_limit_per_minute
+            && !(look.items.keys().all(|kind| UNLIMITED.contains(&kind.as_str())) && !look.items.is_empty())
+            && let Err(retry_after_seconds) = self.shared.rate_limits.admit(key.id, limit, now)
+        {
+            self.note_items(&look.items, "rate_limited");
+            return Err(Refusal::RateLimited { retry_after_seconds });
+        }
+        let assigned = (look.needs_id && look.event_id.is_none()).then(|| EventId::generate(now));
+        self.shared
+            .intake
+            .accept(Delivery {
+                kind: kind.to_owned(),
+                project: key.project,
+                key: key.id,
+                received_at: now,
+                encoding: encoding.map(str::to_owned),
+                remote_ip: self.parts.extensions.get::<ClientAddress>().map(|client| client.0.to_string()),
+                user_agent: self.user_agent(),
+                assigned_id: assigned.map(|id| id.to_string()),
+                body,
+            })
+            .await?;
+        Ok(look.event_id.or(assigned))
+    }
+
+    fn answer(&self, taken: Result<Option<EventId>, Refusal>, item: &str) -> Response {
+        match taken {
+            Ok(id) => accepted(id),
+            Err(refusal) => refuse(self, refusal, item),
+        }
+    }
+
+    /// The encodings that are undone; any other token counts as none, because clients invent some.
+    fn encoding(&self) -> Option<&'static str> {
+        let token = self.parts.headers.get(CONTENT_ENCODING)?.to_str().ok()?.trim();
+        [("gzip", "gzip"), ("x-gzip", "gzip"), ("deflate", "deflate"), ("br", "br"), ("zstd", "zstd")]
+            .into_iter()
+            .find_map(|(name, encoding)| token.eq_ignore_ascii_case(name).then_some(encoding))
+    }
+
+    fn user_agent(&self) -> Option<String> {
+        let agent = self.parts.headers.get(USER_AGENT)?.to_str().ok()?;
+        Some(agent[..agent.floor_char_boundary(USER_AGENT_BYTES_MAX)].to_owned())
+    }
+
+    /// Counts items that end here; only for a key that is known to be good, so that nobody can fill another's page.
+    fn note(&self, item: &str, reason: &'static str, quantity: u64) {
+        if let Some(key) = &self.key {
+            let item = item.to_owned();
+            self.shared.intake.note(Tally {
+                project: key.project,
+                item,
+                outcome: ItemOutcome::Dropped,
+                reason,
+                quantity,
+            });
+        }
+    }
+
+    fn note_items(&self, items: &BTreeMap<String, u64>, reason: &'static str) {
+        for (kind, quantity) in items.iter().take(REFUSED_KINDS_MAX) {
+            self.note(if kind.is_empty() { "invalid" } else { kind }, reason, *quantity);
+        }
+        let others = items.values().skip(REFUSED_KINDS_MAX).sum();
+        if others > 0 {
+            self.note("other", reason, others);
+        }
+    }
+}
+
+fn look_into_envelope(body: &[u8]) -> Result<Look, EnvelopeError> {
+    let outline = parse_outline(body)?;
+    let event_id = find_event_id(body, &outline);
+    let mut items = BTreeMap::new();
+    let needs_id = outline.items.iter().any(|item| has_event_id(&item.kind));
+    for item in outline.items {
+        *items.entry(item.kind).or_insert(0) += 1;
+    }
+    Ok(Look { dsn: outline.dsn, event_id, needs_id, items })
+}
+
+fn look_into_event(body: &[u8]) -> Result<Look, String> {
+    #[derive(Deserialize)]
+    struct OnlyId {
+        event_id: Option<Value>,
+    }
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err("not a JSON object".to_owned());
+    }
+    let event: OnlyId = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let event_id = event.event_id.as_ref().and_then(Value::as_str).and_then(|id| id.parse().ok());
+    Ok(Look { dsn: None, event_id, needs_id: true, items: BTreeMap::from([("event".to_owned(), 1)]) })
+}
+
+/// A legacy event's body: JSON as it is, or base64 of zlib-compressed JSON, as old SDKs sent without saying so.
+fn plain_or_base64(body: &Bytes) -> (Bytes, Option<&'static str>) {
+    let text = body.trim_ascii();
+    if text.first() == Some(&b'{') {
+        return (body.clone(), None);
+    }
+    match BASE64_STANDARD.decode(text) {
+        Ok(json) if json.first() == Some(&b'{') => (json.into(), None),
+        Ok(compressed) => (compressed.into(), Some("deflate")),
+        Err(_) => (body.clone(), None),
+    }
+}

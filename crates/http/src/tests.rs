@@ -1,0 +1,5 @@
+//! The crate through its routers and sockets.
+
+mod bodies;
+mod codecs;
+mod server;

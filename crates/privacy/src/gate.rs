@@ -1,0 +1,307 @@
+//! From raw people to subjects, in bulk: the hot path of the intake.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use belvedere_kernel::{Admitted, Identity, KeyOwner, ProjectId, RawPerson, SubjectId, VaultError};
+use belvedere_storage::{StorageError, Timestamp, Tx};
+
+use crate::cache::Cache;
+use crate::identity::{self, Fingerprint, IdentityHasher, Lookup};
+use crate::sealing::{self, KeyBytes, Purpose};
+use crate::salts::DailySalts;
+use crate::settings::SettingsCache;
+use crate::store::{self, NewSubject};
+use crate::vault::VaultService;
+use crate::MasterKey;
+
+/// How many subjects are remembered, some 10 MB.
+const REMEMBERED_MAX: usize = 60_000;
+
+/// What is remembered of a subject.
+#[derive(Clone, Copy)]
+struct Known {
+    subject: SubjectId,
+    fingerprint: Fingerprint,
+}
+
+/// A person on the way through the gate.
+struct Person {
+    project: ProjectId,
+    lookup: Lookup,
+    /// What is to be stored; `None` for a subject of one day.
+    identity: Option<Identity>,
+    fingerprint: Fingerprint,
+    known: Option<Known>,
+}
+
+pub(crate) struct Gate {
+    vault: VaultService,
+    settings: Arc<SettingsCache>,
+    hasher: IdentityHasher,
+    salts: DailySalts,
+    remembered: Arc<Cache<Lookup, Known>>,
+}
+
+impl Gate {
+    pub(crate) fn new(vault: VaultService, settings: Arc<SettingsCache>, master_key: &MasterKey) -> Self {
+        Self {
+            vault,
+            settings,
+            hasher: IdentityHasher::new(master_key),
+            salts: DailySalts::new(master_key),
+            remembered: Arc::new(Cache::new(REMEMBERED_MAX)),
+        }
+    }
+
+    pub(crate) fn salts(&self) -> &DailySalts {
+        &self.salts
+    }
+
+    /// See [`belvedere_kernel::ConsentGate::admit`].
+    ///
+    /// A handful of statements for each project that has people unknown to this process, none for the others.
+    pub(crate) async fn admit(
+        &self,
+        tx: &Tx,
+        raw: &[RawPerson],
+        now: Timestamp,
+    ) -> Result<Vec<Admitted>, VaultError> {
+        let (mut admitted, mut people, places) = self.recognise(tx, raw, now).await?;
+
+        let mut unknown: BTreeMap<ProjectId, Vec<usize>> = BTreeMap::new();
+        for (index, person) in people.iter_mut().enumerate() {
+            person.known = self.remembered.get(&person.lookup);
+            if person.known.is_none() {
+                unknown.entry(person.project).or_default().push(index);
+            }
+        }
+        let mut learned: Vec<usize> = unknown.values().flatten().copied().collect();
+        // In the order of projects, so that two transactions wait for each other rather than lock each other out.
+        for (project, indices) in unknown {
+            self.find_or_make(tx, project, &mut people, indices, now).await?;
+        }
+        learned.extend(self.take_over_news(tx, &mut people).await?);
+
+        let hits = learned.into_iter().filter_map(|index| {
+            let person = people.get(index)?;
+            Some((person.lookup, person.known?))
+        });
+        let (hits, remembered) = (hits.collect::<Vec<_>>(), Arc::clone(&self.remembered));
+        if !hits.is_empty() {
+            tx.after_commit(move || hits.into_iter().for_each(|(lookup, known)| remembered.insert(lookup, known)));
+        }
+        for (admitted, place) in admitted.iter_mut().zip(places) {
+            let person = place.and_then(|place| people.get(place));
+            admitted.subject = person.and_then(|person| person.known).map(|known| known.subject);
+        }
+        Ok(admitted)
+    }
+
+    /// Decides what each person's project allows, and brings spellings of the same person together. Returns for each
+    /// raw person what is allowed, the distinct people, and where among them the raw person is.
+    async fn recognise(
+        &self,
+        tx: &Tx,
+        raw: &[RawPerson],
+        now: Timestamp,
+    ) -> Result<(Vec<Admitted>, Vec<Person>, Vec<Option<usize>>), VaultError> {
+        let mut projects: Vec<ProjectId> = raw.iter().map(|person| person.project).collect();
+        projects.sort_unstable();
+        projects.dedup();
+        let settings = self.settings.load(tx, &projects, now).await?;
+
+        let mut salted = None;
+        let mut people: Vec<Person> = Vec::new();
+        let mut by_lookup: HashMap<Lookup, usize> = HashMap::new();
+        let mut by_spelling: HashMap<&RawPerson, Option<usize>> = HashMap::with_capacity(raw.len());
+        let (mut admitted, mut places) = (Vec::with_capacity(raw.len()), Vec::with_capacity(raw.len()));
+        for person in raw {
+            let consent = settings.get(&person.project).map(|loaded| loaded.settings.consent_default);
+            let consent = consent.unwrap_or_default();
+            admitted.push(Admitted {
+                subject: None,
+                analytics: consent.analytics,
+                detailed: consent.detailed,
+                location: consent.location,
+            });
+            if let Some(place) = by_spelling.get(person) {
+                places.push(*place);
+                continue;
+            }
+            let mut identity = identity::canonical(&person.identity);
+            let lookup = match identity.key() {
+                None => None,
+                Some((kind, value)) if consent.analytics => {
+                    Some((kind, self.hasher.lookup(person.project, kind, value)))
+                }
+                Some((kind, value)) => {
+                    if salted.is_none() {
+                        salted = Some(self.salts.hash_in(tx, now).await?);
+                    }
+                    salted.as_ref().map(|salted| (kind, identity::hash_of(salted, person.project, kind, value)))
+                }
+            };
+            let place = lookup.map(|(kind, lookup)| {
+                // An address says where somebody is; it is kept without consent to that only where it is all there is.
+                if !consent.location && kind != "ip" {
+                    identity.ip_address = None;
+                }
+                let index = *by_lookup.entry(lookup).or_insert_with(|| {
+                    let identity = consent.analytics.then(Identity::default);
+                    let fingerprint = Fingerprint::default();
+                    people.push(Person { project: person.project, lookup, identity, fingerprint, known: None });
+                    people.len() - 1
+                });
+                if let Some(known) = &mut people[index].identity {
+                    identity::merge(known, &identity);
+                }
+                index
+            });
+            by_spelling.insert(person, place);
+            places.push(place);
+        }
+        for person in &mut people {
+            if let Some(identity) = &person.identity {
+                person.fingerprint = self.hasher.fingerprint(person.project, identity);
+            }
+        }
+        Ok((admitted, people, places))
+    }
+
+    /// Sets `known` of the people at `indices`, who belong to `project` and are not remembered.
+    async fn find_or_make(
+        &self,
+        tx: &Tx,
+        project: ProjectId,
+        people: &mut [Person],
+        indices: Vec<usize>,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let unknown = find(tx, project, people, indices).await?;
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let count = store::lock_counter(tx, project).await?;
+        let unknown = if store::others_may_write(tx) {
+            find(tx, project, people, unknown).await?
+        } else {
+            unknown
+        };
+        let subjects = (count + 1..).map(SubjectId);
+        for (index, subject) in unknown.iter().zip(subjects) {
+            let fingerprint = people[*index].fingerprint;
+            people[*index].known = Some(Known { subject, fingerprint });
+        }
+        let made: Vec<(&Person, SubjectId)> = unknown
+            .iter()
+            .filter_map(|index| Some((&people[*index], people[*index].known?.subject)))
+            .collect();
+        let Some((_, last)) = made.last().copied() else { return Ok(()) };
+        let identified =
+            made.iter().filter(|(person, _)| person.identity.is_some()).map(|(_, subject)| *subject);
+        let keys = self.vault.make_keys_in(tx, project, identified).await?;
+        let rows = made.into_iter().map(|(person, subject)| {
+            let identity = match (&person.identity, keys.get(&subject)) {
+                (Some(identity), Some(key)) => Some(seal(key, project, subject, identity)?),
+                _ => None,
+            };
+            Ok(NewSubject { subject, lookup: person.lookup, identity, fingerprint: person.fingerprint })
+        });
+        let rows = rows.collect::<Result<Vec<_>, VaultError>>()?;
+        Ok(store::insert_subjects(tx, project, rows, last, now).await?)
+    }
+
+    /// Rewrites the stored identity of those of whom something new was said, and returns who they are.
+    async fn take_over_news(&self, tx: &Tx, people: &mut [Person]) -> Result<Vec<usize>, VaultError> {
+        let mut changed: BTreeMap<ProjectId, BTreeMap<i64, usize>> = BTreeMap::new();
+        for (index, person) in people.iter().enumerate() {
+            if let (Some(known), Some(_)) = (person.known, &person.identity)
+                && known.fingerprint.lacks(person.fingerprint)
+            {
+                changed.entry(person.project).or_default().insert(known.subject.0, index);
+            }
+        }
+        for (project, changed) in &changed {
+            let subjects: Vec<SubjectId> = changed.keys().map(|subject| SubjectId(*subject)).collect();
+            let keys = self.vault.subject_keys_in(tx, *project, &subjects).await?;
+            let mut rows = store::list_subjects(tx, *project, &subjects).await?;
+            rows.sort_unstable_by_key(|row| row.subject_id);
+            let mut written = Vec::with_capacity(rows.len());
+            for mut row in rows {
+                let subject = SubjectId(row.subject_id);
+                let Some(person) = changed.get(&row.subject_id).and_then(|index| people.get_mut(*index)) else {
+                    continue;
+                };
+                // Whoever's key was destroyed stays forgotten; what was altered stays as evidence.
+                person.known = Some(Known { subject, fingerprint: person.fingerprint });
+                let (Some(key), Some(news)) = (keys.get(&subject), &person.identity) else { continue };
+                let mut identity = match row.identity.as_ref().map(|sealed| open(key, *project, subject, sealed)) {
+                    Some(Ok(identity)) => identity,
+                    Some(Err(error)) => {
+                        tracing::error!(%project, %subject, %error, "stored identity cannot be read");
+                        continue;
+                    }
+                    None => Identity::default(),
+                };
+                identity::merge(&mut identity, news);
+                let fingerprint = self.hasher.fingerprint(*project, &identity);
+                row.identity = Some(seal(key, *project, subject, &identity)?);
+                row.fingerprint = Some(fingerprint.to_bytes());
+                person.known = Some(Known { subject, fingerprint });
+                written.push(row);
+            }
+            store::update_identities(tx, written).await?;
+        }
+        Ok(changed.into_values().flat_map(BTreeMap::into_values).collect())
+    }
+}
+
+/// Sets `known` of those at `indices` that are stored, and returns the others.
+async fn find(
+    tx: &Tx,
+    project: ProjectId,
+    people: &mut [Person],
+    indices: Vec<usize>,
+) -> Result<Vec<usize>, StorageError> {
+    let lookups: Vec<Lookup> = indices.iter().map(|index| people[*index].lookup).collect();
+    let found: HashMap<Lookup, Known> = store::find_subjects_by_lookup(tx, project, &lookups)
+        .await?
+        .into_iter()
+        .map(|(lookup, subject, fingerprint)| (lookup, Known { subject, fingerprint }))
+        .collect();
+    Ok(indices
+        .into_iter()
+        .filter(|index| {
+            let person = &mut people[*index];
+            person.known = found.get(&person.lookup).copied();
+            person.known.is_none()
+        })
+        .collect())
+}
+
+fn seal(
+    key: &KeyBytes,
+    project: ProjectId,
+    subject: SubjectId,
+    identity: &Identity,
+) -> Result<Vec<u8>, VaultError> {
+    let json = identity::to_json(identity).map_err(|error| StorageError::corrupt(error.to_string()))?;
+    sealing::seal(key, &sealing::associated_data(Purpose::Value, KeyOwner::Subject(project, subject)), &json)
+}
+
+fn open(
+    key: &KeyBytes,
+    project: ProjectId,
+    subject: SubjectId,
+    sealed: &[u8],
+) -> Result<Identity, VaultError> {
+    let owner = KeyOwner::Subject(project, subject);
+    let json = sealing::open(key, &sealing::associated_data(Purpose::Value, owner), sealed)?;
+    parse(&json)
+}
+
+/// The identity in opened bytes.
+pub(crate) fn parse(json: &[u8]) -> Result<Identity, VaultError> {
+    Ok(identity::from_json(json).map_err(|error| StorageError::corrupt(format!("stored identity: {error}")))?)
+}

@@ -1,0 +1,132 @@
+//! A person's way through the pages, in headless Chromium over WebDriver.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::api::{Api, Directory, agent, free_port, send_numbered};
+
+/// A browser under the control of chromedriver (W3C WebDriver over HTTP).
+struct Browser {
+    driver: Child,
+    session: String,
+    agent: ureq::Agent,
+    _profile: Directory,
+}
+
+fn installed(names: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    names.iter().find_map(|name| std::env::split_paths(&path).map(|it| it.join(name)).find(|file| file.is_file()))
+}
+
+impl Browser {
+    /// `None`, said aloud, where there is no browser; a failure under CI.
+    fn start() -> Option<Self> {
+        let chromium = installed(&["chromium", "chromium-browser", "google-chrome"]);
+        let (Some(chromium), Some(driver)) = (chromium, installed(&["chromedriver"])) else {
+            assert!(std::env::var_os("CI").is_none(), "no browser: no suite may be left out under CI");
+            eprintln!("LEFT OUT: browser test, because chromium and chromedriver are not installed");
+            return None;
+        };
+        let port = free_port();
+        let driver = Command::new(driver).arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null());
+        let driver = { driver }.spawn().unwrap();
+        let profile = Directory::new();
+        let address = format!("http://127.0.0.1:{port}");
+        let arguments = json!([
+            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update",
+            "--disable-sync", "--window-size=1280,1000", format!("--user-data-dir={}", profile.0.display()),
+        ]);
+        let capabilities = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome",
+            "goog:chromeOptions": {"binary": chromium, "args": arguments}}}});
+        let agent = agent();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let session = loop {
+            match agent.post(format!("{address}/session")).send_json(&capabilities) {
+                Ok(mut response) => {
+                    let answer: Value = response.body_mut().read_json().unwrap();
+                    let id = answer["value"]["sessionId"].as_str();
+                    break format!("{address}/session/{}", id.unwrap_or_else(|| panic!("no session: {answer}")));
+                }
+                Err(error) => assert!(Instant::now() < deadline, "chromedriver does not answer: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        Some(Self { driver, session, agent, _profile: profile })
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let mut response = self.agent.post(format!("{}{path}", self.session)).send_json(body).unwrap();
+        let answer: Value = response.body_mut().read_json().unwrap();
+        assert!(answer["value"]["error"].is_null(), "{path} {body}: {answer}");
+        answer["value"].clone()
+    }
+
+    fn open(&self, address: &str) {
+        self.post("/url", &json!({"url": address}));
+    }
+
+    /// The value of a JavaScript expression on the page.
+    fn evaluate(&self, expression: &str) -> Value {
+        self.post("/execute/sync", &json!({"script": format!("return {expression};"), "args": []}))
+    }
+
+    fn click(&self, selector: &str) {
+        let element = self.post("/element", &json!({"using": "css selector", "value": selector}));
+        let id = element.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
+        self.post(&format!("/element/{id}/click"), &json!({}));
+    }
+
+    /// Waits until an expression is true.
+    fn wait_for(&self, expression: &str) -> Duration {
+        let started = Instant::now();
+        while self.evaluate(expression) != json!(true) {
+            let waited = started.elapsed();
+            assert!(waited < Duration::from_secs(10), "not true within 10 s: {expression}\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        started.elapsed()
+    }
+
+    fn text(&self) -> String {
+        self.evaluate("document.body.innerText").as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.agent.delete(&self.session).call();
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+#[test]
+fn a_person_signs_in_by_the_link_sees_an_issue_arrive_and_opens_it() {
+    let Some(browser) = Browser::start() else { return };
+    let directory = Directory::new();
+    let api = Api::start(&directory.0);
+    let (key, project) = api.key_and_project();
+
+    browser.open(api.text("sign_in"));
+    browser.click("button[type=submit]");
+    browser.wait_for("location.pathname !== '/' && !location.pathname.startsWith('/sign-in') || document.querySelector('nav') !== null");
+    browser.open(&format!("{}/projects/{project}/issues", api.address()));
+    browser.evaluate("window.sameDocument = true");
+    assert!(!browser.text().contains("E1: v"), "{}", browser.text());
+    browser.wait_for("document.querySelector('[data-live-state=open]') !== null");
+
+    assert_eq!(send_numbered(&agent(), api.address(), &key, &project, 1), Some(200));
+    let waited = browser.wait_for("document.body.innerText.includes('E1')");
+    assert!(waited < Duration::from_secs(1), "the issue took {waited:?} to appear");
+    assert_eq!(browser.evaluate("window.sameDocument === true"), json!(true), "the page was reloaded");
+
+    browser.click("[data-issue] a");
+    browser.wait_for("/\\/issues\\/[0-9A-Z]{26}/.test(location.pathname)");
+    let text = browser.text();
+    assert!(text.contains("E1") && text.contains("python"), "{text}");
+    assert_eq!(browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), json!(true));
+}
