@@ -71,6 +71,8 @@ fn issue() -> TableCreateStatement {
         .col(id("latest_event_id"))
         .col(text("title"))
         .col(text("culprit"))
+        // Title and culprit in lower case: SQLite knows the cases of ASCII only.
+        .col(text("search_text"))
         .col(text("platform"))
         .col(nullable(text("first_release")))
         .col(nullable(text("last_release")))

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use belvedere_app::{App, Config, Role, telemetry};
+use belvedere_app::{App, Config, Role, init_telemetry, until_interrupted};
 use clap::Parser;
 
 #[derive(Parser)]
@@ -25,10 +25,10 @@ async fn main() -> Result<()> {
         println!("the configuration is valid");
         return Ok(());
     }
-    telemetry::init(&config.log);
+    init_telemetry(&config.log);
     let app = App::init(config, Role::Scheduler).await?;
     app.start();
-    telemetry::until_interrupted().await;
+    until_interrupted().await;
     app.stop().await;
     Ok(())
 }

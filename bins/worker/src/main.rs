@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use belvedere_app::{App, Config, Role, telemetry};
+use belvedere_app::{App, Config, Role, init_telemetry, until_interrupted};
 use clap::Parser;
 
 #[derive(Parser)]
-#[command(name = "worker", version, about = "digests accepted payloads and runs jobs, beside any number of others")]
+#[command(
+    name = "worker",
+    version,
+    about = "digests accepted payloads and runs jobs, beside any number of others"
+)]
 struct Arguments {
     /// Configuration file; see belvedere.example.toml
     #[arg(long)]
@@ -25,10 +29,10 @@ async fn main() -> Result<()> {
         println!("the configuration is valid");
         return Ok(());
     }
-    telemetry::init(&config.log);
+    init_telemetry(&config.log);
     let app = App::init(config, Role::Worker).await?;
     app.start();
-    telemetry::until_interrupted().await;
+    until_interrupted().await;
     app.stop().await;
     Ok(())
 }

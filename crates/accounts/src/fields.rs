@@ -21,10 +21,16 @@ pub(crate) fn name(field: &'static str, text: &str) -> Result<String, AccountsEr
     let text = text.trim();
     let count = text.chars().count();
     if count == 0 || count > NAME_CHARS_MAX {
-        return Err(AccountsError::invalid(field, format!("must have 1 to {NAME_CHARS_MAX} characters, has {count}")));
+        return Err(AccountsError::invalid(
+            field,
+            format!("must have 1 to {NAME_CHARS_MAX} characters, has {count}"),
+        ));
     }
     if text.chars().any(char::is_control) {
-        return Err(AccountsError::invalid(field, "must not contain line breaks or other control characters"));
+        return Err(AccountsError::invalid(
+            field,
+            "must not contain line breaks or other control characters",
+        ));
     }
     Ok(text.to_owned())
 }
@@ -33,7 +39,8 @@ pub(crate) fn name(field: &'static str, text: &str) -> Result<String, AccountsEr
 pub(crate) fn slug(given: Option<&str>, name: &str, otherwise: &str) -> Result<String, AccountsError> {
     let Some(slug) = given else { return Ok(slug_of(name, otherwise)) };
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    if slug.is_empty() || slug.len() > SLUG_LEN_MAX || !slug.bytes().all(|byte| is_word(byte) || byte == b'-') {
+    if slug.is_empty() || slug.len() > SLUG_LEN_MAX || !slug.bytes().all(|byte| is_word(byte) || byte == b'-')
+    {
         let why = format!("must have 1 to {SLUG_LEN_MAX} lower-case letters (a to z), digits and hyphens");
         return Err(AccountsError::invalid("slug", why));
     }
@@ -80,7 +87,10 @@ pub(crate) fn email(field: &'static str, text: &str) -> Result<String, AccountsE
 /// A label of a domain name, internationalised ones included (RFC 1034, section 3.5; RFC 6531).
 fn is_label(label: &str) -> bool {
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || !letter.is_ascii();
-    (1..=63).contains(&label.len()) && label.chars().all(is_letter) && !label.starts_with('-') && !label.ends_with('-')
+    (1..=63).contains(&label.len())
+        && label.chars().all(is_letter)
+        && !label.starts_with('-')
+        && !label.ends_with('-')
 }
 
 /// The name of a time zone in the form of the IANA database, such as `America/Argentina/Ushuaia` or `Etc/GMT+3`.
@@ -93,7 +103,10 @@ pub(crate) fn time_zone(text: &str) -> Result<String, AccountsError> {
     if text.len() <= TIME_ZONE_LEN_MAX && text.split('/').count() <= 3 && text.split('/').all(is_part) {
         Ok(text.to_owned())
     } else {
-        Err(AccountsError::invalid("time_zone", "must be the name of an IANA time zone such as Europe/Berlin or UTC"))
+        Err(AccountsError::invalid(
+            "time_zone",
+            "must be the name of an IANA time zone such as Europe/Berlin or UTC",
+        ))
     }
 }
 
@@ -127,7 +140,11 @@ pub(crate) fn rate_limit(limit: Option<u32>) -> Result<Option<i64>, AccountsErro
 /// At least one scope, in the order of their declaration and once each.
 pub(crate) fn scopes(scopes: &[Scope]) -> Result<Vec<Scope>, AccountsError> {
     let scopes: Vec<Scope> = Scope::ALL.into_iter().filter(|scope| scopes.contains(scope)).collect();
-    if scopes.is_empty() { Err(AccountsError::invalid("scopes", "must have at least one")) } else { Ok(scopes) }
+    if scopes.is_empty() {
+        Err(AccountsError::invalid("scopes", "must have at least one"))
+    } else {
+        Ok(scopes)
+    }
 }
 
 #[cfg(test)]
@@ -154,7 +171,7 @@ mod tests {
         assert_eq!(slug(None, "My project", "project").unwrap(), "my-project");
         assert_eq!(slug(None, " --Ünïcode 2.0!-- ", "project").unwrap(), "n-code-2-0");
         assert_eq!(slug(None, "日本語", "project").unwrap(), "project");
-        assert_eq!(slug(None, &"a b".repeat(30), "project").unwrap().len(), 50);
+        assert_eq!(slug(None, &"ab ".repeat(30), "project").unwrap(), "ab-".repeat(16) + "ab");
         assert_eq!(slug(Some("web-2"), "x", "project").unwrap(), "web-2");
         for bad in ["", "Web", "a_b", "ä", "a/b", &"a".repeat(51)] {
             let expected = "slug: must have 1 to 50 lower-case letters (a to z), digits and hyphens";
@@ -165,22 +182,45 @@ mod tests {
 
     #[test]
     fn e_mail_addresses_have_a_local_part_and_a_domain() {
-        for good in ["ada@example.org", " ada+test@mail.example.org ", "o'neil@exämple.de", "root@localhost"] {
+        for good in ["ada@example.org", " ada+test@mail.example.org ", "o'neil@exämple.de", "root@localhost"]
+        {
             assert_eq!(email("email", good).unwrap(), good.trim());
         }
-        for bad in ["", "ada", "@example.org", "ada@", "ada@@b.c", "a@b@c.d", "a d@b.c", "ada@a..b", "ada@-a.b", "a\n@b.c"] {
-            assert_eq!(why(email("email", bad)), "email: must be an e-mail address such as ada@example.org", "{bad}");
+        for bad in [
+            "",
+            "ada",
+            "@example.org",
+            "ada@",
+            "ada@@b.c",
+            "a@b@c.d",
+            "a d@b.c",
+            "ada@a..b",
+            "ada@-a.b",
+            "a\n@b.c",
+        ] {
+            assert_eq!(
+                why(email("email", bad)),
+                "email: must be an e-mail address such as ada@example.org",
+                "{bad}"
+            );
         }
-        assert_eq!(why(email("email", &format!("a@{}", "b.".repeat(130)))), "email: must have at most 254 characters");
+        assert_eq!(
+            why(email("email", &format!("a@{}", "b.".repeat(130)))),
+            "email: must have at most 254 characters"
+        );
         assert!(email("email", &format!("{}@b.c", "a".repeat(65))).is_err());
     }
 
     #[test]
     fn time_zones_have_the_form_of_the_iana_database() {
-        for good in ["UTC", "Europe/Berlin", "America/Argentina/Ushuaia", "Etc/GMT+3", "America/Port-au-Prince"] {
+        for good in
+            ["UTC", "Europe/Berlin", "America/Argentina/Ushuaia", "Etc/GMT+3", "America/Port-au-Prince"]
+        {
             assert_eq!(time_zone(good).unwrap(), good);
         }
-        for bad in ["", "/", "Europe/", "+01:00", "Europe/Ber lin", "../etc/passwd", "a/b/c/d", &"a".repeat(65)] {
+        for bad in
+            ["", "/", "Europe/", "+01:00", "Europe/Ber lin", "../etc/passwd", "a/b/c/d", &"a".repeat(65)]
+        {
             let expected = "time_zone: must be the name of an IANA time zone such as Europe/Berlin or UTC";
             assert_eq!(why(time_zone(bad)), expected, "{bad}");
         }
@@ -192,9 +232,18 @@ mod tests {
         assert!(password("new", "correct horse", email).is_ok());
         assert!(password("new", "ünïcödé pass", email).is_ok());
         assert_eq!(why(password("new", "short", email)), "new: must have 12 to 200 characters, has 5");
-        assert_eq!(why(password("new", &"abcdef".repeat(40), email)), "new: must have 12 to 200 characters, has 240");
-        assert_eq!(why(password("new", "abababababab", email)), "new: must have at least 5 different characters");
-        assert_eq!(why(password("new", "Ada.Lovelace@Example.ORG", email)), "new: must not be the e-mail address");
+        assert_eq!(
+            why(password("new", &"abcdef".repeat(40), email)),
+            "new: must have 12 to 200 characters, has 240"
+        );
+        assert_eq!(
+            why(password("new", "abababababab", email)),
+            "new: must have at least 5 different characters"
+        );
+        assert_eq!(
+            why(password("new", "Ada.Lovelace@Example.ORG", email)),
+            "new: must not be the e-mail address"
+        );
     }
 
     #[test]

@@ -95,8 +95,11 @@ impl KeyCache {
         state.ask_again_at = None;
         if self.generation.load(Ordering::SeqCst) == ticket.generation {
             state.make_room(now);
-            let remembered =
-                Remembered { answer: answer.clone(), asked_at: now, is_being_refreshed: AtomicBool::new(false) };
+            let remembered = Remembered {
+                answer: answer.clone(),
+                asked_at: now,
+                is_being_refreshed: AtomicBool::new(false),
+            };
             state.keys.insert(public_key.to_owned(), remembered);
         }
         answer

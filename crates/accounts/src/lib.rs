@@ -6,7 +6,29 @@
 //! - What a role or scope allows is decided in `permission.rs` and nowhere else.
 //! - Another organisation's project, key, token or member is answered as if it did not exist.
 //! - Names and e-mail addresses of the people who sign in are sealed by the [`belvedere_kernel::Vault`].
+//!
+//! A service that embeds Belvedere connects, migrates and asks:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use belvedere_accounts::{Accounts as _, AccountsError, AccountsService, IngestKeys as _, SignIn as _};
+//! use belvedere_kernel::{AuditSink, SystemClock, Vault};
+//! use belvedere_storage::{Database, DatabaseConfig};
+//!
+//! # async fn start(audit: Arc<dyn AuditSink>, vault: Arc<dyn Vault>, lookup_key: [u8; 32]) -> Result<(), AccountsError> {
+//! let db = Database::connect(&DatabaseConfig::new("sqlite://belvedere.db?mode=rwc")).await?;
+//! db.migrate().await?;
+//! let accounts = AccountsService::new(db, Arc::new(SystemClock), audit, vault, lookup_key);
+//! let first = accounts.first_steps().await?;
+//! let link = accounts.create_sign_in_link(first.owner).await?;
+//! println!("sign in at /sign-in/link/{} and send to project {}", link.0, first.project.id);
+//! assert!(accounts.find_ingest_key(&first.key.public_key).await?.is_some());
+//! # Ok(())
+//! # }
+//! ```
 
+mod arguments;
 mod entity;
 mod error;
 mod fields;
@@ -18,6 +40,8 @@ mod permission;
 mod secret;
 mod service;
 mod store;
+#[cfg(test)]
+mod tests;
 mod throttle;
 
 use std::sync::Arc;
@@ -26,12 +50,14 @@ use async_trait::async_trait;
 use belvedere_kernel::{ApiToken, IngestKey, Organisation, ProjectId, User};
 use belvedere_storage::{Id, Page, PageRequest};
 
+pub use arguments::{
+    AcceptInvite, IngestKeyChange, NewApiToken, NewIngestKey, NewInvite, NewOrganisation, NewProject,
+    OrganisationChange, PasswordChange, ProfileChange, ProjectChange, RoleChange,
+};
 pub use error::{AccountsError, Conflict};
 pub use model::{
-    AcceptInvite, ApiTokenInfo, ClientInfo, FirstSteps, IngestKeyChange, IngestKeyInfo, InviteInfo, InviteLink, Member,
-    NewApiToken, NewIngestKey, NewInvite, NewOrganisation, NewProject, NewSession, OrganisationChange,
-    OrganisationInfo, PasswordChange, Principal, ProfileChange, Project, ProjectChange, Rights, Role, RoleChange,
-    Scope, Secret,
+    ApiTokenInfo, ClientInfo, FirstSteps, IngestKeyInfo, InviteInfo, InviteLink, Member, NewSession,
+    OrganisationInfo, Principal, Project, Rights, Role, Scope, Secret,
 };
 pub use permission::Permission;
 pub use service::AccountsService;
@@ -44,13 +70,20 @@ pub trait Accounts: Send + Sync {
     async fn first_steps(&self) -> Result<FirstSteps, AccountsError>;
 
     /// Makes an organisation with its owner, for the operator of the installation; not to be offered to clients.
-    async fn create_organisation(&self, new: NewOrganisation) -> Result<(OrganisationInfo, Id<User>), AccountsError>;
+    async fn create_organisation(
+        &self,
+        new: NewOrganisation,
+    ) -> Result<(OrganisationInfo, Id<User>), AccountsError>;
 
     /// The organisation that `principal` acts in.
-    async fn find_organisation(&self, principal: &Principal) -> Result<Option<OrganisationInfo>, AccountsError>;
+    async fn find_organisation(
+        &self,
+        principal: &Principal,
+    ) -> Result<Option<OrganisationInfo>, AccountsError>;
 
     /// The organisations that the signed-in person is a member of, oldest membership first, at most 100.
-    async fn list_organisations(&self, principal: &Principal) -> Result<Vec<OrganisationInfo>, AccountsError>;
+    async fn list_organisations(&self, principal: &Principal)
+    -> Result<Vec<OrganisationInfo>, AccountsError>;
 
     /// Renames the organisation; [`Permission::ManageOrganisation`].
     async fn update_organisation(
@@ -64,7 +97,11 @@ pub trait Accounts: Send + Sync {
     async fn list_projects(&self, principal: &Principal) -> Result<Vec<Project>, AccountsError>;
 
     /// One project; `None` also if it belongs to another organisation; [`Permission::ViewProjects`].
-    async fn find_project(&self, principal: &Principal, project: ProjectId) -> Result<Option<Project>, AccountsError>;
+    async fn find_project(
+        &self,
+        principal: &Principal,
+        project: ProjectId,
+    ) -> Result<Option<Project>, AccountsError>;
 
     /// Makes a project, without keys; [`Permission::ManageProjects`].
     async fn create_project(
@@ -87,7 +124,11 @@ pub trait Accounts: Send + Sync {
 #[async_trait]
 pub trait Members: Send + Sync {
     /// The members in order of their accounts' age; [`Permission::ViewMembers`].
-    async fn list_members(&self, principal: &Principal, page: PageRequest) -> Result<Page<Member>, AccountsError>;
+    async fn list_members(
+        &self,
+        principal: &Principal,
+        page: PageRequest,
+    ) -> Result<Page<Member>, AccountsError>;
 
     /// The signed-in person; `None` for a token.
     async fn find_self(&self, principal: &Principal) -> Result<Option<Member>, AccountsError>;
@@ -128,7 +169,11 @@ pub trait Members: Send + Sync {
     ) -> Result<InviteLink, AccountsError>;
 
     /// Invitations that can still be accepted, newest first; [`Permission::ManageMembers`].
-    async fn list_invites(&self, principal: &Principal, page: PageRequest) -> Result<Page<InviteInfo>, AccountsError>;
+    async fn list_invites(
+        &self,
+        principal: &Principal,
+        page: PageRequest,
+    ) -> Result<Page<InviteInfo>, AccountsError>;
 
     /// Makes an invitation worthless; [`Permission::ManageMembers`].
     async fn revoke_invite(
@@ -147,7 +192,8 @@ pub trait SignIn: Send + Sync {
     async fn create_sign_in_link(&self, user: Id<User>) -> Result<Secret, AccountsError>;
 
     /// Signs in by such a link; [`AccountsError::LinkExpired`] if it was used, is too old or never existed.
-    async fn sign_in_with_link(&self, secret: &str, client: &ClientInfo) -> Result<NewSession, AccountsError>;
+    async fn sign_in_with_link(&self, secret: &str, client: &ClientInfo)
+    -> Result<NewSession, AccountsError>;
 
     /// Signs in by e-mail address and password.
     ///
@@ -166,7 +212,11 @@ pub trait SignIn: Send + Sync {
 
     /// Joins by an invitation and signs in. Somebody new chooses their password with it; somebody who has an account
     /// with that e-mail address proves it by its password.
-    async fn accept_invite(&self, accept: AcceptInvite, client: &ClientInfo) -> Result<NewSession, AccountsError>;
+    async fn accept_invite(
+        &self,
+        accept: AcceptInvite,
+        client: &ClientInfo,
+    ) -> Result<NewSession, AccountsError>;
 
     /// Sets the signed-in person's password, ends all their sessions and begins a new one. The current password is
     /// wanted if there is one.
@@ -189,7 +239,11 @@ pub trait SignIn: Send + Sync {
     async fn sign_out(&self, secret: &str, client: &ClientInfo) -> Result<(), AccountsError>;
 
     /// Ends every session of the signed-in person.
-    async fn sign_out_everywhere(&self, principal: &Principal, client: &ClientInfo) -> Result<(), AccountsError>;
+    async fn sign_out_everywhere(
+        &self,
+        principal: &Principal,
+        client: &ClientInfo,
+    ) -> Result<(), AccountsError>;
 
     /// Who the cookie value `secret` belongs to; `None` if to nobody any more. A session ends 14 days after its last
     /// use and 90 days after its beginning.

@@ -51,13 +51,16 @@ fn is_host(host: &str) -> bool {
         return address.parse::<std::net::Ipv6Addr>().is_ok();
     }
     let is_label = |label: &str| {
-        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     host.split('.').all(is_label)
 }
 
 fn is_port(port: &str) -> bool {
-    !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    !port.is_empty()
+        && port.bytes().all(|digit| digit.is_ascii_digit())
+        && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 impl IngestKeyInfo {
@@ -79,7 +82,8 @@ impl IngestKeyInfo {
 }
 
 fn matches(pattern: &str, origin: &str) -> bool {
-    let (Some((scheme, rest)), Some((origin_scheme, origin_rest))) = (pattern.split_once("://"), origin.split_once("://"))
+    let (Some((scheme, rest)), Some((origin_scheme, origin_rest))) =
+        (pattern.split_once("://"), origin.split_once("://"))
     else {
         return false;
     };
@@ -125,14 +129,42 @@ mod tests {
 
     #[test]
     fn origins_are_scheme_host_and_port_and_nothing_else() {
-        let good = ["https://app.example.org", "HTTPS://*.Example.org", "http://localhost:3000", "http://[::1]:8080"];
+        let good = [
+            "https://app.example.org",
+            "HTTPS://*.Example.org",
+            "http://localhost:3000",
+            "http://[::1]:8080",
+        ];
         let good = good.map(str::to_owned);
-        let expected = ["https://app.example.org", "https://*.example.org", "http://localhost:3000", "http://[::1]:8080"];
+        let expected = [
+            "https://app.example.org",
+            "https://*.example.org",
+            "http://localhost:3000",
+            "http://[::1]:8080",
+        ];
         assert_eq!(normalise(&good).unwrap(), expected);
         assert_eq!(normalise(&["capacitor://localhost".to_owned()]).unwrap(), ["capacitor://localhost"]);
-        assert_eq!(normalise(&["https://a.b".to_owned(), "https://A.b".to_owned()]).unwrap(), ["https://a.b"]);
-        let bad = ["", "*", "example.org", "https://", "https://*", "https://a.b/", "https://a.b/path", "https://u@a.b"];
-        for bad in bad.into_iter().chain(["https://a..b", "https://a.*.b", "https://a.b:", "https://a.b:0", "https://[::1"]) {
+        assert_eq!(
+            normalise(&["https://a.b".to_owned(), "https://A.b".to_owned()]).unwrap(),
+            ["https://a.b"]
+        );
+        let bad = [
+            "",
+            "*",
+            "example.org",
+            "https://",
+            "https://*",
+            "https://a.b/",
+            "https://a.b/path",
+            "https://u@a.b",
+        ];
+        for bad in bad.into_iter().chain([
+            "https://a..b",
+            "https://a.*.b",
+            "https://a.b:",
+            "https://a.b:0",
+            "https://[::1",
+        ]) {
             let error = normalise(&["https://a.b".to_owned(), bad.to_owned()]).unwrap_err();
             assert_eq!(error.to_string(), format!("allowed_origins: number 2: {WHY}"), "{bad}");
         }
@@ -152,7 +184,9 @@ mod tests {
         assert!(key.allows_origin("https://app.example.org"));
         assert!(key.allows_origin("https://APP.example.org:443"));
         assert!(key.allows_origin("http://localhost:3000"));
-        for other in ["http://app.example.org", "https://app.example.org:8443", "https://example.org", "null", ""] {
+        for other in
+            ["http://app.example.org", "https://app.example.org:8443", "https://example.org", "null", ""]
+        {
             assert!(!key.allows_origin(other), "{other}");
         }
         assert!(!key.allows_origin("http://localhost"));
@@ -164,7 +198,12 @@ mod tests {
         let key = key(&["https://*.example.org"]);
         assert!(key.allows_origin("https://a.example.org"));
         assert!(key.allows_origin("https://a.b.example.org"));
-        for other in ["https://example.org", "https://.example.org", "https://evilexample.org", "https://a.example.org:1"] {
+        for other in [
+            "https://example.org",
+            "https://.example.org",
+            "https://evilexample.org",
+            "https://a.example.org:1",
+        ] {
             assert!(!key.allows_origin(other), "{other}");
         }
         assert!(!key.allows_origin("https://evil.example/.example.org"));

@@ -92,9 +92,10 @@ impl Permission {
     fn holders(self) -> (&'static [Role], &'static [Scope]) {
         use Role::{Admin, Analyst, Auditor, Member, Owner, PrivacyOfficer};
         match self {
-            Self::ViewProjects => {
-                (&[Owner, Admin, Member, Analyst, Auditor, PrivacyOfficer], &[Scope::Read, Scope::Write, Scope::Admin])
-            }
+            Self::ViewProjects => (
+                &[Owner, Admin, Member, Analyst, Auditor, PrivacyOfficer],
+                &[Scope::Read, Scope::Write, Scope::Admin],
+            ),
             Self::ViewIssues => (&[Owner, Admin, Member, Analyst, PrivacyOfficer], &[Scope::Read]),
             Self::ManageIssues => (&[Owner, Admin, Member], &[Scope::Write]),
             Self::UploadReleaseFiles => (&[Owner, Admin, Member], &[Scope::Write]),
@@ -134,5 +135,59 @@ impl Principal {
     /// [`AccountsError::Forbidden`], which the edge writes into the audit log.
     pub fn require(&self, permission: Permission) -> Result<(), AccountsError> {
         if self.rights.allows(permission) { Ok(()) } else { Err(AccountsError::Forbidden(permission)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Owner, Admin, Member, Analyst, Auditor, privacy Officer (P); Read, Write, Admin scope. Written out, so that a
+    /// change to the table has to be made twice.
+    const TABLE: &str = "\
+        view_projects         O A M N U P  r w a
+        view_issues           O A M N - P  r - -
+        manage_issues         O A M - - -  - w -
+        upload_release_files  O A M - - -  - w -
+        replay_set_aside      O A - - - -  - - a
+        view_analytics        O A M N - -  r - -
+        view_keys             O A M - - -  - - a
+        manage_keys           O A - - - -  - - a
+        manage_projects       O A - - - -  - - a
+        view_members          O A M N U P  - - a
+        manage_members        O A - - - -  - - a
+        manage_tokens         O A - - - -  - - -
+        view_audit            O A - - U P  - - -
+        reveal_subjects       O A - - - P  - - -
+        manage_privacy        O A - - - P  - - -
+        manage_organisation   O A - - - -  - - -
+        transfer_organisation O - - - - -  - - -";
+
+    #[test]
+    fn every_role_and_scope_has_exactly_the_permissions_of_the_table() {
+        let letters = "O A M N U P r w a".split(' ');
+        let roles = Role::ALL.into_iter().map(Rights::Role);
+        let holders: Vec<_> = roles
+            .chain(Scope::ALL.into_iter().map(|scope| Rights::Scopes(vec![scope])))
+            .zip(letters)
+            .collect();
+        assert_eq!(TABLE.lines().count(), Permission::ALL.len());
+        for (line, permission) in TABLE.lines().zip(Permission::ALL) {
+            let mut words = line.split_whitespace();
+            assert_eq!(words.next(), Some(permission.as_str()));
+            for ((rights, letter), expected) in holders.iter().zip(words.by_ref()) {
+                let actual = if rights.allows(permission) { letter } else { "-" };
+                assert_eq!(actual, expected, "{} {rights:?}", permission.as_str());
+            }
+            assert_eq!(words.next(), None);
+        }
+    }
+
+    #[test]
+    fn scopes_add_up_and_none_allow_nothing() {
+        let both = Rights::Scopes(vec![Scope::Read, Scope::Write]);
+        assert!(both.allows(Permission::ViewIssues) && both.allows(Permission::ManageIssues));
+        assert!(!both.allows(Permission::ManageKeys));
+        assert!(Permission::ALL.iter().all(|permission| !Rights::Scopes(Vec::new()).allows(*permission)));
     }
 }

@@ -29,7 +29,10 @@ pub(crate) fn random_public_key() -> String {
 
 pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    #[expect(clippy::expect_used, reason = "without random numbers no secret can be made; nothing sensible can go on")]
+    #[expect(
+        clippy::expect_used,
+        reason = "without random numbers no secret can be made; nothing sensible can go on"
+    )]
     getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
     bytes
 }
@@ -93,7 +96,10 @@ mod tests {
         assert_eq!(URL_SAFE_NO_PAD.decode(&token.0[4..]).unwrap().len(), 32);
         assert_ne!(token, random_secret(TOKEN_PREFIX));
         let key = random_public_key();
-        assert!(key.len() == 32 && key.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')), "{key}");
+        assert!(
+            key.len() == 32 && key.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')),
+            "{key}"
+        );
     }
 
     #[test]

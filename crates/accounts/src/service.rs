@@ -3,12 +3,15 @@ mod api_tokens;
 mod guesses;
 mod ingest_keys;
 mod members;
+mod proof;
 mod sign_in;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use belvedere_kernel::{Actor, AuditSink, Clock, Entry, KeyOwner, Organisation, Target, User, Vault, VaultError};
+use belvedere_kernel::{
+    Actor, AuditSink, Clock, Entry, KeyOwner, Organisation, Target, User, Vault, VaultError,
+};
 use belvedere_storage::{Database, Id, StorageError, Tx};
 use serde_json::{Value, json};
 
@@ -68,7 +71,9 @@ impl AccountsService {
     /// What [`Self::seal_in`] sealed, or a placeholder after the person was erased.
     async fn open(&self, user: Id<User>, sealed: &[u8]) -> Result<String, AccountsError> {
         match self.vault.open(KeyOwner::User(user), sealed).await {
-            Ok(plain) => Ok(String::from_utf8(plain).map_err(|_| StorageError::corrupt("sealed text is not UTF-8"))?),
+            Ok(plain) => {
+                Ok(String::from_utf8(plain).map_err(|_| StorageError::corrupt("sealed text is not UTF-8"))?)
+            }
             Err(VaultError::Destroyed) => Ok(ERASED.to_owned()),
             Err(error) => Err(error.into()),
         }

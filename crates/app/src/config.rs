@@ -13,29 +13,29 @@ const ENVIRONMENT_PREFIX: &str = "BELVEDERE_";
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The listening socket and the limits of requests.
-    pub server: ServerConfig,
+    pub server: ServerSection,
     /// Where files live.
-    pub data: DataConfig,
+    pub data: DataSection,
     /// Where state lives.
-    pub database: DatabaseConfig,
+    pub database: DatabaseSection,
     /// The durable queue of accepted payloads.
-    pub spool: SpoolConfig,
+    pub spool: SpoolSection,
     /// The way from the queue to the slices.
-    pub intake: IntakeConfig,
+    pub intake: IntakeSection,
     /// Live messages between processes.
-    pub redis: RedisConfig,
+    pub redis: RedisSection,
     /// Keys.
-    pub privacy: PrivacyConfig,
+    pub privacy: PrivacySection,
     /// What is logged, and how.
-    pub log: LogConfig,
+    pub log: LogSection,
     /// Which slices are switched on.
-    pub features: FeaturesConfig,
+    pub features: FeaturesSection,
 }
 
 /// `[server]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct ServerConfig {
+pub struct ServerSection {
     /// IP address and port to listen on.
     pub address: SocketAddr,
     /// The address under which people and SDKs reach the server; empty for `http://` and `address`.
@@ -60,7 +60,7 @@ pub struct ServerConfig {
     pub metrics_token: String,
 }
 
-impl Default for ServerConfig {
+impl Default for ServerSection {
     fn default() -> Self {
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], 8000)),
@@ -81,12 +81,12 @@ impl Default for ServerConfig {
 /// `[data]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct DataConfig {
+pub struct DataSection {
     /// Holds the embedded database, the spool and the master key.
     pub directory: PathBuf,
 }
 
-impl Default for DataConfig {
+impl Default for DataSection {
     fn default() -> Self {
         Self { directory: PathBuf::from("data") }
     }
@@ -95,7 +95,7 @@ impl Default for DataConfig {
 /// `[database]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct DatabaseConfig {
+pub struct DatabaseSection {
     /// `postgres://..` or `sqlite://..`; empty for `belvedere.db` in the data directory.
     pub url: String,
     /// The most connections of one process.
@@ -104,7 +104,7 @@ pub struct DatabaseConfig {
     pub acquire_timeout_seconds: u64,
 }
 
-impl Default for DatabaseConfig {
+impl Default for DatabaseSection {
     fn default() -> Self {
         Self { url: String::new(), connections_max: 8, acquire_timeout_seconds: 5 }
     }
@@ -113,7 +113,7 @@ impl Default for DatabaseConfig {
 /// `[spool]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct SpoolConfig {
+pub struct SpoolSection {
     /// How much may wait; beyond it the door answers 503.
     pub bytes_max: u64,
     /// The size of one file of the spool.
@@ -122,7 +122,7 @@ pub struct SpoolConfig {
     pub linger_microseconds: u64,
 }
 
-impl Default for SpoolConfig {
+impl Default for SpoolSection {
     fn default() -> Self {
         Self { bytes_max: 2 << 30, segment_bytes: 64 << 20, linger_microseconds: 1_000 }
     }
@@ -131,14 +131,14 @@ impl Default for SpoolConfig {
 /// `[intake]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct IntakeConfig {
+pub struct IntakeSection {
     /// The most requests digested in one transaction.
     pub batch_records_max: usize,
     /// How often a delivery is tried before it is set aside.
     pub tries_max: u32,
 }
 
-impl Default for IntakeConfig {
+impl Default for IntakeSection {
     fn default() -> Self {
         Self { batch_records_max: 256, tries_max: 3 }
     }
@@ -147,7 +147,7 @@ impl Default for IntakeConfig {
 /// `[redis]`
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct RedisConfig {
+pub struct RedisSection {
     /// `redis://host:6379`; empty: live messages stay within the process.
     pub url: String,
 }
@@ -155,7 +155,7 @@ pub struct RedisConfig {
 /// `[privacy]`
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct PrivacyConfig {
+pub struct PrivacySection {
     /// 64 hexadecimal digits; empty: the file `master.key` in the data directory, made at the first start.
     pub master_key: String,
 }
@@ -174,14 +174,14 @@ pub enum LogFormat {
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct LogConfig {
+pub struct LogSection {
     /// Levels by target, as `tracing_subscriber::EnvFilter` reads them.
     pub filter: String,
     /// Text or JSON.
     pub format: LogFormat,
 }
 
-impl Default for LogConfig {
+impl Default for LogSection {
     fn default() -> Self {
         Self { filter: "info".to_owned(), format: LogFormat::Text }
     }
@@ -190,12 +190,12 @@ impl Default for LogConfig {
 /// `[features]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct FeaturesConfig {
+pub struct FeaturesSection {
     /// Receive and show errors.
     pub error_tracking: bool,
 }
 
-impl Default for FeaturesConfig {
+impl Default for FeaturesSection {
     fn default() -> Self {
         Self { error_tracking: true }
     }

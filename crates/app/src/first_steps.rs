@@ -1,8 +1,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use belvedere_accounts::{Accounts, ApiTokens, ClientInfo, NewApiToken, Principal, Rights, Role, Scope, SignIn};
-use belvedere_kernel::Actor;
+use belvedere_accounts::{Accounts, ApiTokens, ClientInfo, NewApiToken, Principal, Scope, SignIn};
 use belvedere_storage::PageRequest;
 use serde::Serialize;
 
@@ -36,18 +35,14 @@ impl App {
     /// When the database or the file cannot be written.
     pub async fn first_steps(&self) -> Result<Ready> {
         let first = self.accounts.first_steps().await?;
-        let principal = Principal {
-            actor: Actor::System("start"),
-            organisation: first.organisation.id,
-            name: TOKEN_LABEL.to_owned(),
-            rights: Rights::Role(Role::Owner),
-            csrf: None,
-        };
+        let principal = Principal::system("start", first.organisation.id);
         let client = ClientInfo::default();
         let mut page = Some(PageRequest::first(PageRequest::LIMIT_MAX));
         while let Some(request) = page {
             let tokens = self.accounts.list_api_tokens(&principal, request).await?;
-            for token in tokens.items.iter().filter(|token| token.label == TOKEN_LABEL && token.revoked_at.is_none()) {
+            for token in
+                tokens.items.iter().filter(|token| token.label == TOKEN_LABEL && token.revoked_at.is_none())
+            {
                 self.accounts.revoke_api_token(&principal, token.id, &client).await?;
             }
             page = tokens.next.map(|next| PageRequest::new(PageRequest::LIMIT_MAX, Some(next)));
@@ -74,8 +69,7 @@ impl App {
 }
 
 /// The DSN by which an SDK sends to `project`: the address with the public key as its user.
-#[must_use]
-pub fn dsn(address: &str, public_key: &str, project: i64) -> String {
+fn dsn(address: &str, public_key: &str, project: i64) -> String {
     match address.split_once("://") {
         Some((scheme, rest)) => format!("{scheme}://{public_key}@{rest}/{project}"),
         None => format!("http://{public_key}@{address}/{project}"),

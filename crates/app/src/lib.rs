@@ -3,10 +3,10 @@
 //! [`App::init`] builds every service from a [`Config`]; [`App::start`] begins the background loops of a [`Role`];
 //! `http` and `dashboard` take what they need from the result.
 
-pub mod config;
+mod config;
 mod first_steps;
 mod maintenance;
-pub mod telemetry;
+mod telemetry;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,19 +15,23 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use belvedere_accounts::AccountsService;
 use belvedere_audit::AuditService;
-use belvedere_error_tracking::{EnvelopeHandler, ErrorTrackingService, StoreHandler};
+use belvedere_error_tracking::ErrorTrackingService;
 use belvedere_intake::{
-    Intake, IntakeHandlers, IntakeParts, IntakeRunner, IntakeRunnerConfig, IntakeService, IntakeStats, LocalSpool,
-    SharedBatches, Shipper,
+    Intake, IntakeConfig, IntakeLogService, IntakeParts, IntakeRunner, IntakeStats, Shipper,
 };
 use belvedere_jobs::{JobQueue, RedisBus};
-use belvedere_kernel::{Clock, InProcessBus, LiveBus, SystemClock, Tasks};
+use belvedere_kernel::{Clock, InProcessBus, IntakeHandler, LiveBus, SystemClock, Tasks};
 use belvedere_privacy::{MasterKey, PrivacyService, VaultService};
-use belvedere_storage::spool::Spool;
-use belvedere_storage::{Database, DatabaseConfig, Dialect};
+use belvedere_storage::spool::{Spool, SpoolConfig};
+use belvedere_storage::{DatabaseConfig, Dialect};
 
-pub use config::{Config, ConfigError};
+pub use belvedere_storage::Database;
+pub use config::{
+    Config, ConfigError, DataSection, DatabaseSection, FeaturesSection, IntakeSection, LogFormat, LogSection,
+    PrivacySection, RedisSection, ServerSection, SpoolSection,
+};
 pub use first_steps::Ready;
+pub use telemetry::{init as init_telemetry, until_interrupted};
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +87,7 @@ pub struct App {
     /// The door's side of intake; `None` in a process without a door.
     pub intake: Option<Arc<Intake>>,
     /// What intake counted and set aside.
-    pub intake_log: Arc<IntakeService>,
+    pub intake_log: Arc<IntakeLogService>,
     /// How intake is doing in this process.
     pub intake_stats: Arc<IntakeStats>,
     spool: Option<Spool>,
@@ -103,7 +107,7 @@ impl App {
         let master_key = master_key(&config)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let tasks = Tasks::default();
-        let db = connect(&config).await?;
+        let db = database_with_schema(&config).await?;
 
         let bus: Arc<dyn LiveBus> = match config.redis.url.as_str() {
             "" => Arc::new(InProcessBus::default()),
@@ -117,16 +121,20 @@ impl App {
             Arc::clone(&clock),
             audit.clone(),
             vault.clone(),
-            master_key.derive("accounts lookup"),
+            master_key.derive("accounts.lookup"),
         ));
-        let privacy = Arc::new(PrivacyService::new(db.clone(), Arc::clone(&clock), &master_key, audit.clone()));
-        let errors = Arc::new(ErrorTrackingService::new(
-            db.clone(),
-            Arc::clone(&clock),
-            privacy.clone(),
-            privacy.clone(),
-            audit.clone(),
-        ));
+        let privacy =
+            Arc::new(PrivacyService::new(db.clone(), Arc::clone(&clock), &master_key, audit.clone()));
+        let errors = Arc::new(
+            ErrorTrackingService::new(
+                db.clone(),
+                Arc::clone(&clock),
+                privacy.clone(),
+                privacy.clone(),
+                audit.clone(),
+            )
+            .with_bus(Arc::clone(&bus)),
+        );
 
         let stats = Arc::new(IntakeStats::default());
         let parts = IntakeParts {
@@ -138,7 +146,7 @@ impl App {
         };
         let spool = if role.has_door() { Some(open_spool(&config)?) } else { None };
         let intake = spool.clone().map(|spool| Arc::new(Intake::new(spool, parts.clone())));
-        let intake_log = Arc::new(IntakeService::new(parts.clone(), audit.clone()));
+        let intake_log = Arc::new(IntakeLogService::new(parts.clone(), audit.clone()));
         let jobs = JobQueue::new(db.clone(), Arc::clone(&clock), Arc::clone(&bus));
         Ok(Self {
             config,
@@ -162,15 +170,23 @@ impl App {
 
     /// Begins the background loops of this process's role; they end after [`Tasks::stop`].
     pub fn start(&self) {
+        let intake_config = IntakeConfig {
+            batch_records_max: self.config.intake.batch_records_max,
+            tries_max: self.config.intake.tries_max,
+            ..IntakeConfig::default()
+        };
         if let Some(intake) = &self.intake {
-            self.tasks.spawn("intake counts", Arc::clone(intake).flush_notes(self.tasks.clone()));
+            self.tasks.spawn("intake counts", Arc::clone(intake).run(self.tasks.clone()));
         }
-        match (self.role, &self.spool) {
-            (Role::All, Some(spool)) => self.digest(LocalSpool::new(spool.clone(), self.parts.clone())),
-            (Role::Api, Some(spool)) => {
-                self.tasks.spawn("shipper", Shipper::new(spool.clone(), self.parts.clone()).run(self.tasks.clone()));
+        match &self.spool {
+            Some(spool) if self.role == Role::Api => {
+                let shipper = Shipper::new(spool.clone(), self.parts.clone(), intake_config);
+                self.tasks.spawn("shipper", shipper.run(self.tasks.clone()));
             }
-            (Role::Worker, _) => self.digest(SharedBatches::new(self.parts.clone())),
+            spool if self.role.works() => {
+                let runner = IntakeRunner::new(self.parts.clone(), intake_config, self.intake_handlers());
+                runner.start(spool.clone(), &self.tasks);
+            }
             _ => {}
         }
         if self.role.works() {
@@ -181,13 +197,19 @@ impl App {
         }
     }
 
+    /// The readers of every kind of delivery, those of switched-off slices included: what was accepted before the
+    /// switch is still digested.
+    fn intake_handlers(&self) -> Vec<Arc<dyn IntakeHandler>> {
+        self.errors.intake_handlers()
+    }
+
     /// Tells everything to stop, waits for the background loops, and closes spool and database. Call it after the
     /// door is closed.
     pub async fn stop(&self) {
         self.tasks.stop();
         self.tasks.ended().await;
-        if let Some(spool) = &self.spool {
-            spool.close().await;
+        if let Some(intake) = &self.intake {
+            intake.close().await;
         }
         if let Err(error) = self.db.close().await {
             tracing::warn!(%error, "the database did not close cleanly");
@@ -209,22 +231,44 @@ fn master_key(config: &Config) -> Result<MasterKey> {
     }
 }
 
-async fn connect(config: &Config) -> Result<Database> {
+fn open_spool(config: &Config) -> Result<Spool> {
+    let spool = SpoolConfig {
+        bytes_max: config.spool.bytes_max,
+        segment_bytes: config.spool.segment_bytes,
+        linger: Duration::from_micros(config.spool.linger_microseconds),
+        ..SpoolConfig::new(config.data.directory.join("spool"))
+    };
+    Spool::open(spool).context("cannot open the spool")
+}
+
+/// Opens the configured database without looking at its schema.
+///
+/// # Errors
+/// When it cannot be reached.
+pub async fn connect_database(config: &Config) -> Result<Database> {
     let file: PathBuf = config.data.directory.join("belvedere.db");
     let mut options = match config.database.url.as_str() {
-        "" => DatabaseConfig::sqlite_file(&file),
+        "" => {
+            create_private_directory(&config.data.directory)?;
+            DatabaseConfig::sqlite_file(&file)
+        }
         url => DatabaseConfig::new(url),
     };
     options.connections_max = config.database.connections_max;
     options.acquire_timeout = Duration::from_secs(config.database.acquire_timeout_seconds);
-    let db = Database::connect(&options).await.context("cannot open the database")?;
+    Database::connect(&options).await.context("cannot open the database")
+}
+
+/// Opens the database and makes sure that it has the schema of this binary.
+async fn database_with_schema(config: &Config) -> Result<Database> {
+    let db = connect_database(config).await?;
     if db.dialect() == Dialect::Sqlite {
         db.migrate().await.context("cannot migrate the embedded database")?;
         return Ok(db);
     }
     let pending = db.list_pending_migrations().await.context("cannot read the database's migrations")?;
-    if !pending.is_empty() {
-        bail!("the database lacks {} migrations, from {} on; run `api --migrate up`", pending.len(), pending[0]);
+    if let Some(first) = pending.first() {
+        bail!("the database lacks {} migrations, from {first} on; run `api --migrate up`", pending.len());
     }
     Ok(db)
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use belvedere_accounts::AccountsService;
-use belvedere_intake::IntakeService;
-use belvedere_jobs::{JobError, JobHandler, JobRunner, JobRunnerConfig, NewJob, RunningJob, Schedule, Scheduler, When};
+use belvedere_intake::IntakeLogService;
+use belvedere_jobs::{
+    JobError, JobHandler, JobRunner, JobRunnerConfig, NewJob, RunningJob, Schedule, Scheduler, When,
+};
+use belvedere_kernel::Tasks;
 use belvedere_privacy::{Privacy, PrivacyService};
 use serde_json::Value;
 
@@ -23,21 +25,16 @@ impl JobHandler for RotateSalts {
     }
 }
 
-struct SweepAccounts(Arc<AccountsService>);
-
-#[async_trait]
-impl JobHandler for SweepAccounts {
-    async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
-        self.0.sweep().await.map(drop).map_err(|error| JobError::Failed(error.to_string()))
-    }
-}
-
-struct SweepIntake(Arc<IntakeService>);
+struct SweepIntake(Arc<IntakeLogService>, Tasks);
 
 #[async_trait]
 impl JobHandler for SweepIntake {
     async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
-        self.0.sweep().await.map(drop).map_err(|error| JobError::Failed(error.to_string()))
+        self.0
+            .sweep(|| self.1.is_stopped())
+            .await
+            .map(drop)
+            .map_err(|error| JobError::Failed(error.to_string()))
     }
 }
 
@@ -45,13 +42,13 @@ impl JobHandler for SweepIntake {
 pub(crate) fn runner(app: &App) -> JobRunner {
     let mut runner = JobRunner::new(app.jobs.clone(), JobRunnerConfig::default());
     runner.register("privacy.rotate_salts", Arc::new(RotateSalts(app.privacy.clone())));
-    runner.register("accounts.sweep", Arc::new(SweepAccounts(app.accounts.clone())));
-    runner.register("intake.sweep", Arc::new(SweepIntake(app.intake_log.clone())));
+    runner.register("intake.sweep", Arc::new(SweepIntake(app.intake_log.clone(), app.tasks.clone())));
     runner
 }
 
 /// What enqueues them, once in the whole installation.
 pub(crate) fn scheduler(app: &App) -> Scheduler {
-    let hourly = |name: &'static str| Schedule { name, when: When::Every(HOUR), job: NewJob::new(name, Value::Null) };
-    Scheduler::new(app.jobs.clone(), ["privacy.rotate_salts", "accounts.sweep", "intake.sweep"].map(hourly).to_vec())
+    let hourly =
+        |name: &'static str| Schedule { name, when: When::Every(HOUR), job: NewJob::new(name, Value::Null) };
+    Scheduler::new(app.jobs.clone(), ["privacy.rotate_salts", "intake.sweep"].map(hourly).to_vec())
 }

@@ -1,9 +1,9 @@
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LogConfig, LogFormat};
+use crate::config::{LogFormat, LogSection};
 
 /// Sends log lines to standard error for the rest of the process; a second call changes nothing.
-pub fn init(config: &LogConfig) {
+pub fn init(config: &LogSection) {
     let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // An error only says that logging is already set up.

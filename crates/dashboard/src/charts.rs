@@ -129,14 +129,6 @@ pub(crate) fn sparkline(quantities: &[u64]) -> Svg {
     Svg(opened(&canvas, "spark", &text))
 }
 
-/// A thin bar that shows a share of a whole.
-pub(crate) fn share_bar(part: u64, whole: u64) -> Svg {
-    let width = share(part, whole, 100.0, 0.0);
-    let mut canvas = Canvas::new(100.0, 3.0);
-    canvas.rect(Rect { left: 0.0, top: 0.0, width, height: 3.0, ..Rect::default() });
-    Svg(opened(&canvas, "share", ""))
-}
-
 fn column(left: f32, width: f32, base: f32, height: f32, class: &str) -> Rect {
     Rect { left, top: base - height, width, height, class: Some(class.to_owned()), ..Rect::default() }
 }

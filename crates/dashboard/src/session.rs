@@ -63,11 +63,16 @@ pub(crate) async fn require_visitor(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let visitor = match authenticate(&state, &request).await {
-        Ok(Some(visitor)) => visitor,
-        Ok(None) => return ask_to_sign_in(&request),
-        Err(refusal) => return refusal.into_response(),
+    let Some(secret) = session_secret(request.headers()).map(str::to_owned) else {
+        return ask_to_sign_in(&request);
     };
+    let principal = match state.sign_in.authenticate_session(&secret).await {
+        Ok(Some(principal)) => principal,
+        Ok(None) => return ask_to_sign_in(&request),
+        Err(error) => return Refusal::from(error).into_response(),
+    };
+    let client = client(request.extensions().get::<ClientInfo>(), request.headers());
+    let visitor = Visitor { principal, secret, client };
     request.extensions_mut().insert(visitor.clone());
     let response = next.run(request).await;
     if let Some(Denied(permission)) = response.extensions().get::<Denied>().copied()
@@ -76,13 +81,6 @@ pub(crate) async fn require_visitor(
         tracing::error!(%error, "a refusal was not written into the audit log");
     }
     response
-}
-
-async fn authenticate(state: &DashboardState, request: &Request) -> Result<Option<Visitor>, Refusal> {
-    let Some(secret) = session_secret(request.headers()) else { return Ok(None) };
-    let Some(principal) = state.sign_in.authenticate_session(secret).await? else { return Ok(None) };
-    let client = client(request.extensions().get::<ClientInfo>(), request.headers());
-    Ok(Some(Visitor { principal, secret: secret.to_owned(), client }))
 }
 
 fn ask_to_sign_in(request: &Request) -> Response {

@@ -26,7 +26,7 @@ use crate::timestamp::{correct, parse_timestamp};
 
 pub(crate) use limits::clean;
 pub(crate) use parse::parse_event;
-pub(crate) use title::{Description, describe, main_exception};
+pub(crate) use title::{describe, main_exception};
 
 /// The longest title, in characters.
 pub(crate) const TITLE_CHARS_MAX: usize = 512;
@@ -57,6 +57,15 @@ pub(crate) enum InvalidEvent {
         /// The most bytes of one event.
         limit: usize,
     },
+    /// It cannot be written out again.
+    #[error("cannot be packed: {0}")]
+    Unwritable(String),
+}
+
+impl InvalidEvent {
+    pub(crate) fn unwritable(error: impl std::fmt::Display) -> Self {
+        Self::Unwritable(error.to_string())
+    }
 }
 
 /// What is known of an event beside its payload.

@@ -4,14 +4,77 @@
 //! - An event id counts once per project, however often it is delivered.
 //! - Counts per issue and hour, and subjects per issue, change in the transaction that stores the event.
 //! - A payload is scrubbed and its user replaced by a subject before it is stored.
+//! - A lost or repeated delivery changes nothing: what is stored is decided by the deliveries, not by how often or in
+//!   which order workers try them.
+//!
+//! Embedded in a Rust service, with the consent gate, the scrubber and the audit log of the installation (or, as here,
+//! with ones that have nothing to say):
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use belvedere_error_tracking::{ErrorTracking, ErrorTrackingService, ListIssues};
+//! use belvedere_kernel::{ProjectId, SystemClock};
+//! use belvedere_storage::{Database, DatabaseConfig};
+//! use serde_json::json;
+//! # use belvedere_kernel::*;
+//! # use belvedere_storage::*;
+//! # struct Quiet;
+//! # #[async_trait::async_trait]
+//! # impl ConsentGate for Quiet {
+//! #     async fn admit(&self, _: &Tx, people: &[RawPerson]) -> Result<Vec<Admitted>, StorageError> {
+//! #         let nobody = Admitted { subject: None, analytics: false, detailed: false, location: false };
+//! #         Ok(vec![nobody; people.len()])
+//! #     }
+//! # }
+//! # #[async_trait::async_trait]
+//! # impl Scrubber for Quiet {
+//! #     async fn load(&self, _: &[ProjectId]) -> Result<Arc<dyn ScrubRules>, StorageError> { Ok(Arc::new(Quiet)) }
+//! # }
+//! # impl ScrubRules for Quiet {
+//! #     fn scrub(&self, _: ProjectId, _: &mut serde_json::Value) -> Vec<Removal> { Vec::new() }
+//! # }
+//! # #[async_trait::async_trait]
+//! # impl AuditSink for Quiet {
+//! #     async fn record(&self, _: &Tx, _: Entry) -> Result<(), StorageError> { Ok(()) }
+//! # }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (gate, scrubber, audit) = (Arc::new(Quiet), Arc::new(Quiet), Arc::new(Quiet));
+//! # let directory = std::env::temp_dir().join(format!("belvedere-doc-{}", std::process::id()));
+//! # std::fs::create_dir_all(&directory)?;
+//! let db = Database::connect(&DatabaseConfig::sqlite_file(&directory.join("errors.db"))).await?;
+//! db.migrate().await?;
+//! let errors = ErrorTrackingService::new(db, Arc::new(SystemClock), gate, scrubber, audit);
+//!
+//! let event = json!({"platform": "rust", "exception": [{"type": "Overdraft", "value": "account 4711 is empty"}]});
+//! let recorded = errors.record_event(ProjectId(1), event).await?;
+//! assert!(recorded.is_new_issue);
+//!
+//! let all = ListIssues::first(ProjectId(1));
+//! let issues = errors.list_issues(all).await?;
+//! assert_eq!(issues.items[0].title, "Overdraft: account 4711 is empty");
+//! # std::fs::remove_dir_all(&directory)?;
+//! # Ok(())
+//! # }
+//! ```
 
+mod digest;
 mod encoding;
+mod entity;
 pub mod envelope;
+mod error;
 mod event;
 mod event_id;
 pub mod grouping;
+mod intake;
 mod model;
 mod parameterize;
+mod service;
+mod store;
+#[cfg(test)]
+mod tests;
 mod timestamp;
 
 use async_trait::async_trait;
@@ -19,10 +82,12 @@ use belvedere_kernel::ProjectId;
 use belvedere_storage::{Page, PageRequest, Timestamp};
 use serde_json::Value;
 
+pub use error::ErrorTrackingError;
 pub use model::{
     Event, EventSummary, HourCount, IssueDetail, IssueId, IssueKey, IssueSort, IssueStatus, IssueSummary,
     Level, ListIssues, ParseIssueStatusError, Recorded, SetStatus,
 };
+pub use service::ErrorTrackingService;
 
 /// The slice's boundary: what other code may ask of error tracking.
 #[async_trait]
@@ -65,26 +130,11 @@ pub trait ErrorTracking: Send + Sync {
     /// The environments that the project's events came from, in alphabetical order; the first 100.
     async fn list_environments(&self, project: ProjectId) -> Result<Vec<String>, ErrorTrackingError>;
 
-    /// Events per UTC hour of `project` in `from..to`, hours without events left out; at most 24 x 90 hours.
+    /// Events per UTC hour of `project`, of every hour of which `from..to` has a part, hours without events left out; at most 24 x 90 hours.
     async fn count_events_by_hour(
         &self,
         project: ProjectId,
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<HourCount>, ErrorTrackingError>;
-}
-
-/// What can go wrong in error tracking.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ErrorTrackingError {
-    /// The payload is not an event.
-    #[error("not an event: {0}")]
-    InvalidEvent(String),
-    /// The question cannot be answered as it was asked.
-    #[error("{0}")]
-    InvalidQuery(String),
-    /// The database failed.
-    #[error(transparent)]
-    Storage(#[from] belvedere_storage::StorageError),
 }

@@ -243,6 +243,21 @@ pub struct ListIssues {
     pub page: PageRequest,
 }
 
+impl ListIssues {
+    /// The first 50 issues of any state, the latest first.
+    #[must_use]
+    pub fn first(project: ProjectId) -> Self {
+        Self {
+            project,
+            status: None,
+            text: None,
+            environment: None,
+            sort: IssueSort::default(),
+            page: PageRequest::first(50),
+        }
+    }
+}
+
 /// A change of the state of some issues.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SetStatus {

@@ -86,7 +86,7 @@ fn value_at(rest: &str, before: Option<u8>) -> Found {
     }
     match first {
         b'-' | b'+' => {
-            let (length, kind) = number(&rest[1..])?;
+            let (length, kind) = number(&rest[1..], false)?;
             Some((length + 1, kind))
         }
         b':' => ip_v6(rest),
@@ -98,7 +98,7 @@ fn value_at(rest: &str, before: Option<u8>) -> Found {
             .or_else(|| ip_v6(rest))
             .or_else(|| hostname(rest))
             .or_else(|| hash(rest))
-            .or_else(|| number(rest)),
+            .or_else(|| number(rest, before == Some(b'.'))),
         _ => None,
     }
 }
@@ -309,7 +309,7 @@ fn hash(rest: &str) -> Found {
     }
 }
 
-fn number(rest: &str) -> Found {
+fn number(rest: &str, is_part_of_version: bool) -> Found {
     let bytes = rest.as_bytes();
     let whole = digits(bytes);
     if whole == 0 {
@@ -338,7 +338,7 @@ fn number(rest: &str) -> Found {
         }
     }
     let continues = bytes.get(length) == Some(&b'.') && bytes.get(length + 1).is_some_and(u8::is_ascii_digit);
-    if fraction > 0 && ends(rest, length) && !continues {
+    if fraction > 0 && ends(rest, length) && !continues && !is_part_of_version {
         return Some((length, "float"));
     }
     length = whole;

@@ -80,7 +80,7 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         issues::list_events,
         issues::find_event,
     ),
-    components(schemas(crate::problem::Problem)),
+    components(schemas(crate::problem::Problem, answer::IssueSort, answer::IssueStatus)),
     modifiers(&TokenScheme),
     security(("token" = [])),
 )]

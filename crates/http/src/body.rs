@@ -174,3 +174,108 @@ impl Bodies {
 fn units(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use belvedere_storage::testing::run;
+    use http_body::Frame;
+
+    use super::*;
+    use crate::tests::codecs::{CODECS, zeroes};
+
+    /// A body of unannounced length, which ends or never does.
+    struct Pieces(VecDeque<&'static [u8]>, bool);
+
+    impl http_body::Body for Pieces {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            match self.0.pop_front() {
+                Some(piece) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(piece))))),
+                None if self.1 => Poll::Ready(None),
+                None => Poll::Pending,
+            }
+        }
+    }
+
+    fn pieces(pieces: &[&'static [u8]]) -> Body {
+        Body::new(Pieces(pieces.iter().copied().collect(), true))
+    }
+
+    fn bodies() -> Bodies {
+        Bodies::new(&HttpLimits {
+            body_bytes_max: 1 << 20,
+            decompressed_bytes_max: 4 << 20,
+            bodies_in_memory_bytes_max: 5 << 20,
+            body_timeout: Duration::from_millis(200),
+        })
+    }
+
+    #[test]
+    fn bodies_arrive_whole_whether_announced_or_not() {
+        run(async {
+            let bodies = bodies();
+            static LARGE: [u8; 50_000] = [b'x'; 50_000];
+            for (body, length) in [
+                (Body::empty(), 0),
+                (Body::from("hello"), 5),
+                (pieces(&[]), 0),
+                (pieces(&[b"hello"]), 5),
+                (pieces(&[b"he", b"l", b"", b"lo"]), 5),
+                (pieces(&[&LARGE, &LARGE, &LARGE]), 150_000),
+            ] {
+                assert_eq!(bodies.read(body, 150_000).await.unwrap().bytes.len(), length);
+            }
+            for body in [Body::from(vec![b'x'; 150_001]), pieces(&[&LARGE, &LARGE, &LARGE, b"x"])] {
+                let refused = bodies.read(body, 150_000).await.err();
+                assert!(matches!(refused, Some(BodyError::TooLarge(150_000))), "{refused:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_body_that_does_not_arrive_is_given_up() {
+        run(async {
+            let stalled = Body::new(Pieces(VecDeque::from([&b"he"[..]]), false));
+            let refused = bodies().read(stalled, 100).await.err();
+            assert!(matches!(refused, Some(BodyError::Timeout(_))), "{refused:?}");
+        });
+    }
+
+    #[test]
+    fn bodies_wait_for_memory_and_get_it_back() {
+        run(async {
+            let bodies = bodies();
+            let held = bodies.read(Body::from(vec![0; 1 << 20]), 1 << 20).await.unwrap();
+            let refused = bodies.read(Body::from("small"), 1 << 20).await.err();
+            assert!(matches!(refused, Some(BodyError::Busy)), "{refused:?}");
+            drop(held);
+            assert_eq!(bodies.read(Body::from("small"), 1 << 20).await.unwrap().bytes, "small");
+        });
+    }
+
+    #[test]
+    fn a_bomb_of_each_codec_is_refused_and_what_fits_is_not() {
+        run(async {
+            let bodies = bodies();
+            for (token, encode) in CODECS {
+                let bomb = Bytes::from(encode(&mut zeroes(200 << 20)));
+                let refused = bodies.decode(Some(token), &bomb, <[u8]>::len).await;
+                let expected = matches!(refused, Err(BodyError::Decode(DecodeError::TooLarge { limit: 4_194_304 })));
+                assert!(expected, "{token}: {refused:?}");
+                for size in [100, 300 << 10, 4 << 20] {
+                    let body = Bytes::from(encode(&mut zeroes(size)));
+                    assert_eq!(bodies.decode(Some(token), &body, <[u8]>::len).await.unwrap() as u64, size, "{token}");
+                }
+                let damaged = bodies.decode(Some(token), &Bytes::from_static(b"no such thing"), <[u8]>::len).await;
+                assert!(matches!(damaged, Err(BodyError::Decode(DecodeError::Corrupt { .. }))), "{token}: {damaged:?}");
+            }
+        });
+    }
+}

@@ -19,6 +19,8 @@ mod routes;
 mod server;
 mod stalling;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -203,6 +203,7 @@ impl From<IntakeError> for Problem {
 impl From<AuditError> for Problem {
     fn from(error: AuditError) -> Self {
         match error {
+            AuditError::InvalidCursor(_) => Self::invalid("cursor", "is not one that a page gave"),
             AuditError::Storage(error) => error.into(),
             error => Self::internal(&error),
         }

@@ -1,5 +1,9 @@
-//! The crate through its routers and sockets.
+//! The crate through its router and its sockets.
 
-mod bodies;
-mod codecs;
+mod api;
+mod bombs;
+pub(crate) mod codecs;
+mod house;
+mod ingest;
+mod ops;
 mod server;

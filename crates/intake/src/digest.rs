@@ -42,7 +42,12 @@ impl Item {
     }
 
     /// The record as something to be set aside after it failed.
-    pub(crate) fn to_set_aside(&self, reason: &str, tries: u32, now: Timestamp) -> Result<NewSetAside, IntakeError> {
+    pub(crate) fn to_set_aside(
+        &self,
+        reason: &str,
+        tries: u32,
+        now: Timestamp,
+    ) -> Result<NewSetAside, IntakeError> {
         match &self.content {
             Content::Delivery(delivery) => NewSetAside::of(delivery, reason, "failed", tries),
             Content::Unreadable { bytes, why } => Ok(NewSetAside::unreadable(bytes, why, now)),
@@ -118,7 +123,8 @@ impl Failure {
 
     fn panic(during: &str, panic: &(dyn std::any::Any + Send)) -> Self {
         let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+        let text =
+            text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
         Self::computation(format!("the intake handler panicked in {during}"), text.to_owned())
     }
 }
@@ -158,18 +164,25 @@ impl Digester {
         for (kind, deliveries) in by_kind {
             let Some(handler) = self.handlers.get(kind) else {
                 for delivery in deliveries {
-                    let aside = NewSetAside::of(delivery, "nothing here reads this kind of delivery", "no_handler", 1)?;
+                    let aside = NewSetAside::of(
+                        delivery,
+                        "nothing here reads this kind of delivery",
+                        "no_handler",
+                        1,
+                    )?;
                     part.set_aside.push(aside);
                 }
                 continue;
             };
             let prepared = handler.prepare(deliveries.iter().map(|delivery| (*delivery).clone()).collect());
             let prepared = AssertUnwindSafe(prepared).catch_unwind().await;
-            let Prepared { batch, rejected } = prepared.map_err(|panic| Failure::panic("preparation", &*panic))??;
+            let Prepared { batch, rejected } =
+                prepared.map_err(|panic| Failure::panic("preparation", &*panic))??;
             part.batches.push(batch);
             for rejected in rejected {
                 let delivery = deliveries.get(rejected.index).ok_or_else(|| {
-                    let reason = format!("the intake handler of {kind} rejected a delivery that it was not given");
+                    let reason =
+                        format!("the intake handler of {kind} rejected a delivery that it was not given");
                     Failure::computation(reason, format!("index {}", rejected.index))
                 })?;
                 part.set_aside.push(NewSetAside::of(delivery, &rejected.reason, "rejected", 1)?);

@@ -10,6 +10,8 @@ use crate::{IntakeError, IntakeParts, IntakeStats};
 
 /// Different counts that may wait for the database.
 const NOTES_MAX: usize = 10_000;
+/// Counts of `other` items that may wait beside them.
+const OTHER_NOTES_MAX: usize = 1_000;
 /// How often they are written.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -27,7 +29,13 @@ impl Intake {
     /// A door into `spool`. [`Intake::run`] must run beside it for notes to arrive.
     #[must_use]
     pub fn new(spool: Spool, parts: IntakeParts) -> Self {
-        Self { spool, parts, notes: Mutex::default(), flushing: tokio::sync::Mutex::default(), book: TallyBook::default() }
+        Self {
+            spool,
+            parts,
+            notes: Mutex::default(),
+            flushing: tokio::sync::Mutex::default(),
+            book: TallyBook::default(),
+        }
     }
 
     /// Puts a delivery on disk; when this returns `Ok`, it will be digested whatever happens to this process.
@@ -69,14 +77,15 @@ impl Intake {
         &self.parts.stats
     }
 
-    /// Writes notes every second until `tasks` are told to stop.
+    /// Writes notes every second, and once more when `tasks` are told to stop.
     pub async fn run(self: Arc<Self>, tasks: Tasks) {
         let mut is_failing = false;
-        while !tasks.is_stopped() {
+        loop {
             tokio::select! {
                 () = tasks.stopped() => {}
                 () = tokio::time::sleep(FLUSH_INTERVAL) => {}
             }
+            let is_last = tasks.is_stopped();
             let flushed = self.flush().await;
             if is_failing != flushed.is_err() {
                 is_failing = flushed.is_err();
@@ -84,6 +93,9 @@ impl Intake {
                     Err(error) => tracing::warn!(%error, "counts of the door cannot be written, they wait"),
                     Ok(()) => tracing::info!("counts of the door are written again"),
                 }
+            }
+            if is_last {
+                return;
             }
         }
     }
@@ -118,9 +130,9 @@ impl Intake {
 
     fn add_note(&self, key: TallyKey, quantity: u64) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_full = notes.len() >= NOTES_MAX;
-        let key = if is_full && !notes.contains_key(&key) { key.into_other() } else { key };
-        if is_full && !notes.contains_key(&key) {
+        let is_new = !notes.contains_key(&key);
+        let key = if is_new && notes.len() >= NOTES_MAX { key.into_other() } else { key };
+        if notes.len() >= NOTES_MAX + OTHER_NOTES_MAX && !notes.contains_key(&key) {
             drop(notes);
             self.parts.stats.count_tallies_lost(quantity);
             return;

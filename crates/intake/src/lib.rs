@@ -10,6 +10,23 @@
 //! - A failing database delays digestion; it never makes it lose or skip anything.
 //! - A delivery that cannot be digested is set aside with its reason and blocks nothing.
 //! - Every item is counted: stored, dropped or set aside, per project and hour.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use belvedere_intake::{Intake, IntakeConfig, IntakeParts, IntakeRunner, Shipper};
+//! # use belvedere_kernel::{IntakeHandler, Tasks};
+//! # use belvedere_storage::spool::Spool;
+//! # fn example(parts: IntakeParts, handlers: Vec<Arc<dyn IntakeHandler>>, spool: Spool, digests: bool, tasks: &Tasks) {
+//! let door = Arc::new(Intake::new(spool.clone(), parts.clone()));
+//! tasks.spawn("door", Arc::clone(&door).run(tasks.clone()));
+//! if digests {
+//!     // One process does everything; a worker of its own passes `None` and digests what the others ship.
+//!     IntakeRunner::new(parts, IntakeConfig::default(), handlers).start(Some(spool), tasks);
+//! } else {
+//!     tasks.spawn("shipper", Shipper::new(spool, parts, IntakeConfig::default()).run(tasks.clone()));
+//! }
+//! # }
+//! ```
 
 mod digest;
 mod door;
@@ -71,17 +88,35 @@ pub trait IntakeLog: Send + Sync {
     ) -> Result<Vec<HourTally>, IntakeError>;
 
     /// The deliveries of `project` that were set aside, newest first.
-    async fn list_set_aside(&self, project: ProjectId, page: PageRequest) -> Result<Page<SetAside>, IntakeError>;
+    async fn list_set_aside(
+        &self,
+        project: ProjectId,
+        page: PageRequest,
+    ) -> Result<Page<SetAside>, IntakeError>;
 
     /// How many deliveries of `project` are set aside and not replayed.
     async fn count_set_aside(&self, project: ProjectId) -> Result<u64, IntakeError>;
 
     /// One delivery that was set aside.
-    async fn find_set_aside(&self, project: ProjectId, id: Id<SetAside>) -> Result<Option<SetAside>, IntakeError>;
+    async fn find_set_aside(
+        &self,
+        project: ProjectId,
+        id: Id<SetAside>,
+    ) -> Result<Option<SetAside>, IntakeError>;
 
     /// Hands a delivery to digestion once more; does nothing if that was done before.
-    async fn replay_set_aside(&self, by: Requester, project: ProjectId, id: Id<SetAside>) -> Result<(), IntakeError>;
+    async fn replay_set_aside(
+        &self,
+        by: Requester,
+        project: ProjectId,
+        id: Id<SetAside>,
+    ) -> Result<(), IntakeError>;
 
     /// Forgets a delivery that was set aside.
-    async fn discard_set_aside(&self, by: Requester, project: ProjectId, id: Id<SetAside>) -> Result<(), IntakeError>;
+    async fn discard_set_aside(
+        &self,
+        by: Requester,
+        project: ProjectId,
+        id: Id<SetAside>,
+    ) -> Result<(), IntakeError>;
 }

@@ -81,10 +81,15 @@ impl IntakeLog for IntakeLogService {
         if to.since(from) > KEPT_FOR {
             return Err(IntakeError::InvalidQuery("counts can be asked for 90 days at most".to_owned()));
         }
-        Ok(store::list_tallies(self.parts.db.read(), project, (from.start_of_hour(), to), TALLIES_MAX).await?)
+        Ok(store::list_tallies(self.parts.db.read(), project, (from.start_of_hour(), to), TALLIES_MAX)
+            .await?)
     }
 
-    async fn list_set_aside(&self, project: ProjectId, page: PageRequest) -> Result<Page<SetAside>, IntakeError> {
+    async fn list_set_aside(
+        &self,
+        project: ProjectId,
+        page: PageRequest,
+    ) -> Result<Page<SetAside>, IntakeError> {
         let before = match &page.after {
             None => Id::from_bytes([0xff; 16]),
             Some(cursor) => {
@@ -100,11 +105,20 @@ impl IntakeLog for IntakeLogService {
         Ok(store::count_set_aside(self.parts.db.read(), project).await?)
     }
 
-    async fn find_set_aside(&self, project: ProjectId, id: Id<SetAside>) -> Result<Option<SetAside>, IntakeError> {
+    async fn find_set_aside(
+        &self,
+        project: ProjectId,
+        id: Id<SetAside>,
+    ) -> Result<Option<SetAside>, IntakeError> {
         Ok(store::find_set_aside(self.parts.db.read(), project, id).await?)
     }
 
-    async fn replay_set_aside(&self, by: Requester, project: ProjectId, id: Id<SetAside>) -> Result<(), IntakeError> {
+    async fn replay_set_aside(
+        &self,
+        by: Requester,
+        project: ProjectId,
+        id: Id<SetAside>,
+    ) -> Result<(), IntakeError> {
         let Some(sealed) = store::find_sealed(self.parts.db.read(), project, id).await? else {
             let known = store::find_set_aside(self.parts.db.read(), project, id).await?;
             return known.map(drop).ok_or(IntakeError::NotFound);
@@ -127,7 +141,12 @@ impl IntakeLog for IntakeLogService {
         self.parts.db.write::<_, IntakeError, _>(work).await
     }
 
-    async fn discard_set_aside(&self, by: Requester, project: ProjectId, id: Id<SetAside>) -> Result<(), IntakeError> {
+    async fn discard_set_aside(
+        &self,
+        by: Requester,
+        project: ProjectId,
+        id: Id<SetAside>,
+    ) -> Result<(), IntakeError> {
         let work = async |tx: &Tx| {
             if !store::delete_set_aside(tx, project, id).await? {
                 return Err(IntakeError::NotFound);

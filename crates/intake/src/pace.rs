@@ -33,7 +33,11 @@ impl<'a> Pace<'a> {
         self.parts.stats.count_retry();
         if self.failures == STALLED_FROM {
             self.parts.stats.set_stalled(true);
-            tracing::warn!(of = self.name, error, "intake is stalled; it goes on trying, and what was accepted is kept");
+            tracing::warn!(
+                of = self.name,
+                error,
+                "intake is stalled; it goes on trying, and what was accepted is kept"
+            );
         } else {
             tracing::debug!(of = self.name, error, failures = self.failures, "intake failed, trying again");
         }

@@ -164,11 +164,19 @@ impl Loop<'_> {
             }
             self.runner.parts.stats.count_retry();
             if middle == part.start || (failure.is_conflict && !is_exhausted) {
-                tracing::debug!(error = failure.detail, part.tries, "a part of a batch failed, trying it again");
+                tracing::debug!(
+                    error = failure.detail,
+                    part.tries,
+                    "a part of a batch failed, trying it again"
+                );
                 self.pace.pause_for(self.runner.config.backoff_min * part.tries, self.tasks).await;
                 todo.push(part);
             } else {
-                tracing::debug!(error = failure.detail, records = part.end - part.start, "a batch failed and is split");
+                tracing::debug!(
+                    error = failure.detail,
+                    records = part.end - part.start,
+                    "a batch failed and is split"
+                );
                 todo.push(Part { start: middle, tries: 0, ..part });
                 todo.push(Part { end: middle, tries: 0, ..part });
             }
@@ -198,7 +206,9 @@ impl Loop<'_> {
                 }
                 Err(Failure::Lasting(failure)) => return Progress::Failed(failure),
                 Err(Failure::Moved) => {
-                    tracing::warn!("a batch has been consumed by another process, or by a commit whose answer was lost");
+                    tracing::warn!(
+                        "a batch has been consumed by another process, or by a commit whose answer was lost"
+                    );
                     return Progress::Over;
                 }
                 Err(Failure::Transient(error)) => {
@@ -253,7 +263,11 @@ impl Loop<'_> {
         }
         let newest = work.items[part.start..part.end].iter().filter_map(Item::received_at).max();
         let now = parts.clock.now();
-        parts.stats.count_batch(part.end - part.start, ready.set_aside.len(), now.since(newest.unwrap_or(now)));
+        parts.stats.count_batch(
+            part.end - part.start,
+            ready.set_aside.len(),
+            now.since(newest.unwrap_or(now)),
+        );
         self.source.consumed(&work.batch, to).await;
         Ok(())
     }

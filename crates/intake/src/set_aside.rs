@@ -99,7 +99,12 @@ pub(crate) async fn set_aside_in(
     Ok(())
 }
 
-async fn make_room(tx: &Tx, project: ProjectId, tallies: &mut Tallies, now: Timestamp) -> Result<(), IntakeError> {
+async fn make_room(
+    tx: &Tx,
+    project: ProjectId,
+    tallies: &mut Tallies,
+    now: Timestamp,
+) -> Result<(), IntakeError> {
     let (mut rows, mut bytes) = store::measure_set_aside(tx, project).await?;
     if rows <= ROWS_MAX && bytes <= BYTES_MAX {
         return Ok(());

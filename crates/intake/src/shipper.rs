@@ -75,8 +75,22 @@ impl Shipper {
                 return Err(Failure::Moved);
             }
             let now = self.parts.clock.now();
-            let sealed = self.parts.vault.seal_in(tx, KeyOwner::System, &packed).await.map_err(crate::IntakeError::from)?;
-            store::insert_batch(tx, Id::generate(now), self.spool.id(), *first, batch.records.len(), sealed, now).await?;
+            let sealed = self
+                .parts
+                .vault
+                .seal_in(tx, KeyOwner::System, &packed)
+                .await
+                .map_err(crate::IntakeError::from)?;
+            store::insert_batch(
+                tx,
+                Id::generate(now),
+                self.spool.id(),
+                *first,
+                batch.records.len(),
+                sealed,
+                now,
+            )
+            .await?;
             Ok(())
         };
         self.parts.db.write::<_, Failure, _>(work).await?;

@@ -142,7 +142,9 @@ impl SharedBatches {
         let opened = self.parts.vault.open(KeyOwner::System, &row.sealed).await?;
         let records = unpack(&opened)?;
         if records.len() as u64 != row.records {
-            return Err(StorageError::corrupt("a shipped batch does not hold the records that it announces").into());
+            return Err(
+                StorageError::corrupt("a shipped batch does not hold the records that it announces").into()
+            );
         }
         let records = (1..).zip(records).skip_while(|(mark, _)| *mark <= row.consumed).collect();
         let shared = Some(SharedPlace { id: row.id, claim, records: row.records });

@@ -77,8 +77,7 @@ pub(crate) async fn move_position(
     if from > 0 {
         return Ok(false);
     }
-    let sql =
-        "INSERT INTO intake_position (spool_id, seq, updated_at) VALUES ($1, $2, $3) ON CONFLICT (spool_id) DO NOTHING";
+    let sql = "INSERT INTO intake_position (spool_id, seq, updated_at) VALUES ($1, $2, $3) ON CONFLICT (spool_id) DO NOTHING";
     Ok(execute(db, sql, [spool_value(spool), signed(to), now.into()]).await? == 1)
 }
 
@@ -129,7 +128,8 @@ pub(crate) async fn claim_batch(
          RETURNING id, records, consumed, sealed",
         Dialect::of(db).skip_locked(),
     );
-    let rows = query(db, &sql, [now.into(), now.plus(CLAIM_SANE_MAX).into(), until.into(), claim.into()]).await?;
+    let rows =
+        query(db, &sql, [now.into(), now.plus(CLAIM_SANE_MAX).into(), until.into(), claim.into()]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     Ok(Some(ClaimedBatch {
         id: row.try_get("", "id")?,
@@ -314,7 +314,9 @@ pub(crate) async fn list_oldest_set_aside(
     project: ProjectId,
     limit: u64,
 ) -> Result<Vec<SetAside>, StorageError> {
-    let sql = format!("SELECT {SET_ASIDE_COLUMNS} FROM intake_set_aside WHERE project_id = $1 ORDER BY id LIMIT $2");
+    let sql = format!(
+        "SELECT {SET_ASIDE_COLUMNS} FROM intake_set_aside WHERE project_id = $1 ORDER BY id LIMIT $2"
+    );
     query(db, &sql, [project.0.into(), signed(limit)]).await?.iter().map(to_set_aside).collect()
 }
 
@@ -328,10 +330,17 @@ pub(crate) async fn list_set_aside(
     let sql = format!(
         "SELECT {SET_ASIDE_COLUMNS} FROM intake_set_aside WHERE project_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
     );
-    query(db, &sql, [project.0.into(), before.into(), signed(limit as u64)]).await?.iter().map(to_set_aside).collect()
+    query(db, &sql, [project.0.into(), before.into(), signed(limit as u64)])
+        .await?
+        .iter()
+        .map(to_set_aside)
+        .collect()
 }
 
-pub(crate) async fn count_set_aside(db: &impl ConnectionTrait, project: ProjectId) -> Result<u64, StorageError> {
+pub(crate) async fn count_set_aside(
+    db: &impl ConnectionTrait,
+    project: ProjectId,
+) -> Result<u64, StorageError> {
     let sql = "SELECT COUNT(*) AS n FROM intake_set_aside WHERE project_id = $1 AND replayed_at IS NULL";
     query(db, sql, [project.0.into()]).await?.first().map_or(Ok(0), |row| unsigned(row, "n"))
 }

@@ -54,7 +54,11 @@ impl JobQueue {
     /// # Errors
     /// [`JobsError::InvalidCursor`] or a storage error.
     pub async fn list_dead(&self, page: PageRequest) -> Result<Page<DeadJob>, JobsError> {
-        let after = page.after.as_ref().map(|cursor| parse_cursor(cursor).ok_or(JobsError::InvalidCursor)).transpose()?;
+        let after = page
+            .after
+            .as_ref()
+            .map(|cursor| parse_cursor(cursor).ok_or(JobsError::InvalidCursor))
+            .transpose()?;
         let rows = store::list_dead(self.db.read(), after, page.limit() + 1).await?;
         Ok(Page::from_rows(rows, page.limit(), |job| Cursor::of(&[&job.dead_at.as_micros(), &job.id])))
     }

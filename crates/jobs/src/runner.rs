@@ -129,7 +129,9 @@ impl JobRunner {
             if is_stalled != claimed.is_err() {
                 is_stalled = claimed.is_err();
                 match &claimed {
-                    Err(error) => tracing::warn!(error = describe(error), "jobs cannot be claimed, trying on"),
+                    Err(error) => {
+                        tracing::warn!(error = describe(error), "jobs cannot be claimed, trying on")
+                    }
                     Ok(_) => tracing::info!("jobs can be claimed again"),
                 }
             }
@@ -179,7 +181,10 @@ impl JobRunner {
     }
 
     /// One attempt at a claimed job, from parsing its payload to settling its outcome.
-    fn attempt(&self, (row, claim): (store::ClaimedRow, Id<()>)) -> impl Future<Output = ()> + Send + 'static {
+    fn attempt(
+        &self,
+        (row, claim): (store::ClaimedRow, Id<()>),
+    ) -> impl Future<Output = ()> + Send + 'static {
         let handler = self.handlers.get(&row.kind).cloned();
         let (queue, config) = (self.queue.clone(), self.config.clone());
         async move {

@@ -49,7 +49,9 @@ impl Scheduler {
             if is_stalled != ticked.is_err() {
                 is_stalled = ticked.is_err();
                 match &ticked {
-                    Err(error) => tracing::warn!(error = describe(error), "schedules cannot be kept, trying on"),
+                    Err(error) => {
+                        tracing::warn!(error = describe(error), "schedules cannot be kept, trying on")
+                    }
                     Ok(_) => tracing::info!("schedules are kept again"),
                 }
             }
@@ -60,7 +62,10 @@ impl Scheduler {
         }
         let release = async |tx: &Tx| store::drop_lease(tx, LEASE, self.holder).await;
         if let Err(error) = self.queue.db.write::<_, StorageError, _>(release).await {
-            tracing::warn!(error = describe(&error), "the scheduler's lease was not given up, it will run out");
+            tracing::warn!(
+                error = describe(&error),
+                "the scheduler's lease was not given up, it will run out"
+            );
         }
     }
 
@@ -68,7 +73,8 @@ impl Scheduler {
     pub(crate) async fn tick(&self) -> Result<usize, JobsError> {
         let now = self.queue.clock.now();
         let states = store::list_schedules(self.queue.db.read()).await?;
-        let moves: Vec<Move<'_>> = self.schedules.iter().filter_map(|schedule| due(schedule, &states, now)).collect();
+        let moves: Vec<Move<'_>> =
+            self.schedules.iter().filter_map(|schedule| due(schedule, &states, now)).collect();
         let lease = store::find_lease(self.queue.db.read(), LEASE).await?;
         if moves.is_empty() && !needs_renewal(lease, self.holder, now) {
             return Ok(0);
@@ -88,8 +94,11 @@ impl Scheduler {
 
     /// Returns whether a job was enqueued.
     async fn apply_in(&self, tx: &Tx, step: &Move<'_>) -> Result<bool, JobsError> {
-        let state =
-            ScheduleState { name: step.schedule.name.to_owned(), slot: step.slot, next_run_at: step.next_run_at };
+        let state = ScheduleState {
+            name: step.schedule.name.to_owned(),
+            slot: step.slot,
+            next_run_at: step.next_run_at,
+        };
         let Some(was) = step.was else {
             store::insert_schedule(tx, &state).await?;
             return Ok(false);

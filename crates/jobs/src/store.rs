@@ -240,8 +240,13 @@ pub(crate) async fn list_dead(
 }
 
 /// Lets a dead job start over; returns whether there was one.
-pub(crate) async fn revive(db: &impl ConnectionTrait, id: Id<Job>, now: Timestamp) -> Result<bool, StorageError> {
-    let sql = "UPDATE jobs_job SET dead_at = NULL, attempts = 0, run_at = $2 WHERE id = $1 AND dead_at IS NOT NULL";
+pub(crate) async fn revive(
+    db: &impl ConnectionTrait,
+    id: Id<Job>,
+    now: Timestamp,
+) -> Result<bool, StorageError> {
+    let sql =
+        "UPDATE jobs_job SET dead_at = NULL, attempts = 0, run_at = $2 WHERE id = $1 AND dead_at IS NOT NULL";
     Ok(execute(db, sql, [id.into(), now.into()]).await? == 1)
 }
 
@@ -255,12 +260,18 @@ pub(crate) async fn count_jobs(db: &impl ConnectionTrait, now: Timestamp) -> Res
                COUNT(CASE WHEN dead_at IS NULL AND claimed_until > $1 THEN 1 END) AS running, COUNT(dead_at) AS dead FROM jobs_job";
     let rows = query(db, sql, [now.into()]).await?;
     let Some(row) = rows.first() else { return Ok(JobCounts::default()) };
-    Ok(JobCounts { waiting: count(row, "waiting")?, running: count(row, "running")?, dead: count(row, "dead")? })
+    Ok(JobCounts {
+        waiting: count(row, "waiting")?,
+        running: count(row, "running")?,
+        dead: count(row, "dead")?,
+    })
 }
 
 pub(crate) async fn list_schedules(db: &impl ConnectionTrait) -> Result<Vec<ScheduleState>, StorageError> {
     let mut schedules = Vec::new();
-    for row in query(db, "SELECT name, slot, next_run_at FROM jobs_schedule ORDER BY name LIMIT 1000", []).await? {
+    for row in
+        query(db, "SELECT name, slot, next_run_at FROM jobs_schedule ORDER BY name LIMIT 1000", []).await?
+    {
         schedules.push(ScheduleState {
             name: row.try_get("", "name")?,
             slot: row.try_get("", "slot")?,
@@ -271,7 +282,10 @@ pub(crate) async fn list_schedules(db: &impl ConnectionTrait) -> Result<Vec<Sche
 }
 
 /// Adds a schedule that the database does not know yet.
-pub(crate) async fn insert_schedule(db: &impl ConnectionTrait, state: &ScheduleState) -> Result<(), StorageError> {
+pub(crate) async fn insert_schedule(
+    db: &impl ConnectionTrait,
+    state: &ScheduleState,
+) -> Result<(), StorageError> {
     let sql = "INSERT INTO jobs_schedule (name, slot, next_run_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING";
     let values = [state.name.as_str().into(), state.slot.into(), state.next_run_at.into()];
     execute(db, sql, values).await.map(drop)
@@ -316,6 +330,12 @@ pub(crate) async fn take_lease(
 }
 
 /// Gives the lease `name` up, so that another process need not wait for its end.
-pub(crate) async fn drop_lease(db: &impl ConnectionTrait, name: &str, holder: Id<()>) -> Result<(), StorageError> {
-    execute(db, "DELETE FROM jobs_lease WHERE name = $1 AND holder = $2", [name.into(), holder.into()]).await.map(drop)
+pub(crate) async fn drop_lease(
+    db: &impl ConnectionTrait,
+    name: &str,
+    holder: Id<()>,
+) -> Result<(), StorageError> {
+    execute(db, "DELETE FROM jobs_lease WHERE name = $1 AND holder = $2", [name.into(), holder.into()])
+        .await
+        .map(drop)
 }

@@ -139,7 +139,9 @@ async fn committed_job_is_done_once_and_rolled_back_job_never(db: TestDatabase) 
 
 async fn failing_job_is_tried_again_then_dead_then_revived(db: TestDatabase) {
     let queue = queue(&db, Arc::new(SystemClock));
-    let handler = Scripted::new(|_, attempt| if attempt < 4 { Err(JobError::Failed("no luck".into())) } else { Ok(()) });
+    let handler = Scripted::new(
+        |_, attempt| if attempt < 4 { Err(JobError::Failed("no luck".into())) } else { Ok(()) },
+    );
     let tasks = start(&queue, fast(), handler.clone());
     let id = enqueue(&queue, NewJob { attempts_max: 3, ..job(7) }).await;
     until(&queue, JobCounts { dead: 1, ..NONE }).await;
@@ -187,7 +189,8 @@ async fn handler_that_gives_up_or_panics_does_not_stop_the_runner(db: TestDataba
 /// Claims as a worker does that then vanishes.
 async fn claim_and_vanish(queue: &JobQueue, lease: Duration) -> usize {
     let now = queue.clock.now();
-    let claim = async |tx: &_| store::claim_jobs(tx, &["test"], 10, Id::generate(now), now, now.plus(lease)).await;
+    let claim =
+        async |tx: &_| store::claim_jobs(tx, &["test"], 10, Id::generate(now), now, now.plus(lease)).await;
     queue.db.write::<_, StorageError, _>(claim).await.unwrap().len()
 }
 
@@ -277,7 +280,11 @@ async fn waiting_job_with_the_same_key_is_not_doubled(db: TestDatabase) {
     assert_eq!(enqueue(&queue, keyed(2, 50)).await, first);
     assert_eq!(enqueue(&queue, keyed(3, 200)).await, first);
     assert_ne!(enqueue(&queue, job(4)).await, first);
-    assert_eq!(claim_and_vanish(&queue, Duration::from_secs(600)).await, 1, "only the one without a key is due");
+    assert_eq!(
+        claim_and_vanish(&queue, Duration::from_secs(600)).await,
+        1,
+        "only the one without a key is due"
+    );
     clock.advance(Duration::from_secs(50));
     let claimed = async |tx: &_| {
         let now = clock.now();
@@ -292,7 +299,11 @@ async fn waiting_job_with_the_same_key_is_not_doubled(db: TestDatabase) {
 async fn outage_of_the_database_does_not_use_up_attempts(db: TestDatabase) {
     let queue = queue(&db, Arc::new(SystemClock));
     let handler = Scripted::new(|_, attempt| {
-        if attempt < 5 { Err(JobError::Storage(StorageError::Unavailable(connection_lost()))) } else { Ok(()) }
+        if attempt < 5 {
+            Err(JobError::Storage(StorageError::Unavailable(connection_lost())))
+        } else {
+            Ok(())
+        }
     });
     let tasks = start(&queue, fast(), handler.clone());
     enqueue(&queue, NewJob { attempts_max: 1, ..job(1) }).await;
@@ -373,7 +384,8 @@ async fn take_all(queue: &JobQueue) -> usize {
     let now = queue.clock.now();
     let taken = async |tx: &_| {
         let claim = Id::generate(now);
-        let rows = store::claim_jobs(tx, &["test"], 100, claim, now, now.plus(Duration::from_secs(1))).await?;
+        let rows =
+            store::claim_jobs(tx, &["test"], 100, claim, now, now.plus(Duration::from_secs(1))).await?;
         for row in &rows {
             assert!(store::delete_claimed(tx, row.id, claim).await?);
         }

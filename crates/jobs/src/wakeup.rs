@@ -51,7 +51,12 @@ impl RedisBus {
     ///
     /// # Errors
     /// [`JobsError::RedisAddress`] when the address makes no sense.
-    pub fn connect(url: &str, channel_prefix: &str, clock: &dyn Clock, tasks: &Tasks) -> Result<Self, JobsError> {
+    pub fn connect(
+        url: &str,
+        channel_prefix: &str,
+        clock: &dyn Clock,
+        tasks: &Tasks,
+    ) -> Result<Self, JobsError> {
         let address = |error: fred::error::Error| JobsError::RedisAddress(error.details().to_owned());
         let builder = builder(url).map_err(address)?;
         let publisher = builder.build().map_err(address)?;
@@ -160,7 +165,9 @@ async fn publish_all(
         if is_failing != sent.is_err() {
             is_failing = sent.is_err();
             match sent {
-                Err(error) => tracing::warn!(%error, "redis takes no messages, other processes are not told until it does"),
+                Err(error) => {
+                    tracing::warn!(%error, "redis takes no messages, other processes are not told until it does")
+                }
                 Ok(_) => tracing::info!("redis takes messages again"),
             }
         }
@@ -242,7 +249,9 @@ impl Incoming {
             Ok(wire) if wire.origin == self.origin => {}
             Ok(Wire { message: Some(message), .. }) => self.local.publish(message),
             Ok(_) => {}
-            Err(error) => tracing::warn!(%error, channel = self.channel, "a message on the channel is not ours"),
+            Err(error) => {
+                tracing::warn!(%error, channel = self.channel, "a message on the channel is not ours")
+            }
         }
     }
 

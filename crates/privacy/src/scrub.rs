@@ -3,6 +3,9 @@
 //! The payload is an event as Sentry's SDKs send it (develop.sentry.dev, "event payloads"), or any other JSON. What
 //! makes a stack trace readable and findable (file, function, module, release, versions, ids, times) stays.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -273,7 +276,10 @@ fn is_secret(secret: Secret<'_>, value: &Value) -> bool {
             !text.is_empty() && !(secret.not_paths && is_path)
         }
         Value::Array(items) => !secret.only_text && !items.is_empty(),
-        Value::Object(fields) => !secret.only_text && !fields.is_empty(),
+        // `_meta` tells of each field under the empty key what an SDK removed from it.
+        Value::Object(fields) => {
+            !secret.only_text && !fields.is_empty() && !(fields.len() == 1 && fields.contains_key(""))
+        }
     }
 }
 

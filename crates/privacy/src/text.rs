@@ -5,6 +5,8 @@
 
 mod assignment;
 mod number;
+#[cfg(test)]
+mod tests;
 mod token;
 
 pub(crate) use number::is_card_number;

@@ -37,7 +37,10 @@ impl Accounts for AccountsService {
             .await
     }
 
-    async fn create_organisation(&self, new: NewOrganisation) -> Result<(OrganisationInfo, Id<User>), AccountsError> {
+    async fn create_organisation(
+        &self,
+        new: NewOrganisation,
+    ) -> Result<(OrganisationInfo, Id<User>), AccountsError> {
         let name = fields::name("name", &new.name)?;
         let slug = fields::slug(new.slug.as_deref(), &name, "organisation")?;
         let owner_name = fields::name("owner_name", &new.owner_name)?;
@@ -58,11 +61,17 @@ impl Accounts for AccountsService {
             .await
     }
 
-    async fn find_organisation(&self, principal: &Principal) -> Result<Option<OrganisationInfo>, AccountsError> {
+    async fn find_organisation(
+        &self,
+        principal: &Principal,
+    ) -> Result<Option<OrganisationInfo>, AccountsError> {
         Ok(organisations::find(self.db.read(), principal.organisation).await?)
     }
 
-    async fn list_organisations(&self, principal: &Principal) -> Result<Vec<OrganisationInfo>, AccountsError> {
+    async fn list_organisations(
+        &self,
+        principal: &Principal,
+    ) -> Result<Vec<OrganisationInfo>, AccountsError> {
         match user_of(principal) {
             Some(user) => {
                 Ok(organisations::list_of_user(self.db.read(), user, ORGANISATIONS_LISTED_MAX).await?)
@@ -109,7 +118,11 @@ impl Accounts for AccountsService {
         Ok(organisations::list_projects(self.db.read(), principal.organisation, PROJECTS_MAX).await?)
     }
 
-    async fn find_project(&self, principal: &Principal, project: ProjectId) -> Result<Option<Project>, AccountsError> {
+    async fn find_project(
+        &self,
+        principal: &Principal,
+        project: ProjectId,
+    ) -> Result<Option<Project>, AccountsError> {
         principal.require(Permission::ViewProjects)?;
         Ok(organisations::find_project(self.db.read(), project, principal.organisation).await?)
     }
@@ -145,7 +158,8 @@ impl Accounts for AccountsService {
                     created_at: self.clock.now(),
                 };
                 organisations::insert_project_in(tx, &project).await?;
-                self.record_in(tx, project_entry(entry(principal, client, "project_created"), &project)).await?;
+                self.record_in(tx, project_entry(entry(principal, client, "project_created"), &project))
+                    .await?;
                 Ok(project)
             })
             .await
@@ -164,7 +178,9 @@ impl Accounts for AccountsService {
         self.db
             .write(async |tx| {
                 organisations::lock_in(tx, principal.organisation).await?;
-                let Some(old) = organisations::find_project(tx, change.project, principal.organisation).await? else {
+                let Some(old) =
+                    organisations::find_project(tx, change.project, principal.organisation).await?
+                else {
                     return Err(AccountsError::NotFound("project"));
                 };
                 let new = Project {
@@ -174,7 +190,9 @@ impl Accounts for AccountsService {
                     ..old.clone()
                 };
                 let is_slug_new = new.slug != old.slug;
-                if is_slug_new && !organisations::is_project_slug_free(tx, new.organisation, &new.slug).await? {
+                if is_slug_new
+                    && !organisations::is_project_slug_free(tx, new.organisation, &new.slug).await?
+                {
                     return Err(Conflict::SlugTaken.into());
                 }
                 organisations::update_project_in(tx, &new).await?;
@@ -188,7 +206,10 @@ impl Accounts for AccountsService {
 }
 
 impl AccountsService {
-    async fn find_first_steps(&self, connection: &impl ConnectionTrait) -> Result<Option<FirstSteps>, AccountsError> {
+    async fn find_first_steps(
+        &self,
+        connection: &impl ConnectionTrait,
+    ) -> Result<Option<FirstSteps>, AccountsError> {
         let Some(organisation) = organisations::find_first(connection).await? else { return Ok(None) };
         let owner = people::find_first_owner(connection, organisation.id).await?;
         let project = organisations::list_projects(connection, organisation.id, 1).await?.pop();
@@ -230,7 +251,11 @@ impl AccountsService {
         Ok(FirstSteps { organisation, project, key, owner, is_new: true })
     }
 
-    async fn insert_first_project_in(&self, tx: &Tx, principal: &Principal) -> Result<Project, AccountsError> {
+    async fn insert_first_project_in(
+        &self,
+        tx: &Tx,
+        principal: &Principal,
+    ) -> Result<Project, AccountsError> {
         let project = Project {
             id: organisations::next_project_in(tx).await?,
             organisation: principal.organisation,
@@ -323,7 +348,12 @@ impl AccountsService {
 }
 
 fn project_entry(entry: Entry, project: &Project) -> Entry {
-    Entry { project: Some(project.id), target: target("project", project.id), detail: shown(project), ..entry }
+    Entry {
+        project: Some(project.id),
+        target: target("project", project.id),
+        detail: shown(project),
+        ..entry
+    }
 }
 
 fn shown(project: &Project) -> serde_json::Value {

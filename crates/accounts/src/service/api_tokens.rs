@@ -62,7 +62,8 @@ impl ApiTokens for AccountsService {
                 let count = api_tokens::count_working(tx, principal.organisation, now).await?;
                 limit("API tokens", TOKENS_MAX, count)?;
                 let token = api_tokens::insert_in(tx, row).await?;
-                let detail = json!({"label": token.label, "scopes": token.scopes, "expires_at": token.expires_at});
+                let detail =
+                    json!({"label": token.label, "scopes": token.scopes, "expires_at": token.expires_at});
                 let target = target("api_token", token.id);
                 let entry = Entry { target, detail, ..entry(principal, client, "authn_token_created") };
                 self.record_in(tx, entry).await?;

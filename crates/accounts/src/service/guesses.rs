@@ -73,8 +73,11 @@ impl AccountsService {
         for (bucket, patience) in guess.buckets() {
             rows.push((guesses::lock_in(tx, bucket, now).await?, patience));
         }
-        let blocked: Vec<guess::Model> =
-            rows.iter().filter(|(row, patience)| patience.blocks(row.blocked_until, now)).map(|(row, _)| row.clone()).collect();
+        let blocked: Vec<guess::Model> = rows
+            .iter()
+            .filter(|(row, patience)| patience.blocks(row.blocked_until, now))
+            .map(|(row, _)| row.clone())
+            .collect();
         if let Some(until) = blocked.iter().map(|row| row.blocked_until).max() {
             let retry_after = until.since(now);
             if blocked.iter().all(|row| row.refused == 0) {
@@ -92,7 +95,8 @@ impl AccountsService {
             let failures = row.failures + 1;
             let blocked_until = now.plus(patience.pause(failures));
             let forget_at = now.plus(MEMORY);
-            guesses::save_in(tx, guess::Model { failures, refused: 0, blocked_until, forget_at, ..row }).await?;
+            guesses::save_in(tx, guess::Model { failures, refused: 0, blocked_until, forget_at, ..row })
+                .await?;
         }
         Ok(Ok(refused_before))
     }

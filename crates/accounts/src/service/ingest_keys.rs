@@ -12,8 +12,8 @@ use super::{AccountsService, entry, limit, target};
 use crate::key_cache::{Lookup, Ticket};
 use crate::store::{ingest_keys, organisations};
 use crate::{
-    AccountsError, ClientInfo, IngestKeyChange, IngestKeyInfo, IngestKeys, NewIngestKey, Permission, Principal, fields,
-    origin,
+    AccountsError, ClientInfo, IngestKeyChange, IngestKeyInfo, IngestKeys, NewIngestKey, Permission,
+    Principal, fields, origin,
 };
 
 /// The most working keys of a project.
@@ -131,7 +131,11 @@ impl IngestKeys for AccountsService {
 }
 
 impl AccountsService {
-    async fn ask_for_key(&self, ticket: Ticket, public_key: &str) -> Result<Option<Arc<IngestKeyInfo>>, AccountsError> {
+    async fn ask_for_key(
+        &self,
+        ticket: Ticket,
+        public_key: &str,
+    ) -> Result<Option<Arc<IngestKeyInfo>>, AccountsError> {
         let asked_at = self.clock.now();
         let question = ingest_keys::find_by_public_key(self.db.read(), public_key);
         let answer = tokio::time::timeout(PATIENCE, question).await.unwrap_or_else(|_| Err(away()));
@@ -140,7 +144,8 @@ impl AccountsService {
                 // The database compares byte by byte; what it found is compared once more without saying where it
                 // differs.
                 let working = found.filter(|key| {
-                    key.revoked_at.is_none() && bool::from(key.public_key.as_bytes().ct_eq(public_key.as_bytes()))
+                    key.revoked_at.is_none()
+                        && bool::from(key.public_key.as_bytes().ct_eq(public_key.as_bytes()))
                 });
                 Ok(self.keys.remember(ticket, public_key, working, asked_at))
             }

@@ -10,8 +10,8 @@ use crate::entity::link;
 use crate::secret::{hash, random_secret};
 use crate::store::{self, api_tokens, links, organisations, people, sessions};
 use crate::{
-    AccountsError, ClientInfo, Conflict, InviteInfo, InviteLink, Member, Members, NewInvite, OrganisationInfo,
-    Permission, Principal, ProfileChange, Rights, Role, RoleChange, fields,
+    AccountsError, ClientInfo, Conflict, InviteInfo, InviteLink, Member, Members, NewInvite,
+    OrganisationInfo, Permission, Principal, ProfileChange, Rights, Role, RoleChange, fields,
 };
 
 const MEMBERS_MAX: u64 = 1_000;
@@ -20,7 +20,11 @@ const INVITE_LIFETIME: Duration = Duration::from_hours(7 * 24);
 
 #[async_trait]
 impl Members for AccountsService {
-    async fn list_members(&self, principal: &Principal, page: PageRequest) -> Result<Page<Member>, AccountsError> {
+    async fn list_members(
+        &self,
+        principal: &Principal,
+        page: PageRequest,
+    ) -> Result<Page<Member>, AccountsError> {
         principal.require(Permission::ViewMembers)?;
         let rows = people::list_members(self.db.read(), principal.organisation, &page).await?;
         let mut items = Vec::with_capacity(rows.items.len());
@@ -81,7 +85,9 @@ impl Members for AccountsService {
         self.db
             .write(async |tx| {
                 organisations::lock_in(tx, organisation).await?;
-                let old = people::find_role(tx, organisation, user).await?.ok_or(AccountsError::NotFound("member"))?;
+                let old = people::find_role(tx, organisation, user)
+                    .await?
+                    .ok_or(AccountsError::NotFound("member"))?;
                 let is_self = user_of(principal) == Some(user);
                 if is_self || old == Role::Owner || change.role == Role::Owner {
                     principal.require(Permission::TransferOrganisation)?;
@@ -94,7 +100,8 @@ impl Members for AccountsService {
                 self.withdraw_in(tx, organisation, user, Some(change.role)).await?;
                 let detail = json!({"from": old, "to": change.role});
                 let target = target("user", user);
-                let entry = Entry { target, detail, ..entry(principal, client, "privilege_permissions_changed") };
+                let entry =
+                    Entry { target, detail, ..entry(principal, client, "privilege_permissions_changed") };
                 self.record_in(tx, entry).await
             })
             .await
@@ -114,7 +121,9 @@ impl Members for AccountsService {
         self.db
             .write(async |tx| {
                 organisations::lock_in(tx, organisation).await?;
-                let role = people::find_role(tx, organisation, user).await?.ok_or(AccountsError::NotFound("member"))?;
+                let role = people::find_role(tx, organisation, user)
+                    .await?
+                    .ok_or(AccountsError::NotFound("member"))?;
                 if role == Role::Owner && !is_self {
                     principal.require(Permission::TransferOrganisation)?;
                 }
@@ -182,7 +191,11 @@ impl Members for AccountsService {
         Ok(InviteLink { invite, secret })
     }
 
-    async fn list_invites(&self, principal: &Principal, page: PageRequest) -> Result<Page<InviteInfo>, AccountsError> {
+    async fn list_invites(
+        &self,
+        principal: &Principal,
+        page: PageRequest,
+    ) -> Result<Page<InviteInfo>, AccountsError> {
         principal.require(Permission::ManageMembers)?;
         let now = self.clock.now();
         let rows = links::list_invites(self.db.read(), principal.organisation, &page, now).await?;
@@ -226,7 +239,12 @@ impl AccountsService {
     }
 
     /// Refuses to let go of the last owner. The caller holds the organisation's lock.
-    async fn keep_an_owner_in(&self, tx: &Tx, organisation: Id<Organisation>, old: Role) -> Result<(), AccountsError> {
+    async fn keep_an_owner_in(
+        &self,
+        tx: &Tx,
+        organisation: Id<Organisation>,
+        old: Role,
+    ) -> Result<(), AccountsError> {
         if old == Role::Owner && people::count_owners(tx, organisation).await? <= 1 {
             return Err(Conflict::LastOwner.into());
         }
@@ -261,9 +279,15 @@ impl AccountsService {
         }
     }
 
-    async fn invite_to(&self, row: &link::Model, organisation: OrganisationInfo) -> Result<InviteInfo, AccountsError> {
+    async fn invite_to(
+        &self,
+        row: &link::Model,
+        organisation: OrganisationInfo,
+    ) -> Result<InviteInfo, AccountsError> {
         let (Some(sealed), Some(role)) = (&row.email_sealed, &row.role) else {
-            return Err(StorageError::corrupt(format!("invitation {} lacks its address or role", row.id)).into());
+            return Err(
+                StorageError::corrupt(format!("invitation {} lacks its address or role", row.id)).into()
+            );
         };
         Ok(InviteInfo {
             id: row.id,

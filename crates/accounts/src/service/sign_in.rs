@@ -3,26 +3,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use belvedere_kernel::{Actor, Entry, Organisation, Outcome, User};
 use belvedere_storage::{Id, StorageError, Timestamp, Tx};
-use serde_json::{Value, json};
-use subtle::ConstantTimeEq as _;
+use serde_json::json;
 
-use super::guesses::Guess;
+use super::proof::{is_same, password_detail};
 use super::{AccountsService, door_entry, entry, target, user_of};
-use crate::entity::{link, session, user};
+use crate::entity::{link, user};
 use crate::secret::{SECRET_LEN, TOKEN_PREFIX, hash, random_secret};
-use crate::store::sessions::SessionRow;
 use crate::store::{self, api_tokens, links, organisations, people, sessions};
 use crate::{
-    AcceptInvite, AccountsError, ClientInfo, InviteInfo, NewSession, PasswordChange, Permission, Principal, Rights,
-    Secret, SignIn, fields,
+    AcceptInvite, AccountsError, ClientInfo, InviteInfo, NewSession, PasswordChange, Permission, Principal,
+    Rights, Secret, SignIn, fields,
 };
 
 const SIGN_IN_LINK_LIFETIME: Duration = Duration::from_mins(15);
-const SESSION_LIFETIME: Duration = Duration::from_hours(90 * 24);
-const SESSION_IDLE_MAX: Duration = Duration::from_hours(14 * 24);
-
-/// The most sessions of one person; a new one ends the oldest.
-const SESSIONS_MAX: u64 = 50;
 
 /// Uses of a session or token are noted at most this often.
 const TOUCH_AFTER: Duration = Duration::from_mins(1);
@@ -64,7 +57,11 @@ impl SignIn for AccountsService {
         Ok(secret)
     }
 
-    async fn sign_in_with_link(&self, secret: &str, client: &ClientInfo) -> Result<NewSession, AccountsError> {
+    async fn sign_in_with_link(
+        &self,
+        secret: &str,
+        client: &ClientInfo,
+    ) -> Result<NewSession, AccountsError> {
         let now = self.clock.now();
         let signed_in = self
             .db
@@ -116,7 +113,8 @@ impl SignIn for AccountsService {
                     self.record_success_in(tx, user.id, organisation, client, detail).await?;
                     return Ok(Some(session));
                 }
-                self.record_failure_in(tx, (user.as_ref(), organisation), client, password_detail(&guess)).await?;
+                self.record_failure_in(tx, (user.as_ref(), organisation), client, password_detail(&guess))
+                    .await?;
                 Ok::<_, AccountsError>(None)
             })
             .await?;
@@ -130,25 +128,29 @@ impl SignIn for AccountsService {
         }
     }
 
-    async fn accept_invite(&self, accept: AcceptInvite, client: &ClientInfo) -> Result<NewSession, AccountsError> {
+    async fn accept_invite(
+        &self,
+        accept: AcceptInvite,
+        client: &ClientInfo,
+    ) -> Result<NewSession, AccountsError> {
         let Some(link) = self.find_invite_link(&accept.secret.0).await? else {
             return Err(self.refuse_link(client).await);
         };
         let invite = self.invite_of(&link).await?.ok_or(AccountsError::LinkExpired)?;
         let lookup = self.lookup.email(&invite.email);
         let known = people::find_user_by_email(self.db.read(), &lookup).await?;
-        let newcomer = match &known {
+        let (user, newcomer) = match &known {
             Some(user) => {
                 self.prove_password(user, ("password", Some(&accept.password)), client).await?;
                 if user.password_hash.is_none() {
                     return Err(AccountsError::WrongCredentials);
                 }
-                None
+                (user.id, None)
             }
             None => {
                 let name = fields::name("name", &accept.name)?;
                 fields::password("password", &accept.password.0, &invite.email)?;
-                Some((name, self.passwords.hash(&accept.password.0).await?))
+                (link.user_id, Some((name, self.passwords.hash(&accept.password.0).await?)))
             }
         };
         let organisation = invite.organisation.id;
@@ -158,12 +160,9 @@ impl SignIn for AccountsService {
                 if !links::take_in(tx, link.id).await? {
                     return Err(AccountsError::LinkExpired);
                 }
-                let user = match (newcomer, &known) {
-                    (Some((name, hash)), _) => {
-                        self.insert_user_in(tx, Some(link.user_id), &name, Some(&invite.email), Some(hash)).await?
-                    }
-                    (None, known) => known.as_ref().map_or(link.user_id, |user| user.id),
-                };
+                if let Some((name, hash)) = newcomer {
+                    self.insert_user_in(tx, Some(user), &name, Some(&invite.email), Some(hash)).await?;
+                }
                 if people::find_role(tx, organisation, user).await?.is_none() {
                     self.add_member_in(tx, Actor::User(user), organisation, user, invite.role).await?;
                 }
@@ -210,7 +209,9 @@ impl SignIn for AccountsService {
         organisation: Id<Organisation>,
         client: &ClientInfo,
     ) -> Result<NewSession, AccountsError> {
-        let Some(session) = self.find_session(secret).await? else { return Err(AccountsError::NotFound("session")) };
+        let Some(session) = self.find_session(secret).await? else {
+            return Err(AccountsError::NotFound("session"));
+        };
         let user = session.user_id;
         self.db
             .write(async |tx| {
@@ -236,20 +237,26 @@ impl SignIn for AccountsService {
                     return Ok(());
                 }
                 let (actor, detail) = (Actor::User(session.user_id), json!({"reason": "sign_out"}));
-                let entry = door_entry(actor, Some(session.organisation_id), client, "session_expired", detail);
+                let entry =
+                    door_entry(actor, Some(session.organisation_id), client, "session_expired", detail);
                 self.record_in(tx, entry).await
             })
             .await
     }
 
-    async fn sign_out_everywhere(&self, principal: &Principal, client: &ClientInfo) -> Result<(), AccountsError> {
+    async fn sign_out_everywhere(
+        &self,
+        principal: &Principal,
+        client: &ClientInfo,
+    ) -> Result<(), AccountsError> {
         let user = user_of(principal).ok_or(AccountsError::NotFound("person"))?;
         self.db
             .write(async |tx| {
                 let sessions = sessions::delete_of_user_in(tx, user, None).await?;
                 let detail = json!({"reason": "sign_out_everywhere", "sessions": sessions});
                 let actor = principal.actor;
-                let entry = door_entry(actor, Some(principal.organisation), client, "session_expired", detail);
+                let entry =
+                    door_entry(actor, Some(principal.organisation), client, "session_expired", detail);
                 self.record_in(tx, entry).await
             })
             .await
@@ -308,107 +315,10 @@ impl SignIn for AccountsService {
 }
 
 impl AccountsService {
-    /// The session of a cookie value, unless it has ended.
-    async fn find_session(&self, secret: &str) -> Result<Option<SessionRow>, AccountsError> {
-        if secret.len() != SECRET_LEN {
-            return Ok(None);
-        }
-        let now = self.clock.now();
-        let row = sessions::find_by_hash(self.db.read(), &hash(secret)).await?;
-        Ok(row.filter(|row| {
-            let is_awake = now.since(row.last_seen_at) <= SESSION_IDLE_MAX;
-            is_same(&row.secret_hash, secret) && row.expires_at > now && is_awake
-        }))
-    }
-
     async fn find_invite_link(&self, secret: &str) -> Result<Option<link::Model>, AccountsError> {
-        let found = links::find_by_hash(self.db.read(), links::INVITE, &hash(secret), self.clock.now()).await?;
+        let found =
+            links::find_by_hash(self.db.read(), links::INVITE, &hash(secret), self.clock.now()).await?;
         Ok(found.filter(|link| is_same(&link.secret_hash, secret)))
-    }
-
-    /// Begins a session with a new secret; until `expires_at`, or as long as a session may last.
-    async fn begin_session_in(
-        &self,
-        tx: &Tx,
-        user: Id<User>,
-        organisation: Id<Organisation>,
-        expires_at: Option<Timestamp>,
-    ) -> Result<NewSession, AccountsError> {
-        let now = self.clock.now();
-        let secret = random_secret("");
-        let expires_at = expires_at.unwrap_or_else(|| now.plus(SESSION_LIFETIME));
-        let row = session::Model {
-            id: Id::generate(now),
-            secret_hash: hash(&secret.0),
-            user_id: user,
-            organisation_id: organisation,
-            created_at: now,
-            last_seen_at: now,
-            expires_at,
-        };
-        sessions::insert_in(tx, row).await?;
-        sessions::sweep_in(tx, user, SESSIONS_MAX, now).await?;
-        Ok(NewSession { secret, expires_at })
-    }
-
-    /// Lets pass who has no password, or gives it; `field` names it in the error of who gives none. Guesses are
-    /// throttled as at sign-in.
-    pub(super) async fn prove_password(
-        &self,
-        user: &user::Model,
-        (field, given): (&'static str, Option<&Secret>),
-        client: &ClientInfo,
-    ) -> Result<(), AccountsError> {
-        let (Some(stored), Some(lookup)) = (&user.password_hash, &user.email_lookup) else { return Ok(()) };
-        let Some(given) = given else { return Err(AccountsError::invalid(field, "is wanted")) };
-        let guess = self.begin_guess(Some(lookup), client).await?;
-        let is_right = self.passwords.verify(&given.0, Some(stored)).await?;
-        self.db
-            .write(async |tx| {
-                if is_right {
-                    return Ok(self.guess_was_right_in(tx, &guess).await?);
-                }
-                let organisation = people::find_first_organisation(tx, user.id).await?;
-                self.record_failure_in(tx, (Some(user), organisation), client, password_detail(&guess)).await
-            })
-            .await?;
-        if is_right { Ok(()) } else { Err(AccountsError::WrongCredentials) }
-    }
-
-    /// Records a link that does not work, and says so. Nobody guesses 256 bits, but the log is not to be flooded.
-    async fn refuse_link(&self, client: &ClientInfo) -> AccountsError {
-        let recorded = async {
-            let guess = self.begin_guess(None, client).await?;
-            let mut detail = password_detail(&guess);
-            detail["method"] = json!("link");
-            self.db.write(async |tx| self.record_failure_in(tx, (None, None), client, detail).await).await
-        };
-        recorded.await.err().unwrap_or(AccountsError::LinkExpired)
-    }
-
-    async fn record_success_in(
-        &self,
-        tx: &Tx,
-        user: Id<User>,
-        organisation: Id<Organisation>,
-        client: &ClientInfo,
-        detail: Value,
-    ) -> Result<(), AccountsError> {
-        let entry = door_entry(Actor::User(user), Some(organisation), client, "authn_login_success", detail);
-        self.record_in(tx, entry).await
-    }
-
-    async fn record_failure_in(
-        &self,
-        tx: &Tx,
-        (user, organisation): (Option<&user::Model>, Option<Id<Organisation>>),
-        client: &ClientInfo,
-        detail: Value,
-    ) -> Result<(), AccountsError> {
-        let mut entry = door_entry(Actor::Anonymous, organisation, client, "authn_login_fail", detail);
-        entry.outcome = Outcome::Failure;
-        entry.target = user.and_then(|user| target("user", user.id));
-        self.record_in(tx, entry).await
     }
 
     fn now_and_touch_limit(&self) -> (Timestamp, Timestamp) {
@@ -421,18 +331,6 @@ impl AccountsService {
 async fn has_kept_password_in(tx: &Tx, user: &user::Model) -> Result<bool, StorageError> {
     let now = people::find_user(tx, user.id).await?;
     Ok(now.is_some_and(|now| now.password_hash == user.password_hash))
-}
-
-/// Whether `stored` is the hash of `secret`, compared in constant time.
-fn is_same(stored: &[u8], secret: &str) -> bool {
-    stored.ct_eq(&hash(secret)).into()
-}
-
-fn password_detail(guess: &Guess) -> Value {
-    match guess.refused_before {
-        0 => json!({"method": "password"}),
-        refused => json!({"method": "password", "refused_before": refused}),
-    }
 }
 
 /// A use that cannot be noted is no reason to turn somebody away.

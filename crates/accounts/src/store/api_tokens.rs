@@ -3,8 +3,8 @@ use std::str::FromStr;
 use belvedere_kernel::{ApiToken, Organisation, User};
 use belvedere_storage::{Id, Page, PageRequest, StorageError, Timestamp, Tx};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
     sea_query::{Expr, SimpleExpr},
 };
 
@@ -16,7 +16,10 @@ pub(crate) async fn find_by_hash(
     connection: &impl ConnectionTrait,
     secret_hash: &[u8],
 ) -> Result<Option<api_token::Model>, StorageError> {
-    Ok(api_token::Entity::find().filter(api_token::Column::SecretHash.eq(secret_hash)).one(connection).await?)
+    Ok(api_token::Entity::find()
+        .filter(api_token::Column::SecretHash.eq(secret_hash))
+        .one(connection)
+        .await?)
 }
 
 pub(crate) async fn find(
@@ -41,7 +44,8 @@ pub(crate) async fn list(
         query = query.filter(api_token::Column::Id.lt(after));
     }
     let rows = query.order_by_desc(api_token::Column::Id).limit(rows_wanted(page)).all(connection).await;
-    let tokens = rows.map_err(StorageError::from)?.into_iter().map(token_of).collect::<Result<Vec<_>, _>>()?;
+    let tokens =
+        rows.map_err(StorageError::from)?.into_iter().map(token_of).collect::<Result<Vec<_>, _>>()?;
     Ok(page_by_id(tokens, page, |token| token.id))
 }
 
@@ -99,8 +103,9 @@ pub(crate) async fn touch_in(
     now: Timestamp,
     before: Timestamp,
 ) -> Result<(), StorageError> {
-    let long_ago =
-        Condition::any().add(api_token::Column::LastUsedAt.is_null()).add(api_token::Column::LastUsedAt.lte(before));
+    let long_ago = Condition::any()
+        .add(api_token::Column::LastUsedAt.is_null())
+        .add(api_token::Column::LastUsedAt.lte(before));
     api_token::Entity::update_many()
         .col_expr(api_token::Column::LastUsedAt, instant(now))
         .filter(api_token::Column::Id.eq(token))

@@ -1,6 +1,7 @@
 use belvedere_storage::{StorageError, Timestamp, Tx};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, OnConflict},
 };
 
@@ -17,7 +18,10 @@ pub(crate) async fn lock_in(tx: &Tx, bucket: &[u8], now: Timestamp) -> Result<gu
     let keep = OnConflict::column(guess::Column::Bucket)
         .value(guess::Column::Failures, Expr::col((guess::Entity, guess::Column::Failures)))
         .to_owned();
-    guess::Entity::insert(fresh.clone().into_active_model()).on_conflict(keep).exec_without_returning(tx).await?;
+    guess::Entity::insert(fresh.clone().into_active_model())
+        .on_conflict(keep)
+        .exec_without_returning(tx)
+        .await?;
     let row = guess::Entity::find_by_id(bucket.to_vec()).one(tx).await?;
     // What is past its time counts as forgotten even before a sweep has come by.
     Ok(row.filter(|row| row.forget_at > now).unwrap_or(fresh))

@@ -1,8 +1,8 @@
 use belvedere_kernel::{IngestKey, Organisation, ProjectId};
 use belvedere_storage::{Id, Page, PageRequest, StorageError, Timestamp, Tx};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
 
 use super::{after, page_by_id, rows_wanted};
@@ -13,7 +13,10 @@ pub(crate) async fn find_by_public_key(
     connection: &impl ConnectionTrait,
     public_key: &str,
 ) -> Result<Option<IngestKeyInfo>, StorageError> {
-    let row = ingest_key::Entity::find().filter(ingest_key::Column::PublicKey.eq(public_key)).one(connection).await?;
+    let row = ingest_key::Entity::find()
+        .filter(ingest_key::Column::PublicKey.eq(public_key))
+        .one(connection)
+        .await?;
     row.map(key_of).transpose()
 }
 
@@ -110,7 +113,8 @@ fn origins_to_text(origins: &[String]) -> String {
 }
 
 fn key_of(row: ingest_key::Model) -> Result<IngestKeyInfo, StorageError> {
-    let corrupt = |what: &str| StorageError::corrupt(format!("ingest key {} has an unreadable {what}", row.id));
+    let corrupt =
+        |what: &str| StorageError::corrupt(format!("ingest key {} has an unreadable {what}", row.id));
     Ok(IngestKeyInfo {
         id: row.id,
         project: ProjectId(row.project_id),
@@ -119,7 +123,8 @@ fn key_of(row: ingest_key::Model) -> Result<IngestKeyInfo, StorageError> {
             .map(u32::try_from)
             .transpose()
             .map_err(|_| corrupt("rate limit"))?,
-        allowed_origins: serde_json::from_str(&row.allowed_origins).map_err(|_| corrupt("list of origins"))?,
+        allowed_origins: serde_json::from_str(&row.allowed_origins)
+            .map_err(|_| corrupt("list of origins"))?,
         public_key: row.public_key,
         label: row.label,
         created_at: row.created_at,

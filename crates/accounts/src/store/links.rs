@@ -1,8 +1,8 @@
 use belvedere_kernel::{Organisation, User};
 use belvedere_storage::{Id, Page, PageRequest, StorageError, Timestamp, Tx};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait,
 };
 
 use super::{after, page_by_id, rows_wanted};

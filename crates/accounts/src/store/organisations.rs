@@ -1,14 +1,16 @@
 use belvedere_kernel::{Organisation, ProjectId, User};
 use belvedere_storage::{Id, StorageError, Tx};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait,
+    IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 
 use crate::entity::{counter, member, organisation, project};
 use crate::{OrganisationInfo, Project};
 
-pub(crate) async fn find_first(connection: &impl ConnectionTrait) -> Result<Option<OrganisationInfo>, StorageError> {
+pub(crate) async fn find_first(
+    connection: &impl ConnectionTrait,
+) -> Result<Option<OrganisationInfo>, StorageError> {
     let row = organisation::Entity::find().order_by_asc(organisation::Column::Id).one(connection).await?;
     Ok(row.map(organisation_of))
 }
@@ -58,7 +60,10 @@ pub(crate) async fn insert_in(tx: &Tx, row: organisation::Model) -> Result<Organ
     Ok(organisation_of(row))
 }
 
-pub(crate) async fn is_slug_free(connection: &impl ConnectionTrait, slug: &str) -> Result<bool, StorageError> {
+pub(crate) async fn is_slug_free(
+    connection: &impl ConnectionTrait,
+    slug: &str,
+) -> Result<bool, StorageError> {
     Ok(organisation::Entity::find().filter(organisation::Column::Slug.eq(slug)).count(connection).await? == 0)
 }
 
@@ -82,7 +87,8 @@ pub(crate) async fn lock_projects_in(tx: &Tx) -> Result<(), StorageError> {
 pub(crate) async fn next_project_in(tx: &Tx) -> Result<ProjectId, StorageError> {
     add_to_counter_in(tx, 1).await?;
     let row = counter::Entity::find_by_id("project".to_owned()).one(tx).await?;
-    row.map(|row| ProjectId(row.value)).ok_or_else(|| StorageError::corrupt("the counter of projects is missing"))
+    row.map(|row| ProjectId(row.value))
+        .ok_or_else(|| StorageError::corrupt("the counter of projects is missing"))
 }
 
 async fn add_to_counter_in(tx: &Tx, number: i64) -> Result<(), StorageError> {
@@ -113,7 +119,10 @@ pub(crate) async fn count_projects(
     connection: &impl ConnectionTrait,
     organisation: Id<Organisation>,
 ) -> Result<u64, StorageError> {
-    Ok(project::Entity::find().filter(project::Column::OrganisationId.eq(organisation)).count(connection).await?)
+    Ok(project::Entity::find()
+        .filter(project::Column::OrganisationId.eq(organisation))
+        .count(connection)
+        .await?)
 }
 
 pub(crate) async fn find_project(

@@ -1,8 +1,8 @@
 use belvedere_kernel::{Organisation, User};
 use belvedere_storage::{Id, Page, PageRequest, StorageError, Timestamp, Tx};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 
 use super::{after, page_by_id, role, rows_wanted};
@@ -106,7 +106,10 @@ pub(crate) async fn count_members(
     connection: &impl ConnectionTrait,
     organisation: Id<Organisation>,
 ) -> Result<u64, StorageError> {
-    Ok(member::Entity::find().filter(member::Column::OrganisationId.eq(organisation)).count(connection).await?)
+    Ok(member::Entity::find()
+        .filter(member::Column::OrganisationId.eq(organisation))
+        .count(connection)
+        .await?)
 }
 
 /// Members and their roles, by the users' ids.
@@ -127,10 +130,12 @@ pub(crate) async fn list_members(
         .all(connection)
         .await
         .map_err(StorageError::from)?;
-    // Both lists are in the order of the users' ids, and a foreign key lets no member be without a user.
     let mut items = Vec::with_capacity(members.items.len());
-    for (user, member) in users.into_iter().zip(&members.items) {
-        items.push((user, role(&member.role)?));
+    for member in &members.items {
+        // A foreign key lets no member be without a user.
+        if let Ok(place) = users.binary_search_by_key(&member.user_id, |user| user.id) {
+            items.push((users[place].clone(), role(&member.role)?));
+        }
     }
     Ok(Page { items, next: members.next })
 }
@@ -142,8 +147,12 @@ pub(crate) async fn insert_member_in(
     role: Role,
     now: Timestamp,
 ) -> Result<(), StorageError> {
-    let row =
-        member::Model { organisation_id: organisation, user_id: user, role: role.as_str().to_owned(), created_at: now };
+    let row = member::Model {
+        organisation_id: organisation,
+        user_id: user,
+        role: role.as_str().to_owned(),
+        created_at: now,
+    };
     member::Entity::insert(row.into_active_model()).exec_without_returning(tx).await?;
     Ok(())
 }

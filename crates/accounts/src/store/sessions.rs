@@ -1,8 +1,8 @@
 use belvedere_kernel::{Organisation, User};
 use belvedere_storage::{Id, StorageError, Timestamp, Tx};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Statement, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Statement, sea_query::Expr,
 };
 
 use crate::entity::session::{self, Session};

@@ -237,7 +237,7 @@ mod tests {
 
     use super::*;
 
-    fn with_root<T>(payload: &Value, read: impl Fn(&Node<'_>) -> T) -> T {
+    fn with_root<T>(payload: &Value, read: impl FnOnce(&Node<'_>) -> T) -> T {
         read(&Node::root(payload, &Marks::default()))
     }
 

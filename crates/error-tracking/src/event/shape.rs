@@ -134,6 +134,15 @@ fn unify_stacktraces(event: &mut Map<String, Value>) {
             unify_frames(thread);
         }
     }
+    // What held nothing but an empty stack trace holds nothing now.
+    for key in ["exception", "threads"] {
+        if let Some(Value::Array(values)) = event.get_mut(key).and_then(|list| list.get_mut("values")) {
+            values.retain(|value| value.as_object().is_some_and(|object| !object.is_empty()));
+            if values.is_empty() {
+                event.remove(key);
+            }
+        }
+    }
     if let Some(stacktrace) = top {
         event.insert("stacktrace".to_owned(), stacktrace);
         unify_frames(event);

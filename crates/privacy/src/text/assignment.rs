@@ -38,7 +38,8 @@ impl<'k> Scan<'_, 'k> {
         let key = self.key_before(at)?;
         let start = self.skip_spaces(at + 1);
         if let Some(hit) = self.quoted_value(start, &key) {
-            return hit;
+            // In prose, a quoted sign is no secret: `unexpected token: '}'`.
+            return hit.filter(|hit| key.is_quoted || self.bytes[hit.start..hit.end].iter().any(|byte| is_word(*byte)));
         }
         if key.is_quoted {
             if let Some(hit) = self.bracketed_value(start, &key) {

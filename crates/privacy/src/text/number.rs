@@ -85,37 +85,48 @@ impl<'k> Scan<'_, 'k> {
 
     /// A card number (ISO/IEC 7812) in one run of digits, or in the groups that are printed on the card.
     fn card(&self, start: usize, run_end: usize) -> Option<Hit<'k>> {
-        let end = if run_end - start == 4 { self.end_of_groups(start)? } else { run_end };
+        let end = if run_end - start != 4 {
+            self.end_of_card(start, run_end)
+        } else if matches!(self.at(run_end), b' ' | b'-') {
+            [&[4, 4, 4, 4, 3][..], &[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4]]
+                .into_iter()
+                .find_map(|groups| self.end_of_card(start, self.end_of_groups(start, groups, self.at(run_end))?))
+        } else {
+            None
+        }?;
+        Some(Hit { start, end, replacement: "[card]", rule: "credit_card" })
+    }
+
+    /// `end`, if a card number stands between it and `start`.
+    fn end_of_card(&self, start: usize, end: usize) -> Option<usize> {
         let (next, after) = (self.at(end), self.at(end + 1));
         if is_word(next) || matches!(next, b'.' | b'-') && after.is_ascii_alphanumeric() || self.before(start) == b'-' {
             return None;
         }
-        let digits: Vec<u8> = self.bytes[start..end].iter().filter(|byte| byte.is_ascii_digit()).map(|b| b - b'0').collect();
-        is_card(&digits).then_some(Hit { start, end, replacement: "[card]", rule: "credit_card" })
+        let mut digits = [0; 20];
+        let mut len = 0;
+        for byte in self.bytes[start..end].iter().filter(|byte| byte.is_ascii_digit()) {
+            *digits.get_mut(len)? = byte - b'0';
+            len += 1;
+        }
+        is_card(&digits[..len]).then_some(end)
     }
 
-    fn end_of_groups(&self, start: usize) -> Option<usize> {
-        let separator = self.at(start + 4);
-        if !matches!(separator, b' ' | b'-') {
-            return None;
-        }
-        [&[4, 4, 4, 4, 3][..], &[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4]].into_iter().find_map(|groups| {
-            let mut end = start;
-            for (index, len) in groups.iter().enumerate() {
-                if index > 0 {
-                    if self.at(end) != separator {
-                        return None;
-                    }
-                    end += 1;
-                }
-                let group = self.bytes.get(end..end + len)?;
-                if !group.iter().all(u8::is_ascii_digit) {
+    fn end_of_groups(&self, start: usize, groups: &[usize], separator: u8) -> Option<usize> {
+        let mut end = start;
+        for (index, len) in groups.iter().enumerate() {
+            if index > 0 {
+                if self.at(end) != separator {
                     return None;
                 }
-                end += len;
+                end += 1;
             }
-            (!self.at(end).is_ascii_digit()).then_some(end)
-        })
+            if !self.bytes.get(end..end + len)?.iter().all(u8::is_ascii_digit) {
+                return None;
+            }
+            end += len;
+        }
+        Some(end)
     }
 }
 

@@ -5,7 +5,7 @@
 //! there or not. After a failed sync some writes are never stored although they can be read (as with Linux
 //! page caches).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -17,8 +17,8 @@ const SECTOR: u64 = 512;
 pub(super) enum Fault {
     NoSpace,
     Io,
-    /// Nothing works any more until [`SimulatedDisk::resume`].
-    PowerOff,
+    /// Nothing works any more until [`SimulatedDisk::resume`]: the process is as good as dead.
+    Halt,
 }
 
 enum Change {
@@ -40,8 +40,8 @@ struct Inner {
     stored_names: BTreeMap<String, usize>,
     unsynced_names: Vec<(String, Option<usize>)>,
     random: u64,
-    /// Changing operations until the fault, how many fail, and how.
-    fault: Option<(u64, u64, Fault)>,
+    /// Changing operations that succeed, then how many fail, and how; one after the other.
+    faults: VecDeque<(u64, u64, Fault)>,
     off: bool,
     faults_hit: u64,
 }
@@ -78,21 +78,24 @@ impl Inner {
 
     /// Counts a changing operation and fails it if its turn has come.
     fn turn(&mut self) -> io::Result<()> {
-        if let Some((wait, count, fault)) = &mut self.fault {
-            if *wait > 0 {
+        self.powered()?;
+        match self.faults.front_mut() {
+            None => Ok(()),
+            Some((wait, ..)) if *wait > 0 => {
                 *wait -= 1;
-            } else if *count > 0 {
+                Ok(())
+            }
+            Some((_, count, fault)) => {
                 *count -= 1;
-                let fault = *fault;
+                let (last, fault) = (*count == 0, *fault);
+                if last {
+                    self.faults.pop_front();
+                }
                 self.faults_hit += 1;
-                self.off |= fault == Fault::PowerOff;
-                return Err(match fault {
-                    Fault::NoSpace => io::Error::from_raw_os_error(28),
-                    Fault::Io | Fault::PowerOff => io::Error::from_raw_os_error(5),
-                });
+                self.off |= fault == Fault::Halt;
+                Err(io::Error::from_raw_os_error(if fault == Fault::NoSpace { 28 } else { 5 }))
             }
         }
-        self.powered()
     }
 
     fn powered(&self) -> io::Result<()> {
@@ -136,9 +139,13 @@ impl SimulatedDisk {
         self.0.lock().unwrap()
     }
 
-    /// Lets `count` changing operations fail after the next `wait` ones.
+    /// Lets `count` changing operations fail after `wait` more, counted from the end of earlier faults.
     pub(super) fn fail(&self, wait: u64, count: u64, fault: Fault) {
-        self.inner().fault = Some((wait, count, fault));
+        self.inner().faults.push_back((wait, count, fault));
+    }
+
+    pub(super) fn coin(&self) -> bool {
+        self.inner().coin()
     }
 
     /// From here on nothing works, so that the spool cannot tidy up as it ends.
@@ -150,7 +157,7 @@ impl SimulatedDisk {
     pub(super) fn resume(&self) {
         let mut inner = self.inner();
         inner.off = false;
-        inner.fault = None;
+        inner.faults.clear();
     }
 
     pub(super) fn is_off(&self) -> bool {
@@ -286,7 +293,7 @@ impl DiskFile for SimulatedFile {
         let mut inner = self.0.inner();
         let turn = inner.turn();
         if inner.off {
-            return turn; // power_cut decides
+            return turn; // power_cut decides, if there is one
         }
         for change in std::mem::take(&mut inner.files[self.1].unsynced) {
             if turn.is_ok() {

@@ -1,0 +1,72 @@
+//! What can be set: the project, its keys and its privacy; the organisation's members and tokens; oneself.
+
+pub(crate) mod account;
+pub(crate) mod keys;
+pub(crate) mod members;
+pub(crate) mod privacy;
+pub(crate) mod project;
+pub(crate) mod tokens;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::Response;
+use axum::routing::{get, post};
+use belvedere_accounts::Permission;
+use http::StatusCode;
+
+use crate::layout::Scene;
+use crate::state::DashboardState;
+
+/// A tab of the settings.
+pub(crate) struct SettingsTab {
+    pub(crate) label: &'static str,
+    pub(crate) href: String,
+    pub(crate) is_current: bool,
+}
+
+/// The routes below `/projects/{project}`.
+pub(crate) fn routes() -> Router<Arc<DashboardState>> {
+    Router::new()
+        .route("/settings", get(project::show).post(project::change))
+        .route("/settings/keys", get(keys::show).post(keys::create))
+        .route("/settings/keys/{key}", post(keys::change))
+        .route("/settings/keys/{key}/revoke", post(keys::revoke))
+        .route("/settings/tokens", get(tokens::show).post(tokens::create))
+        .route("/settings/tokens/{token}/revoke", post(tokens::revoke))
+        .route("/settings/members", get(members::show).post(members::invite))
+        .route("/settings/members/{user}/role", post(members::set_role))
+        .route("/settings/members/{user}/remove", post(members::remove))
+        .route("/settings/invites/{invite}/revoke", post(members::revoke_invite))
+        .route("/settings/privacy", get(privacy::show).post(privacy::change))
+        .route("/settings/account", get(account::show).post(account::change))
+        .route("/settings/password", post(account::set_password))
+}
+
+/// The tabs that the visitor may open.
+fn tabs(scene: &Scene, current: &str) -> Vec<SettingsTab> {
+    let all = [
+        ("Project", "", Some(Permission::ViewProjects)),
+        ("Ingest keys", "/keys", Some(Permission::ViewKeys)),
+        ("Privacy", "/privacy", Some(Permission::ViewProjects)),
+        ("Members", "/members", Some(Permission::ViewMembers)),
+        ("API tokens", "/tokens", Some(Permission::ManageTokens)),
+        ("Account", "/account", None),
+    ];
+    all.into_iter()
+        .filter(|(_, _, permission)| permission.is_none_or(|permission| scene.may(permission)))
+        .map(|(label, path, _)| SettingsTab {
+            label,
+            href: format!("{}/settings{path}", scene.base()),
+            is_current: path == current,
+        })
+        .collect()
+}
+
+/// A page that says what was wrong with the form that was sent.
+fn with_status_of(error: bool, mut response: Response) -> Response {
+    if error {
+        *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    }
+    response
+}

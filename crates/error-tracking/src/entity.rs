@@ -1,0 +1,2 @@
+pub(crate) mod event;
+pub(crate) mod issue;

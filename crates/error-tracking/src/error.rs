@@ -1,0 +1,19 @@
+use belvedere_storage::StorageError;
+
+/// What can go wrong in error tracking.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorTrackingError {
+    /// The payload is not an event.
+    #[error("not an event: {0}")]
+    InvalidEvent(String),
+    /// The question cannot be answered as it was asked.
+    #[error("{0}")]
+    InvalidQuery(String),
+    /// The computation ended in a way that was not foreseen.
+    #[error("event could not be digested: {0}")]
+    Internal(String),
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}

@@ -1,0 +1,101 @@
+//! What arrives through the durable door: envelopes, and the single events of old clients.
+
+mod batch;
+mod read;
+mod tally;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use belvedere_kernel::{
+    Clock, ConsentGate, Delivery, HandlerError, IntakeHandler, Prepared, ProjectId, Rejected, Scrubber,
+};
+
+pub(crate) use batch::live_messages;
+
+use batch::EventBatch;
+use read::{DeliveryKind, read_deliveries};
+use tally::UnknownTypes;
+
+/// From so many deliveries on it pays to divide them among threads.
+const DIVIDED_MIN: usize = 32;
+
+/// What both handlers share.
+pub(crate) struct Reader {
+    clock: Arc<dyn Clock>,
+    gate: Arc<dyn ConsentGate>,
+    scrubber: Arc<dyn Scrubber>,
+    unknown_types: Arc<UnknownTypes>,
+}
+
+impl Reader {
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        gate: Arc<dyn ConsentGate>,
+        scrubber: Arc<dyn Scrubber>,
+    ) -> Self {
+        Self { clock, gate, scrubber, unknown_types: Arc::default() }
+    }
+
+    /// Decodes, scrubs and groups on as many threads as there are processors; keeps the order of acceptance.
+    async fn prepare(&self, deliveries: Vec<Delivery>, kind: DeliveryKind) -> Result<Prepared, HandlerError> {
+        let mut projects: Vec<ProjectId> = deliveries.iter().map(|delivery| delivery.project).collect();
+        projects.sort_unstable();
+        projects.dedup();
+        let rules = self.scrubber.load(&projects).await?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let portion = deliveries.len().div_ceil(threads).max(DIVIDED_MIN);
+
+        let mut tasks = Vec::new();
+        let mut deliveries = deliveries.into_iter();
+        while deliveries.len() > 0 {
+            let part: Vec<Delivery> = deliveries.by_ref().take(portion).collect();
+            let (rules, unknown_types) = (Arc::clone(&rules), Arc::clone(&self.unknown_types));
+            tasks.push(tokio::task::spawn_blocking(move || {
+                read_deliveries(&part, kind, &*rules, &unknown_types)
+            }));
+        }
+        let mut batch = EventBatch::new(Arc::clone(&self.clock), Arc::clone(&self.gate));
+        let mut rejected = Vec::new();
+        for (index, task) in tasks.into_iter().enumerate() {
+            let read = task.await.map_err(|error| HandlerError::Internal(error.to_string()))?;
+            let read = read.map_err(|error| HandlerError::Internal(error.to_string()))?;
+            rejected.extend(
+                read.rejected
+                    .into_iter()
+                    .map(|(at, reason)| Rejected { index: index * portion + at, reason }),
+            );
+            batch.events.extend(read.events);
+            batch.tallies.extend(read.tallies);
+        }
+        Ok(Prepared { batch: Box::new(batch), rejected })
+    }
+}
+
+/// Reads envelopes.
+pub(crate) struct EnvelopeHandler(pub(crate) Arc<Reader>);
+
+/// Reads the bodies of `/api/{project}/store/`: one event, as JSON or as base64 of it or of its zlib stream.
+pub(crate) struct StoreHandler(pub(crate) Arc<Reader>);
+
+#[async_trait]
+impl IntakeHandler for EnvelopeHandler {
+    fn kind(&self) -> &'static str {
+        "sentry.envelope"
+    }
+
+    async fn prepare(&self, deliveries: Vec<Delivery>) -> Result<Prepared, HandlerError> {
+        self.0.prepare(deliveries, DeliveryKind::Envelope).await
+    }
+}
+
+#[async_trait]
+impl IntakeHandler for StoreHandler {
+    fn kind(&self) -> &'static str {
+        "sentry.store"
+    }
+
+    async fn prepare(&self, deliveries: Vec<Delivery>) -> Result<Prepared, HandlerError> {
+        self.0.prepare(deliveries, DeliveryKind::Store).await
+    }
+}

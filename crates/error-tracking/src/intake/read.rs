@@ -1,0 +1,211 @@
+use base64::Engine;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use belvedere_kernel::{Delivery, ItemOutcome, ProjectId, ScrubRules};
+use serde::Deserialize;
+
+use super::tally::{Tallies, UnknownTypes, name_category, name_discard, name_unprocessed};
+use crate::digest::{DigestedEvent, Digester};
+use crate::encoding::decode_body;
+use crate::envelope::{Item, Outline, parse_outline};
+use crate::event::{Arrival, parse_event};
+
+/// The most bytes that a delivery may decode to: an envelope with its attachments, as Sentry accepts it. The door has
+/// refused larger ones already.
+const DECODED_BYTES_MAX: usize = 100 << 20;
+
+/// The most entries of a client report that are read.
+const DISCARDS_MAX: usize = 100;
+
+/// The most items that one entry of a client report may count.
+const QUANTITY_MAX: u64 = 1_000_000_000;
+
+/// Which of the two ways a delivery came.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum DeliveryKind {
+    Envelope,
+    Store,
+}
+
+/// What was in some deliveries.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) events: Vec<DigestedEvent>,
+    pub(super) tallies: Tallies,
+    /// Which deliveries cannot be read, and why.
+    pub(super) rejected: Vec<(usize, String)>,
+}
+
+/// Reads deliveries one after the other.
+///
+/// # Errors
+/// Only when the memory for compression is lacking.
+pub(super) fn read_deliveries(
+    deliveries: &[Delivery],
+    kind: DeliveryKind,
+    rules: &dyn ScrubRules,
+    unknown_types: &UnknownTypes,
+) -> std::io::Result<Read> {
+    let mut reader =
+        DeliveryReader { digester: Digester::try_new(rules)?, unknown_types, read: Read::default() };
+    for (index, delivery) in deliveries.iter().enumerate() {
+        let result = match kind {
+            DeliveryKind::Envelope => reader.read_envelope(delivery),
+            DeliveryKind::Store => reader.read_store(delivery),
+        };
+        if let Err(reason) = result {
+            reader.read.rejected.push((index, reason));
+        }
+    }
+    Ok(reader.read)
+}
+
+struct DeliveryReader<'a> {
+    digester: Digester<'a>,
+    unknown_types: &'a UnknownTypes,
+    read: Read,
+}
+
+impl DeliveryReader<'_> {
+    fn read_envelope(&mut self, delivery: &Delivery) -> Result<(), String> {
+        let body = decode_body(delivery.encoding.as_deref(), &delivery.body, DECODED_BYTES_MAX)
+            .map_err(|error| error.to_string())?;
+        let outline = parse_outline(&body).map_err(|error| error.to_string())?;
+        let mut has_event = false;
+        for item in &outline.items {
+            let payload = body.get(item.payload.clone()).unwrap_or_default();
+            let project = delivery.project;
+            if item.problem.is_some() {
+                let name = if item.kind == "event" { "event".to_owned() } else { self.name_damaged(item) };
+                self.read.tallies.add(project, &name, ItemOutcome::Dropped, "invalid", 1);
+                continue;
+            }
+            match item.kind.as_str() {
+                "event" => {
+                    // The id in the headers is that of the one event an envelope should have.
+                    let arrival = arrival_of(delivery, Some(&outline), !has_event, payload);
+                    has_event = true;
+                    self.read_event(project, payload, &arrival);
+                }
+                "client_report" => self.read_client_report(project, payload),
+                kind => {
+                    let (name, reason) = name_unprocessed(kind, self.unknown_types);
+                    self.read.tallies.add(project, &name, ItemOutcome::Dropped, reason, 1);
+                }
+            }
+        }
+        if outline.items_left_out > 0 {
+            let left_out = outline.items_left_out;
+            self.read.tallies.add(
+                delivery.project,
+                "other",
+                ItemOutcome::Dropped,
+                "too_many_items",
+                left_out,
+            );
+        }
+        Ok(())
+    }
+
+    fn name_damaged(&self, item: &Item) -> String {
+        if item.kind.is_empty() {
+            "other".to_owned()
+        } else {
+            name_unprocessed(&item.kind, self.unknown_types).0
+        }
+    }
+
+    /// One bad event is counted and costs nothing else.
+    fn read_event(&mut self, project: ProjectId, payload: &[u8], arrival: &Arrival<'_>) {
+        let digested = parse_event(payload).and_then(|event| self.digester.digest(project, event, arrival));
+        match digested {
+            Ok(event) => self.read.events.push(event),
+            Err(error) => {
+                tracing::debug!(%project, %error, "event dropped");
+                self.read.tallies.add(project, "event", ItemOutcome::Dropped, "invalid", 1);
+            }
+        }
+    }
+
+    fn read_client_report(&mut self, project: ProjectId, payload: &[u8]) {
+        let Ok(report) = serde_json::from_slice::<ClientReport>(payload) else {
+            self.read.tallies.add(project, "client_report", ItemOutcome::Dropped, "invalid", 1);
+            return;
+        };
+        self.read.tallies.add(project, "client_report", ItemOutcome::Stored, "", 1);
+        let entries = [report.discarded_events, report.rate_limited_events, report.filtered_events];
+        for entry in entries.into_iter().flatten().take(DISCARDS_MAX) {
+            let (name, reason) = (name_category(&entry.category), name_discard(&entry.reason));
+            let quantity = entry.quantity.min(QUANTITY_MAX);
+            if quantity > 0 {
+                self.read.tallies.add(project, &name, ItemOutcome::Dropped, reason, quantity);
+            }
+        }
+    }
+
+    fn read_store(&mut self, delivery: &Delivery) -> Result<(), String> {
+        let body = decode_body(delivery.encoding.as_deref(), &delivery.body, DECODED_BYTES_MAX)
+            .map_err(|error| error.to_string())?;
+        let unwrapped =
+            if body.trim_ascii_start().first() == Some(&b'{') { None } else { Some(unwrap_base64(&body)?) };
+        let payload = unwrapped.as_deref().unwrap_or(&body);
+        let arrival = arrival_of(delivery, None, false, payload);
+        let event =
+            parse_event(payload).and_then(|event| self.digester.digest(delivery.project, event, &arrival));
+        self.read.events.push(event.map_err(|error| error.to_string())?);
+        Ok(())
+    }
+}
+
+fn arrival_of<'a>(
+    delivery: &'a Delivery,
+    outline: Option<&Outline>,
+    is_first: bool,
+    payload: &'a [u8],
+) -> Arrival<'a> {
+    let assigned = delivery.assigned_id.as_deref().and_then(|id| id.parse().ok());
+    Arrival {
+        received_at: delivery.received_at,
+        sent_at: outline.and_then(|outline| outline.sent_at),
+        event_id: outline.filter(|_| is_first).and_then(|outline| outline.event_id),
+        assigned_id: assigned.filter(|_| is_first || outline.is_none()),
+        remote_ip: delivery.remote_ip.as_deref(),
+        raw: Some(payload),
+    }
+}
+
+/// Clients before 2018 post base64, with or without padding, of JSON or of its zlib stream.
+fn unwrap_base64(body: &[u8]) -> Result<Vec<u8>, String> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &base64::alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let compact: Vec<u8> = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let decoded = LENIENT.decode(compact).map_err(|_| "body is neither JSON nor base64".to_owned())?;
+    if decoded.trim_ascii_start().first() == Some(&b'{') {
+        return Ok(decoded);
+    }
+    let inflated = decode_body(Some("deflate"), &decoded, DECODED_BYTES_MAX)
+        .map_err(|error| format!("in base64: {error}"))?;
+    Ok(inflated.into_owned())
+}
+
+#[derive(Deserialize)]
+struct ClientReport {
+    #[serde(default)]
+    discarded_events: Vec<Discard>,
+    #[serde(default)]
+    rate_limited_events: Vec<Discard>,
+    #[serde(default)]
+    filtered_events: Vec<Discard>,
+}
+
+#[derive(Deserialize)]
+struct Discard {
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    category: String,
+    #[serde(default)]
+    quantity: u64,
+}

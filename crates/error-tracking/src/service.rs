@@ -1,0 +1,206 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use belvedere_kernel::{
+    AuditSink, Clock, ConsentGate, Entry, IntakeHandler, LiveBus, ProjectId, Scrubber, Target,
+};
+use belvedere_storage::{Database, Page, PageRequest, Timestamp};
+use serde_json::{Value, json};
+
+use crate::digest::{Digester, unpack};
+use crate::event::{Arrival, describe};
+use crate::event_id::EventId;
+use crate::intake::{EnvelopeHandler, Reader, StoreHandler, live_messages};
+use crate::store;
+use crate::{
+    ErrorTracking, ErrorTrackingError, Event, EventSummary, HourCount, IssueDetail, IssueId, IssueStatus,
+    IssueSummary, ListIssues, Recorded, SetStatus,
+};
+
+/// The longest text to look for, in characters.
+const TEXT_CHARS_MAX: usize = 200;
+
+/// The most hours of a chart: 90 days.
+const HOURS_MAX: i64 = 24 * 90;
+
+/// The most issues of one change.
+const CHANGED_ISSUES_MAX: usize = 200;
+
+/// Error tracking on a database.
+pub struct ErrorTrackingService {
+    db: Database,
+    clock: Arc<dyn Clock>,
+    gate: Arc<dyn ConsentGate>,
+    scrubber: Arc<dyn Scrubber>,
+    audit: Arc<dyn AuditSink>,
+    bus: Option<Arc<dyn LiveBus>>,
+}
+
+impl ErrorTrackingService {
+    /// The service over a migrated database.
+    #[must_use]
+    pub fn new(
+        db: Database,
+        clock: Arc<dyn Clock>,
+        gate: Arc<dyn ConsentGate>,
+        scrubber: Arc<dyn Scrubber>,
+        audit: Arc<dyn AuditSink>,
+    ) -> Self {
+        Self { db, clock, gate, scrubber, audit, bus: None }
+    }
+
+    /// The same service, which also announces events that are recorded in process. (What arrives through the intake
+    /// is announced there.)
+    #[must_use]
+    pub fn with_bus(self, bus: Arc<dyn LiveBus>) -> Self {
+        Self { bus: Some(bus), ..self }
+    }
+
+    /// The readers of what Sentry SDKs deliver: `sentry.envelope` and `sentry.store`.
+    #[must_use]
+    pub fn intake_handlers(&self) -> Vec<Arc<dyn IntakeHandler>> {
+        let reader = Arc::new(Reader::new(
+            Arc::clone(&self.clock),
+            Arc::clone(&self.gate),
+            Arc::clone(&self.scrubber),
+        ));
+        vec![Arc::new(EnvelopeHandler(Arc::clone(&reader))), Arc::new(StoreHandler(reader))]
+    }
+}
+
+impl std::fmt::Debug for ErrorTrackingService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ErrorTrackingService({:?})", self.db)
+    }
+}
+
+#[async_trait]
+impl ErrorTracking for ErrorTrackingService {
+    async fn record_event(&self, project: ProjectId, payload: Value) -> Result<Recorded, ErrorTrackingError> {
+        let now = self.clock.now();
+        let rules = self.scrubber.load(&[project]).await?;
+        let digested = tokio::task::spawn_blocking(move || {
+            let mut digester = Digester::try_new(&*rules)
+                .map_err(|error| ErrorTrackingError::Internal(error.to_string()))?;
+            let arrival = Arrival { received_at: now, ..Arrival::default() };
+            digester
+                .digest(project, payload, &arrival)
+                .map_err(|error| ErrorTrackingError::InvalidEvent(error.to_string()))
+        });
+        let event = digested.await.map_err(|error| ErrorTrackingError::Internal(error.to_string()))??;
+        let events = [event];
+        self.db
+            .write(async |tx| {
+                let subjects = store::admit_in(tx, &*self.gate, &events).await?;
+                let written = store::store_events_in(tx, &events, &subjects, now).await?;
+                if let Some(bus) = self.bus.clone() {
+                    let messages = live_messages(&written.touched, &[project]);
+                    tx.after_commit(move || messages.into_iter().for_each(|message| bus.publish(message)));
+                }
+                Ok(Recorded {
+                    event_id: events[0].event_id.to_string(),
+                    issue: written.issues_of.first().copied().flatten(),
+                    is_new_issue: written.touched.iter().any(|issue| issue.is_new),
+                })
+            })
+            .await
+    }
+
+    async fn list_issues(&self, query: ListIssues) -> Result<Page<IssueSummary>, ErrorTrackingError> {
+        if query.text.as_ref().is_some_and(|text| text.chars().count() > TEXT_CHARS_MAX) {
+            let why = format!("the text to look for is longer than {TEXT_CHARS_MAX} characters");
+            return Err(ErrorTrackingError::InvalidQuery(why));
+        }
+        // PostgreSQL has no text with NUL, so nothing contains it.
+        if [&query.text, &query.environment].into_iter().flatten().any(|text| text.contains('\0')) {
+            return Ok(Page { items: Vec::new(), next: None });
+        }
+        store::list_issues(self.db.read(), &query, self.clock.now()).await
+    }
+
+    async fn count_issues(&self, project: ProjectId, status: IssueStatus) -> Result<u64, ErrorTrackingError> {
+        Ok(store::count_issues(self.db.read(), project, status).await?)
+    }
+
+    async fn find_issue(
+        &self,
+        project: ProjectId,
+        issue: IssueId,
+    ) -> Result<Option<IssueDetail>, ErrorTrackingError> {
+        Ok(store::find_issue(self.db.read(), project, issue, self.clock.now()).await?)
+    }
+
+    async fn list_events(
+        &self,
+        project: ProjectId,
+        issue: IssueId,
+        page: PageRequest,
+    ) -> Result<Page<EventSummary>, ErrorTrackingError> {
+        store::list_events(self.db.read(), project, issue, &page).await
+    }
+
+    async fn find_event(
+        &self,
+        project: ProjectId,
+        event_id: &str,
+    ) -> Result<Option<Event>, ErrorTrackingError> {
+        let Ok(id) = event_id.parse::<EventId>() else { return Ok(None) };
+        let Some(found) = store::find_event(self.db.read(), project, id).await? else { return Ok(None) };
+        let unpacked = unpack(&found.payload)?;
+        let description = describe(&unpacked.event);
+        let platform = unpacked.event.get("platform").and_then(Value::as_str).unwrap_or("other").to_owned();
+        Ok(Some(Event {
+            summary: found.summary,
+            issue: found.issue,
+            platform,
+            culprit: description.culprit,
+            sdk: description.sdk,
+            time_was_clamped: unpacked.clamped,
+            handled: description.handled,
+            removals: unpacked.removals,
+            previous: found.previous,
+            next: found.next,
+            payload: unpacked.event,
+        }))
+    }
+
+    async fn set_status(&self, change: SetStatus) -> Result<u64, ErrorTrackingError> {
+        if change.issues.len() > CHANGED_ISSUES_MAX {
+            let why = format!("more than {CHANGED_ISSUES_MAX} issues at once");
+            return Err(ErrorTrackingError::InvalidQuery(why));
+        }
+        self.db
+            .write(async |tx| {
+                let changed = store::set_status_in(tx, change.project, &change.issues, change.status).await?;
+                for (id, former) in &changed {
+                    let entry = Entry {
+                        organisation: Some(change.organisation),
+                        project: Some(change.project),
+                        target: Some(Target { kind: "issue", id: id.to_string() }),
+                        request_id: change.request_id.clone(),
+                        detail: json!({ "from": former.as_str(), "to": change.status.as_str() }),
+                        ..Entry::new(change.actor, "issue_status_changed")
+                    };
+                    self.audit.record(tx, entry).await?;
+                }
+                Ok(u64::try_from(changed.len()).unwrap_or(u64::MAX))
+            })
+            .await
+    }
+
+    async fn list_environments(&self, project: ProjectId) -> Result<Vec<String>, ErrorTrackingError> {
+        Ok(store::list_environments(self.db.read(), project).await?)
+    }
+
+    async fn count_events_by_hour(
+        &self,
+        project: ProjectId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<HourCount>, ErrorTrackingError> {
+        if to.as_seconds().saturating_sub(from.as_seconds()) > HOURS_MAX * 3_600 {
+            return Err(ErrorTrackingError::InvalidQuery(format!("more than {HOURS_MAX} hours at once")));
+        }
+        Ok(store::count_events_by_hour(self.db.read(), project, from, to).await?)
+    }
+}

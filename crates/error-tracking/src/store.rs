@@ -1,0 +1,10 @@
+//! Every statement of the slice.
+
+mod read;
+mod sql;
+mod write;
+
+pub(crate) use read::{
+    count_events_by_hour, count_issues, find_event, find_issue, list_environments, list_events, list_issues,
+};
+pub(crate) use write::{TouchedIssue, admit_in, set_status_in, store_events_in};

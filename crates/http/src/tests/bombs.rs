@@ -1,0 +1,53 @@
+use std::process::Command;
+
+use belvedere_storage::testing::run;
+use http::{Method, StatusCode};
+use tokio::task::JoinSet;
+
+use super::codecs::{CODECS, zeroes};
+use super::house::{House, request, send};
+
+/// Peak resident memory of this process in bytes, as Linux counts it.
+fn peak_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
+}
+
+/// The part that runs in a process of its own, whose memory is not that of other tests.
+#[test]
+#[ignore = "started by sixty_four_bombs_at_once_stay_within_the_memory_bound"]
+fn sixty_four_bombs_at_once() {
+    run(async {
+        let house = House::new().await;
+        let router = house.router();
+        let uri = format!("/api/{}/envelope/?sentry_key={}", house.project(), house.key());
+        let bombs = CODECS.map(|(token, encode)| (token, encode(&mut zeroes(200 << 20))));
+        for (t, b) in &bombs { println!("{t} {}", b.len()); }
+        println!("before: {}", peak_bytes());
+        let mut sent = JoinSet::new();
+        for (token, bomb) in bombs.iter().cycle().take(64) {
+            let request = request(Method::POST, &uri, &[("content-encoding", *token)], bomb.clone());
+            let router = router.clone();
+            sent.spawn(async move { send(&router, request).await.status });
+        }
+        while let Some(status) = sent.join_next().await {
+            assert_eq!(status.unwrap(), StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        println!("peak bytes: {}", peak_bytes());
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn sixty_four_bombs_at_once_stay_within_the_memory_bound() {
+    let name = "tests::bombs::sixty_four_bombs_at_once";
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let output = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success(), "{output}\n{}", String::from_utf8_lossy(&child.stderr));
+    let peak = output.lines().find_map(|line| line.split_once("peak bytes: ")).unwrap().1.parse::<u64>().unwrap();
+    assert!(peak < 100 << 20, "{peak}");
+}

@@ -1,0 +1,369 @@
+//! A house to knock at: the real accounts, audit log and spool, and an error tracking that remembers.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use belvedere_accounts::{
+    Accounts, AccountsService, ApiTokens, ClientInfo, FirstSteps, IngestKeyInfo, IngestKeys, NewApiToken,
+    NewIngestKey, NewOrganisation, NewProject, Principal, Project, Rights, Role, Scope,
+};
+use belvedere_audit::{AuditRow, AuditService, EntryFilter};
+use belvedere_error_tracking::{
+    ErrorTracking, ErrorTrackingError, Event, EventSummary, HourCount, IssueDetail, IssueId, IssueStatus,
+    IssueSummary, Level, ListIssues, Recorded, SetStatus,
+};
+use belvedere_intake::{HourTally, Intake, IntakeLogService, IntakeParts, IntakeStats};
+use belvedere_kernel::{
+    Actor, AuditSink, Delivery, InProcessBus, KeyOwner, ManualClock, ProjectId, Removal, SubjectId, Vault, VaultError,
+};
+use belvedere_storage::spool::{Spool, SpoolConfig};
+use belvedere_storage::testing::TestDatabase;
+use belvedere_storage::{Cursor, Id, Page, PageRequest, Timestamp, Tx};
+use http::{HeaderMap, Method, Request, StatusCode};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::{Http, HttpFeatures, HttpLimits, HttpState, RouteInfo};
+
+/// 2026-11-23T12:04:05Z
+pub(super) const START: Timestamp = Timestamp::from_micros(1_795_435_445_000_000);
+
+pub(super) const EVENT_ID: &str = "3a60e31ab5474d65aaf86eedefe7d501";
+
+/// Tests of secrecy are the privacy slice's.
+struct OpenVault;
+
+#[async_trait]
+impl Vault for OpenVault {
+    async fn seal_in(&self, _: &Tx, _: KeyOwner, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
+        Ok(plain.to_vec())
+    }
+
+    async fn open(&self, _: KeyOwner, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+        Ok(sealed.to_vec())
+    }
+}
+
+/// One issue with one event, in one project; changes and questions are remembered.
+#[derive(Default)]
+pub(super) struct OneIssue {
+    project: Option<ProjectId>,
+    pub(super) asked: Mutex<Vec<ListIssues>>,
+    pub(super) changes: Mutex<Vec<SetStatus>>,
+}
+
+pub(super) fn issue_id() -> IssueId {
+    Id::from_bytes([7; 16])
+}
+
+fn issue() -> IssueSummary {
+    IssueSummary {
+        id: issue_id(),
+        number: 1,
+        title: "TypeError: x is undefined".to_owned(),
+        culprit: "load in app.js".to_owned(),
+        level: Level::Error,
+        status: IssueStatus::Unresolved,
+        platform: "javascript".to_owned(),
+        events: 1,
+        subjects: 1,
+        first_seen: START,
+        last_seen: START,
+        hourly: vec![0; 24],
+    }
+}
+
+fn event() -> EventSummary {
+    EventSummary {
+        event_id: EVENT_ID.to_owned(),
+        occurred_at: START,
+        received_at: START,
+        title: "TypeError: x is undefined".to_owned(),
+        level: Level::Error,
+        release: Some("web@1.0.0".to_owned()),
+        environment: None,
+        subject: Some(SubjectId(3)),
+    }
+}
+
+#[async_trait]
+impl ErrorTracking for OneIssue {
+    async fn record_event(&self, _: ProjectId, _: Value) -> Result<Recorded, ErrorTrackingError> {
+        Err(ErrorTrackingError::InvalidEvent("nothing is recorded here".to_owned()))
+    }
+
+    async fn list_issues(&self, query: ListIssues) -> Result<Page<IssueSummary>, ErrorTrackingError> {
+        let items = if Some(query.project) == self.project { vec![issue()] } else { Vec::new() };
+        self.asked.lock().unwrap().push(query);
+        Ok(Page { items, next: Some(Cursor::of(&[&"next"])) })
+    }
+
+    async fn count_issues(&self, _: ProjectId, _: IssueStatus) -> Result<u64, ErrorTrackingError> {
+        Ok(1)
+    }
+
+    async fn find_issue(&self, project: ProjectId, id: IssueId) -> Result<Option<IssueDetail>, ErrorTrackingError> {
+        Ok((Some(project) == self.project && id == issue_id()).then(|| IssueDetail {
+            summary: issue(),
+            daily: vec![0; 14],
+            first_release: None,
+            last_release: None,
+            grouping_version: 1,
+            grouping_reason: "stack trace".to_owned(),
+            grouping_values: Vec::new(),
+            latest_event: Some(EVENT_ID.to_owned()),
+        }))
+    }
+
+    async fn list_events(
+        &self,
+        project: ProjectId,
+        id: IssueId,
+        _: PageRequest,
+    ) -> Result<Page<EventSummary>, ErrorTrackingError> {
+        let items = if Some(project) == self.project && id == issue_id() { vec![event()] } else { Vec::new() };
+        Ok(Page { items, next: None })
+    }
+
+    async fn find_event(&self, project: ProjectId, id: &str) -> Result<Option<Event>, ErrorTrackingError> {
+        Ok((Some(project) == self.project && id == EVENT_ID).then(|| Event {
+            summary: event(),
+            issue: issue_id(),
+            platform: "javascript".to_owned(),
+            culprit: "load in app.js".to_owned(),
+            sdk: None,
+            time_was_clamped: false,
+            handled: Some(false),
+            removals: vec![Removal { path: "/request/headers/Cookie".to_owned(), rule: "cookie".to_owned() }],
+            previous: None,
+            next: None,
+            payload: json!({ "event_id": EVENT_ID }),
+        }))
+    }
+
+    async fn set_status(&self, change: SetStatus) -> Result<u64, ErrorTrackingError> {
+        self.changes.lock().unwrap().push(change);
+        Ok(1)
+    }
+
+    async fn list_environments(&self, _: ProjectId) -> Result<Vec<String>, ErrorTrackingError> {
+        Ok(Vec::new())
+    }
+
+    async fn count_events_by_hour(
+        &self,
+        _: ProjectId,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Result<Vec<HourCount>, ErrorTrackingError> {
+        Ok(Vec::new())
+    }
+}
+
+pub(super) struct House {
+    // Dropped before the directory.
+    pub(super) spool: Spool,
+    _directory: Directory,
+    _db: TestDatabase,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) accounts: Arc<AccountsService>,
+    pub(super) errors: Arc<OneIssue>,
+    pub(super) state: HttpState,
+    pub(super) first: FirstSteps,
+}
+
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl House {
+    pub(super) async fn new() -> Self {
+        Self::with(HttpLimits::default(), 64 << 20).await
+    }
+
+    pub(super) async fn with(limits: HttpLimits, spool_bytes_max: u64) -> Self {
+        let db = TestDatabase::sqlite().await;
+        let clock = Arc::new(ManualClock::new(START));
+        let vault: Arc<dyn Vault> = Arc::new(OpenVault);
+        let audit = Arc::new(AuditService::new(db.database(), clock.clone(), Arc::clone(&vault)));
+        let sink: Arc<dyn AuditSink> = audit.clone();
+        let accounts =
+            AccountsService::new(db.database(), clock.clone(), Arc::clone(&sink), Arc::clone(&vault), [5; 32]);
+        let accounts = Arc::new(accounts);
+        let first = accounts.first_steps().await.unwrap();
+        let name = format!("belvedere-http-test-{}-{:?}", std::process::id(), std::thread::current().id());
+        let directory = Directory(std::env::temp_dir().join(name));
+        let config = SpoolConfig {
+            bytes_max: spool_bytes_max,
+            linger: Duration::ZERO,
+            ..SpoolConfig::new(directory.0.clone())
+        };
+        let spool = Spool::open(config).unwrap();
+        let stats = Arc::new(IntakeStats::default());
+        let parts = IntakeParts {
+            db: db.database(),
+            clock: clock.clone(),
+            bus: Arc::new(InProcessBus::default()),
+            vault,
+            stats: Arc::clone(&stats),
+        };
+        let errors = Arc::new(OneIssue { project: Some(first.project.id), ..OneIssue::default() });
+        let state = HttpState {
+            accounts: accounts.clone(),
+            sign_in: accounts.clone(),
+            ingest_keys: accounts.clone(),
+            api_tokens: accounts.clone(),
+            errors: errors.clone(),
+            intake: Arc::new(Intake::new(spool.clone(), parts.clone())),
+            intake_log: Arc::new(IntakeLogService::new(parts, sink)),
+            intake_stats: stats,
+            audit,
+            clock: clock.clone(),
+            db: db.database(),
+            limits,
+            features: HttpFeatures::default(),
+            public_url: "https://belvedere.example".to_owned(),
+            metrics_token: None,
+        };
+        Self { spool, _directory: directory, _db: db, clock, accounts, errors, state, first }
+    }
+
+    pub(super) fn router(&self) -> Router {
+        crate::router(self.state.clone())
+    }
+
+    pub(super) fn routes(&self) -> Vec<RouteInfo> {
+        Http::new(self.state.clone()).routes().to_vec()
+    }
+
+    pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+        send(&self.router(), request).await
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.first.key.public_key
+    }
+
+    /// The first project's number.
+    pub(super) fn project(&self) -> ProjectId {
+        self.first.project.id
+    }
+
+    fn owner(&self) -> Principal {
+        Principal {
+            actor: Actor::User(self.first.owner),
+            organisation: self.first.organisation.id,
+            name: "owner".to_owned(),
+            rights: Rights::Role(Role::Owner),
+            csrf: None,
+        }
+    }
+
+    pub(super) async fn token(&self, scopes: &[Scope]) -> String {
+        self.token_of(&self.owner(), scopes).await
+    }
+
+    pub(super) async fn token_of(&self, principal: &Principal, scopes: &[Scope]) -> String {
+        let new = NewApiToken { label: "test".to_owned(), scopes: scopes.to_vec(), expires_at: None };
+        self.accounts.create_api_token(principal, new, &ClientInfo::default()).await.unwrap().1.0
+    }
+
+    pub(super) async fn second_project(&self) -> Project {
+        self.project_of(&self.owner()).await
+    }
+
+    pub(super) async fn project_of(&self, principal: &Principal) -> Project {
+        let new =
+            NewProject { name: "Second".to_owned(), slug: None, time_zone: "UTC".to_owned(), is_demo: false };
+        self.accounts.create_project(principal, new, &ClientInfo::default()).await.unwrap()
+    }
+
+    /// Another organisation's owner.
+    pub(super) async fn stranger(&self) -> Principal {
+        let new = NewOrganisation {
+            name: "Strangers".to_owned(),
+            slug: None,
+            owner_name: "Stranger".to_owned(),
+            owner_email: "stranger@example.org".to_owned(),
+        };
+        let (organisation, owner) = self.accounts.create_organisation(new).await.unwrap();
+        Principal { actor: Actor::User(owner), organisation: organisation.id, ..self.owner() }
+    }
+
+    pub(super) async fn limited_key(&self, per_minute: Option<u32>, origins: &[&str]) -> IngestKeyInfo {
+        let new = NewIngestKey {
+            project: self.project(),
+            label: "limited".to_owned(),
+            rate_limit_per_minute: per_minute,
+            allowed_origins: origins.iter().map(|origin| (*origin).to_owned()).collect(),
+        };
+        self.accounts.create_ingest_key(&self.owner(), new, &ClientInfo::default()).await.unwrap()
+    }
+
+    /// What was accepted so far.
+    pub(super) async fn deliveries(&self) -> Vec<Delivery> {
+        let records = self.spool.try_take(0, 1_000, 64 << 20).await.unwrap();
+        records.into_iter().map(|record| Delivery::decode(record.payload).unwrap()).collect()
+    }
+
+    /// What the door counted so far, as (item, reason, quantity).
+    pub(super) async fn noted(&self) -> Vec<(String, String, u64)> {
+        self.state.intake.flush().await.unwrap();
+        let (from, to) = (START.minus(Duration::from_secs(86_400)), START.plus(Duration::from_secs(86_400)));
+        let tallies = self.state.intake_log.list_tallies(self.project(), from, to).await.unwrap();
+        tallies.into_iter().map(|HourTally { item, reason, quantity, .. }| (item, reason, quantity)).collect()
+    }
+
+    pub(super) async fn audit_entries(&self, action: &str) -> Vec<AuditRow> {
+        let filter = EntryFilter { action: Some(action.to_owned()), ..EntryFilter::default() };
+        let page = PageRequest::first(100);
+        self.state.audit.list_entries(self.first.organisation.id, filter, page).await.unwrap().items
+    }
+}
+
+pub(super) async fn send(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, 64 << 20).await.unwrap();
+    Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(body.to_vec()).unwrap() }
+}
+
+/// A request with `headers`.
+pub(super) fn request(method: Method, uri: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(uri);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(body.into()).unwrap()
+}
+
+/// A request with a bearer token.
+pub(super) fn with_token(method: Method, uri: &str, token: &str, body: impl Into<Body>) -> Request<Body> {
+    request(method, uri, &[("authorization", &format!("Bearer {token}"))], body)
+}
