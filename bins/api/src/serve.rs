@@ -13,8 +13,7 @@ pub(crate) async fn run(app: App, first_steps: bool, json: bool) -> Result<()> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("server.address: cannot listen on {address}"))?;
-    let router =
-        belvedere_http::router(http_state(&app)?).merge(belvedere_dashboard::router(dashboard_state(&app)));
+    let router = Http::new(http_state(&app)?).finish(belvedere_dashboard::router(dashboard_state(&app)));
     let ready = if first_steps { Some(app.first_steps().await?) } else { None };
     app.start();
     belvedere_http::serve(router, listener, &app.tasks, server_limits(&app)?);

@@ -183,7 +183,7 @@ pub struct LogSection {
 
 impl Default for LogSection {
     fn default() -> Self {
-        Self { filter: "info".to_owned(), format: LogFormat::Text }
+        Self { filter: "info,sea_orm_migration=warn".to_owned(), format: LogFormat::Text }
     }
 }
 

@@ -49,7 +49,9 @@ impl Leaf<'_> {
         bytes.extend_from_slice(&self.seq.to_be_bytes());
         bytes.extend_from_slice(&self.at.to_be_bytes());
         put_option(&mut bytes, self.organisation.as_ref(), |bytes, id| bytes.extend_from_slice(id));
-        put_option(&mut bytes, self.project, |bytes, project| bytes.extend_from_slice(&project.to_be_bytes()));
+        put_option(&mut bytes, self.project, |bytes, project| {
+            bytes.extend_from_slice(&project.to_be_bytes())
+        });
         put_text(&mut bytes, self.actor_kind);
         put_option(&mut bytes, self.actor_id, put_text);
         put_text(&mut bytes, self.action);

@@ -68,12 +68,13 @@ impl AuditSink for AuditService {
     async fn record(&self, tx: &Tx, entry: Entry) -> Result<(), StorageError> {
         let actor_id = entry.actor.id();
         let owner = owner_of(entry.actor.kind(), actor_id.as_deref());
-        let detail = self.vault.seal_in(tx, owner, &detail_bytes(&entry.detail)).await.map_err(|error| {
-            match error {
-                VaultError::Storage(error) => error,
-                error => StorageError::corrupt(format!("audit detail cannot be sealed: {error}")),
-            }
-        })?;
+        let detail =
+            self.vault.seal_in(tx, owner, &detail_bytes(&entry.detail)).await.map_err(
+                |error| match error {
+                    VaultError::Storage(error) => error,
+                    error => StorageError::corrupt(format!("audit detail cannot be sealed: {error}")),
+                },
+            )?;
         let (target_kind, target_id) = match entry.target {
             Some(target) => (Some(target.kind.to_owned()), Some(cut(&target.id))),
             None => (None, None),
@@ -171,7 +172,10 @@ fn seq_of(cursor: &Cursor) -> Result<i64, AuditError> {
 
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    #[expect(clippy::expect_used, reason = "without random numbers entries could be guessed; nothing sensible can go on")]
+    #[expect(
+        clippy::expect_used,
+        reason = "without random numbers entries could be guessed; nothing sensible can go on"
+    )]
     getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
     bytes
 }

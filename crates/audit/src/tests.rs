@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use belvedere_kernel::{
-    Actor, AuditSink, Clock, Entry, KeyOwner, ManualClock, Organisation, Outcome, ProjectId, Target, User, Vault,
-    VaultError,
+    Actor, AuditSink, Clock, Entry, KeyOwner, ManualClock, Organisation, Outcome, ProjectId, Target, User,
+    Vault, VaultError,
 };
 use belvedere_storage::testing::TestDatabase;
 use belvedere_storage::{Cursor, Id, PageRequest, StorageError, Timestamp, Tx};
@@ -87,9 +87,15 @@ async fn entries_are_numbered_without_gaps_and_listed_newest_first(db: TestDatab
     let log = Log::new(db);
     for number in 1..=5 {
         let target = Some(Target { kind: "issue", id: number.to_string() });
-        log.record(Entry { target, detail: json!({ "n": number }), ..act(Actor::User(ADA), "issue_resolved") }).await;
+        log.record(Entry {
+            target,
+            detail: json!({ "n": number }),
+            ..act(Actor::User(ADA), "issue_resolved")
+        })
+        .await;
     }
-    let first = log.service.list_entries(ORGANISATION, EntryFilter::default(), PageRequest::first(3)).await.unwrap();
+    let first =
+        log.service.list_entries(ORGANISATION, EntryFilter::default(), PageRequest::first(3)).await.unwrap();
     assert_eq!(first.items.iter().map(|row| row.seq).collect::<Vec<_>>(), [5, 4, 3]);
     let row = &first.items[0];
     assert_eq!(row.actor_id.as_deref(), Some(ADA.to_string().as_str()));
@@ -113,7 +119,8 @@ async fn an_act_that_fails_leaves_no_entry_and_no_gap(db: TestDatabase) {
     });
     failed.await.unwrap_err();
     log.record(act(Actor::User(ADA), "second")).await;
-    let page = log.service.list_entries(ORGANISATION, EntryFilter::default(), PageRequest::first(9)).await.unwrap();
+    let page =
+        log.service.list_entries(ORGANISATION, EntryFilter::default(), PageRequest::first(9)).await.unwrap();
     let rows: Vec<_> = page.items.iter().map(|row| (row.seq, row.action.as_str())).collect();
     assert_eq!(rows, [(2, "second"), (1, "first")]);
 }
@@ -155,13 +162,15 @@ async fn entries_are_found_by_action_actor_project_and_time(db: TestDatabase) {
     let one = "2026-11-23T13:00:00Z".parse::<Timestamp>().unwrap();
     assert_eq!(log.seqs(EntryFilter { from: Some(one), ..all() }).await, [3, 2]);
     assert_eq!(log.seqs(EntryFilter { from: Some(start), to: Some(one), ..all() }).await, [1]);
-    let both = EntryFilter { action: Some("sensitive_read".to_owned()), actor: Some("jobs".to_owned()), ..all() };
+    let both =
+        EntryFilter { action: Some("sensitive_read".to_owned()), actor: Some("jobs".to_owned()), ..all() };
     assert_eq!(log.seqs(both).await, [3]);
 }
 
 async fn another_organisations_entries_are_not_shown(db: TestDatabase) {
     let log = Log::new(db);
-    log.record(Entry { organisation: Some(Id::from_bytes([9; 16])), ..act(Actor::User(ADA), "theirs") }).await;
+    log.record(Entry { organisation: Some(Id::from_bytes([9; 16])), ..act(Actor::User(ADA), "theirs") })
+        .await;
     log.record(Entry { organisation: None, ..act(Actor::Anonymous, "nobodys") }).await;
     log.record(act(Actor::User(ADA), "ours")).await;
     assert_eq!(log.seqs(EntryFilter::default()).await, [3]);
@@ -171,10 +180,16 @@ async fn a_destroyed_key_hides_the_detail_and_every_hash_still_holds(db: TestDat
     let log = Log::new(db);
     let detail = json!({ "email": "ada@example.com" });
     log.record(Entry { detail: detail.clone(), ..act(Actor::User(ADA), "profile_changed") }).await;
-    log.record(Entry { detail, request_id: Some("r-1".to_owned()), ..act(Actor::System("x"), "sys_startup") }).await;
+    log.record(Entry {
+        detail,
+        request_id: Some("r-1".to_owned()),
+        ..act(Actor::System("x"), "sys_startup")
+    })
+    .await;
     log.vault.destroyed.lock().unwrap().insert(KeyOwner::User(ADA));
 
-    let page = log.service.list_entries(ORGANISATION, EntryFilter::default(), PageRequest::first(9)).await.unwrap();
+    let page =
+        log.service.list_entries(ORGANISATION, EntryFilter::default(), PageRequest::first(9)).await.unwrap();
     assert_eq!(page.items[0].detail, Some(json!({ "email": "ada@example.com" })));
     assert_eq!((&page.items[1].detail, page.items[1].detail_is_damaged), (&None, false));
 
@@ -203,20 +218,28 @@ async fn an_altered_detail_is_shown_as_damaged(db: TestDatabase) {
     let log = Log::new(db);
     log.record(act(Actor::System("x"), "sys_startup")).await;
     let altered = log.db.write(async |tx| {
-        let detail = if tx.get_database_backend() == sea_orm::DbBackend::Sqlite { "x'00'" } else { "'\\x00'" };
+        let detail =
+            if tx.get_database_backend() == sea_orm::DbBackend::Sqlite { "x'00'" } else { "'\\x00'" };
         tx.execute_unprepared(&format!("UPDATE audit_entry SET detail = {detail}")).await?;
         Ok::<_, StorageError>(())
     });
     altered.await.unwrap();
-    let page = log.service.list_entries(ORGANISATION, EntryFilter::default(), PageRequest::first(9)).await.unwrap();
+    let page =
+        log.service.list_entries(ORGANISATION, EntryFilter::default(), PageRequest::first(9)).await.unwrap();
     assert_eq!((&page.items[0].detail, page.items[0].detail_is_damaged), (&None, true));
 }
 
 async fn a_detail_beyond_the_limit_is_replaced_by_its_length(db: TestDatabase) {
     let log = Log::new(db);
     let target = Some(Target { kind: "file", id: "ä".repeat(500) });
-    log.record(Entry { detail: json!("x".repeat(20_000)), target, ..act(Actor::System("x"), "file_uploaded") }).await;
-    let page = log.service.list_entries(ORGANISATION, EntryFilter::default(), PageRequest::first(9)).await.unwrap();
+    log.record(Entry {
+        detail: json!("x".repeat(20_000)),
+        target,
+        ..act(Actor::System("x"), "file_uploaded")
+    })
+    .await;
+    let page =
+        log.service.list_entries(ORGANISATION, EntryFilter::default(), PageRequest::first(9)).await.unwrap();
     assert_eq!(page.items[0].detail, Some(json!({ "omitted_bytes": 20_002 })));
     assert_eq!(page.items[0].target_id, Some("ä".repeat(200)));
 }

@@ -4,8 +4,7 @@
 //! - An event id counts once per project, however often it is delivered.
 //! - Counts per issue and hour, and subjects per issue, change in the transaction that stores the event.
 //! - A payload is scrubbed and its user replaced by a subject before it is stored.
-//! - A lost or repeated delivery changes nothing: what is stored is decided by the deliveries, not by how often or in
-//!   which order workers try them.
+//! - A batch is written whole or not at all; writing it again after a rollback gives the same state.
 //!
 //! Embedded in a Rust service, with the consent gate, the scrubber and the audit log of the installation (or, as here,
 //! with ones that have nothing to say):

@@ -110,8 +110,10 @@ impl Routes {
         let route = on(filter, handler);
         let route = match access {
             Access::Public(_) | Access::IngestKey => route,
-            Access::Needs(permission) => route.layer(from_fn_with_state((Arc::clone(&self.shared), permission), guard)),
-            Access::Operator => route.layer(from_fn_with_state(Arc::clone(&self.shared), ops::guard)),
+            Access::Needs(permission) => {
+                route.route_layer(from_fn_with_state((Arc::clone(&self.shared), permission), guard))
+            },
+            Access::Operator => route.route_layer(from_fn_with_state(Arc::clone(&self.shared), ops::guard)),
         };
         self.registered.push(RouteInfo { method, path, access });
         Self { router: self.router.route(path, route), ..self }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use belvedere_kernel::{Admitted, Identity, KeyOwner, ProjectId, RawPerson, SubjectId, VaultError};
 use belvedere_storage::{StorageError, Timestamp, Tx};
 
+use crate::MasterKey;
 use crate::cache::Cache;
 use crate::identity::{self, Fingerprint, IdentityHasher, Lookup};
-use crate::sealing::{self, KeyBytes, Purpose};
 use crate::salts::DailySalts;
+use crate::sealing::{self, KeyBytes, Purpose};
 use crate::settings::SettingsCache;
 use crate::store::{self, NewSubject};
 use crate::vault::VaultService;
-use crate::MasterKey;
 
 /// How many subjects are remembered, some 10 MB.
 const REMEMBERED_MAX: usize = 60_000;
@@ -89,7 +89,9 @@ impl Gate {
         });
         let (hits, remembered) = (hits.collect::<Vec<_>>(), Arc::clone(&self.remembered));
         if !hits.is_empty() {
-            tx.after_commit(move || hits.into_iter().for_each(|(lookup, known)| remembered.insert(lookup, known)));
+            tx.after_commit(move || {
+                hits.into_iter().for_each(|(lookup, known)| remembered.insert(lookup, known))
+            });
         }
         for (admitted, place) in admitted.iter_mut().zip(places) {
             let person = place.and_then(|place| people.get(place));
@@ -139,7 +141,9 @@ impl Gate {
                     if salted.is_none() {
                         salted = Some(self.salts.hash_in(tx, now).await?);
                     }
-                    salted.as_ref().map(|salted| (kind, identity::hash_of(salted, person.project, kind, value)))
+                    salted
+                        .as_ref()
+                        .map(|salted| (kind, identity::hash_of(salted, person.project, kind, value)))
                 }
             };
             let place = lookup.map(|(kind, lookup)| {
@@ -150,7 +154,13 @@ impl Gate {
                 let index = *by_lookup.entry(lookup).or_insert_with(|| {
                     let identity = consent.analytics.then(Identity::default);
                     let fingerprint = Fingerprint::default();
-                    people.push(Person { project: person.project, lookup, identity, fingerprint, known: None });
+                    people.push(Person {
+                        project: person.project,
+                        lookup,
+                        identity,
+                        fingerprint,
+                        known: None,
+                    });
                     people.len() - 1
                 });
                 if let Some(known) = &mut people[index].identity {
@@ -183,11 +193,8 @@ impl Gate {
             return Ok(());
         }
         let count = store::lock_counter(tx, project).await?;
-        let unknown = if store::others_may_write(tx) {
-            find(tx, project, people, unknown).await?
-        } else {
-            unknown
-        };
+        let unknown =
+            if store::others_may_write(tx) { find(tx, project, people, unknown).await? } else { unknown };
         let subjects = (count + 1..).map(SubjectId);
         for (index, subject) in unknown.iter().zip(subjects) {
             let fingerprint = people[*index].fingerprint;
@@ -230,20 +237,22 @@ impl Gate {
             let mut written = Vec::with_capacity(rows.len());
             for mut row in rows {
                 let subject = SubjectId(row.subject_id);
-                let Some(person) = changed.get(&row.subject_id).and_then(|index| people.get_mut(*index)) else {
+                let Some(person) = changed.get(&row.subject_id).and_then(|index| people.get_mut(*index))
+                else {
                     continue;
                 };
                 // Whoever's key was destroyed stays forgotten; what was altered stays as evidence.
                 person.known = Some(Known { subject, fingerprint: person.fingerprint });
                 let (Some(key), Some(news)) = (keys.get(&subject), &person.identity) else { continue };
-                let mut identity = match row.identity.as_ref().map(|sealed| open(key, *project, subject, sealed)) {
-                    Some(Ok(identity)) => identity,
-                    Some(Err(error)) => {
-                        tracing::error!(%project, %subject, %error, "stored identity cannot be read");
-                        continue;
-                    }
-                    None => Identity::default(),
-                };
+                let mut identity =
+                    match row.identity.as_ref().map(|sealed| open(key, *project, subject, sealed)) {
+                        Some(Ok(identity)) => identity,
+                        Some(Err(error)) => {
+                            tracing::error!(%project, %subject, %error, "stored identity cannot be read");
+                            continue;
+                        }
+                        None => Identity::default(),
+                    };
                 identity::merge(&mut identity, news);
                 let fingerprint = self.hasher.fingerprint(*project, &identity);
                 row.identity = Some(seal(key, *project, subject, &identity)?);
@@ -303,5 +312,6 @@ fn open(
 
 /// The identity in opened bytes.
 pub(crate) fn parse(json: &[u8]) -> Result<Identity, VaultError> {
-    Ok(identity::from_json(json).map_err(|error| StorageError::corrupt(format!("stored identity: {error}")))?)
+    Ok(identity::from_json(json)
+        .map_err(|error| StorageError::corrupt(format!("stored identity: {error}")))?)
 }

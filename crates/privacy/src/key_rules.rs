@@ -5,6 +5,7 @@
 //! One Aho-Corasick automaton (Aho and Corasick 1975) looks for all words at once.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, LazyLock};
 
 /// Letters and digits.
 const SYMBOLS: usize = 36;
@@ -60,16 +61,16 @@ enum Meaning {
 
 #[derive(Debug)]
 struct Pattern {
-    len: u32,
+    len: usize,
     place: Place,
     meaning: Meaning,
 }
 
 /// What follows a word that usually means a secret and makes it harmless.
 const HARMLESS_AUTH: &[&str] = &[
-    "backend", "domain", "enabled", "error", "fail", "flow", "level", "method", "mode", "provider", "required",
-    "result", "scheme", "server", "service", "source", "state", "status", "strategy", "success", "time", "type", "ur",
-    "0",
+    "backend", "domain", "enabled", "error", "fail", "flow", "level", "method", "mode", "provider",
+    "required", "result", "scheme", "server", "service", "source", "state", "status", "strategy", "success",
+    "time", "type", "ur", "0",
 ];
 const HARMLESS_COOKIE: &[&str] = &["banner", "consent", "domain", "name", "path", "policy"];
 const HARMLESS_PASSWORD: &[&str] =
@@ -90,8 +91,16 @@ const SECRETS: &[BuiltIn] = &[
         "api_key",
         Anywhere,
         &[
-            "accesskey", "accountkey", "apikey", "authkey", "encryptionkey", "functionskey", "masterkey", "sharedkey",
-            "signingkey", "subscriptionkey",
+            "accesskey",
+            "accountkey",
+            "apikey",
+            "authkey",
+            "encryptionkey",
+            "functionskey",
+            "masterkey",
+            "sharedkey",
+            "signingkey",
+            "subscriptionkey",
         ],
         &[],
     ),
@@ -105,7 +114,12 @@ const SECRETS: &[BuiltIn] = &[
     ("session", Whole, &["connectsid", "sid"], &[]),
     ("csrf", Anywhere, &["csrf", "xsrf"], &[]),
     ("cookie", Anywhere, &["cookie"], HARMLESS_COOKIE),
-    ("credit_card", Anywhere, &["cardnumber", "cardnum", "creditcard", "ccnumber"], &["brand", "form", "type"]),
+    (
+        "credit_card",
+        Anywhere,
+        &["cardnumber", "cardnum", "creditcard", "ccnumber"],
+        &["brand", "form", "type"],
+    ),
     ("credit_card", WordEnd, &["cardno"], &[]),
     ("credit_card", Word, &["cvc", "cvv", "iban"], &[]),
     ("ssn", Anywhere, &["socialsecurity"], &[]),
@@ -126,7 +140,15 @@ const SECRET_TEXTS: &[BuiltIn] = &[
 
 const VERSIONS: &[&str] = &["build", "release", "version", "versions"];
 const IDS: &[&str] = &[
-    "codeid", "debugid", "eventid", "parentspanid", "profileid", "profilerid", "replayid", "segmentid", "spanid",
+    "codeid",
+    "debugid",
+    "eventid",
+    "parentspanid",
+    "profileid",
+    "profilerid",
+    "replayid",
+    "segmentid",
+    "spanid",
     "traceid",
 ];
 
@@ -141,6 +163,12 @@ pub(crate) struct KeyRules {
 }
 
 impl KeyRules {
+    /// The built-in rules alone.
+    pub(crate) fn built_in() -> Arc<Self> {
+        static BUILT_IN: LazyLock<Arc<KeyRules>> = LazyLock::new(|| Arc::new(KeyRules::new(&[], &[])));
+        Arc::clone(&BUILT_IN)
+    }
+
     /// Rules by which, beside the built-in ones, keys that contain one of `scrub` are secret and those that are one of
     /// `safe` are not. Both hold lower-case letters and digits, at most 64 each.
     pub(crate) fn new(scrub: &[String], safe: &[String]) -> Self {
@@ -160,12 +188,20 @@ impl KeyRules {
             for (rule, place, words, not_before) in list {
                 for word in *words {
                     let rule = (*rule).to_owned();
-                    rules.add(word, *place, Meaning::Secret { rule, only_text, not_paths: false, not_before });
+                    rules.add(
+                        word,
+                        *place,
+                        Meaning::Secret { rule, only_text, not_paths: false, not_before },
+                    );
                 }
             }
         }
         let rule = "password".to_owned();
-        rules.add("pwd", WordEnd, Meaning::Secret { rule, only_text: false, not_paths: true, not_before: &[] });
+        rules.add(
+            "pwd",
+            WordEnd,
+            Meaning::Secret { rule, only_text: false, not_paths: true, not_before: &[] },
+        );
         for word in VERSIONS {
             rules.add(word, LastWord, Meaning::Version);
         }
@@ -193,8 +229,8 @@ impl KeyRules {
                 new
             };
         }
-        if let (Ok(number), Ok(len)) = (u16::try_from(self.patterns.len()), u32::try_from(word.len())) {
-            self.patterns.push(Pattern { len, place, meaning });
+        if let Ok(number) = u16::try_from(self.patterns.len()) {
+            self.patterns.push(Pattern { len: word.len(), place, meaning });
             self.ends[state].push(number);
         }
     }
@@ -224,17 +260,12 @@ impl KeyRules {
     pub(crate) fn classify(&self, key: &[u8]) -> KeyClass<'_> {
         let mut best = KeyClass::Plain;
         let mut state = 0_usize;
-        // Bit n says whether a word begins n letters back.
-        let mut begins = 0_u128;
-        let mut count = 0_u32;
         for (index, byte) in key.iter().enumerate() {
             let Some(symbol) = symbol_of(*byte) else { continue };
-            begins = begins << 1 | u128::from(is_boundary(key, index));
-            count += 1;
             state = usize::from(self.next[state][symbol]);
             for pattern in &self.ends[state] {
                 let pattern = &self.patterns[usize::from(*pattern)];
-                if pattern.fits(key, index + 1, begins, count) {
+                if pattern.fits(key, index + 1) {
                     best = stronger(best, pattern.class());
                 }
             }
@@ -245,16 +276,17 @@ impl KeyRules {
 
 impl Pattern {
     /// Whether the word, which was found up to `end` of `key`, is where it must be.
-    fn fits(&self, key: &[u8], end: usize, begins: u128, count: u32) -> bool {
-        let starts_word = || begins >> (self.len - 1) & 1 == 1;
-        let ends_word = || is_boundary(key, end);
-        let ends_key = || !key[end..].iter().any(|byte| symbol_of(*byte).is_some());
+    fn fits(&self, key: &[u8], end: usize) -> bool {
+        let is_letter = |byte: &u8| symbol_of(*byte).is_some();
+        let letters = key[..end].iter().enumerate().rev().filter(|(_, byte)| is_letter(byte));
+        let start = letters.map(|(index, _)| index).nth(self.len - 1).unwrap_or(0);
+        let ends_key = || !key[end..].iter().any(is_letter);
         let in_place = match self.place {
             Anywhere => true,
-            WordEnd => ends_word(),
-            Word => ends_word() && starts_word(),
-            LastWord => starts_word() && ends_key(),
-            Whole => count == self.len && ends_key(),
+            WordEnd => is_boundary(key, end),
+            Word => is_boundary(key, end) && is_boundary(key, start),
+            LastWord => ends_key() && is_boundary(key, start),
+            Whole => ends_key() && !key[..start].iter().any(is_letter),
         };
         in_place
             && match self.meaning {
@@ -335,14 +367,20 @@ mod tests {
     #[test]
     fn secret_keys_are_known_in_every_spelling() {
         for (rule, keys) in [
-            ("password", "password Password userPassword new_password2 passwd db_pwd DB_PASS passphrase mysql_pwd"),
+            (
+                "password",
+                "password Password userPassword new_password2 passwd db_pwd DB_PASS passphrase mysql_pwd",
+            ),
             ("secret", "secret client_secret clientSecret clientsecret SECRET_KEY aws.secrets secretKey"),
             ("api_key", "api_key apikey X-Api-Key AWS_ACCESS_KEY_ID Ocp-Apim-Subscription-Key"),
             ("private_key", "private_key privateKey rsaPrivateKey"),
             ("auth", "auth basic_auth X-Auth oauth2 PHP_AUTH_USER"),
             ("authorization", "Authorization Proxy-Authorization HTTP_AUTHORIZATION"),
             ("credentials", "credentials awsCredentials X-Amz-Credential"),
-            ("token", "token access_token accesstoken stripeToken idToken refresh-token bearer X-Amz-Security-Token"),
+            (
+                "token",
+                "token access_token accesstoken stripeToken idToken refresh-token bearer X-Amz-Security-Token",
+            ),
             ("session", "session sessionid session_id PHPSESSID JSESSIONID connect.sid sid"),
             ("csrf", "csrfmiddlewaretoken X-CSRFToken xsrf-token"),
             ("cookie", "cookie Cookies Set-Cookie cookie_jar"),

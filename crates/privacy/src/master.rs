@@ -64,7 +64,8 @@ impl MasterKey {
         };
         let mode = file.metadata().map_err(|error| at(path, &error))?.permissions().mode();
         if mode & 0o077 != 0 {
-            let why = format!("{} can be read by others (mode {:o}); chmod 600 it", path.display(), mode & 0o777);
+            let why =
+                format!("{} can be read by others (mode {:o}); chmod 600 it", path.display(), mode & 0o777);
             return Err(PrivacyError::MasterKey(why));
         }
         let mut text = String::new();
@@ -110,7 +111,8 @@ impl FromStr for MasterKey {
     type Err = PrivacyError;
 
     fn from_str(text: &str) -> Result<Self, PrivacyError> {
-        let wrong = || PrivacyError::MasterKey(format!("not 64 hexadecimal digits but {} characters", text.len()));
+        let wrong =
+            || PrivacyError::MasterKey(format!("not 64 hexadecimal digits but {} characters", text.len()));
         if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(wrong());
         }
@@ -184,8 +186,8 @@ mod tests {
     }
 
     const DERIVED_VAULT: [u8; 32] = [
-        0x02, 0x7a, 0x3a, 0x98, 0x1b, 0x87, 0x61, 0xf7, 0x02, 0x2f, 0xf8, 0x25, 0xbe, 0x7c, 0x33, 0xa9,
-        0x4f, 0xed, 0x68, 0x13, 0xfe, 0x9d, 0xf7, 0xc3, 0xb7, 0xef, 0x25, 0xea, 0xcb, 0x91, 0x82, 0x59,
+        0x02, 0x7a, 0x3a, 0x98, 0x1b, 0x87, 0x61, 0xf7, 0x02, 0x2f, 0xf8, 0x25, 0xbe, 0x7c, 0x33, 0xa9, 0x4f,
+        0xed, 0x68, 0x13, 0xfe, 0x9d, 0xf7, 0xc3, 0xb7, 0xef, 0x25, 0xea, 0xcb, 0x91, 0x82, 0x59,
     ];
 
     #[test]

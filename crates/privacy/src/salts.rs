@@ -7,8 +7,8 @@ use belvedere_kernel::{KeyOwner, VaultError};
 use belvedere_storage::{Timestamp, Tx};
 
 use crate::MasterKey;
-use crate::sealing::{self, KeyBytes, Purpose};
 use crate::master::KeyedHash;
+use crate::sealing::{self, KeyBytes, Purpose};
 use crate::store;
 
 /// A salt is destroyed this long after its day began.

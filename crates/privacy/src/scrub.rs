@@ -12,8 +12,7 @@ use std::sync::Arc;
 use belvedere_kernel::{ProjectId, Removal, ScrubRules};
 use serde_json::{Map, Value};
 
-pub(crate) use crate::key_rules::KeyRules;
-use crate::key_rules::{KeyClass, Secret};
+use crate::key_rules::{KeyClass, KeyRules, Secret};
 use crate::text::{self, FILTERED, Looks, is_card_number};
 
 /// Values nested deeper are removed whole.
@@ -37,7 +36,7 @@ impl ScrubRules for Rules {
     fn scrub(&self, project: ProjectId, payload: &mut Value) -> Vec<Removal> {
         match self.projects.get(&project) {
             Some(keys) => scrub(keys, payload),
-            None => scrub(&KeyRules::new(&[], &[]), payload),
+            None => scrub(&KeyRules::built_in(), payload),
         }
     }
 }
@@ -240,8 +239,8 @@ fn field_of(place: Place, key: &str, value: &Value) -> Field {
         (Place::Event, "modules") if is_list_of_versions(value) => Field::Keep,
         (
             Place::Event,
-            "dist" | "environment" | "event_id" | "level" | "platform" | "received" | "release" | "start_timestamp"
-            | "timestamp" | "type" | "version",
+            "dist" | "environment" | "event_id" | "level" | "platform" | "received" | "release"
+            | "start_timestamp" | "timestamp" | "type" | "version",
         ) if is_scalar => Field::Keep,
         (Place::Event, "exception" | "threads" | "stacktrace") => Field::Place(Place::Stack),
         (Place::Event, _) => Field::Place(Place::Other),
@@ -251,8 +250,8 @@ fn field_of(place: Place, key: &str, value: &Value) -> Field {
         (Place::Stack, _) => Field::Place(Place::Other),
         (
             Place::Frame,
-            "addr_mode" | "colno" | "function" | "image_addr" | "in_app" | "instruction_addr" | "lang" | "lineno"
-            | "module" | "package" | "platform" | "raw_function" | "symbol" | "symbol_addr",
+            "addr_mode" | "colno" | "function" | "image_addr" | "in_app" | "instruction_addr" | "lang"
+            | "lineno" | "module" | "package" | "platform" | "raw_function" | "symbol" | "symbol_addr",
         ) if is_scalar => Field::Keep,
         (Place::Frame, "abs_path" | "filename") => Field::Looks(Looks::LOCATION),
         (Place::Frame, "context_line" | "post_context" | "pre_context") => Field::Looks(Looks::CODE),
@@ -298,7 +297,9 @@ fn described_secret<'k>(keys: &'k KeyRules, fields: &Map<String, Value>) -> Opti
 /// A cheap look at a key: most have none of the signs of personal data.
 fn may_be_personal(key: &str) -> bool {
     key.len() >= 6
-        && key.bytes().any(|byte| byte.is_ascii_digit() || matches!(byte, b'@' | b':' | b'-' | b' ' | b'%' | b'J'))
+        && key
+            .bytes()
+            .any(|byte| byte.is_ascii_digit() || matches!(byte, b'@' | b':' | b'-' | b' ' | b'%' | b'J'))
 }
 
 /// Ids of traces and events: at most 40 hexadecimal digits and hyphens.

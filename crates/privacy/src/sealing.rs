@@ -67,8 +67,7 @@ pub(crate) fn seal(key: &KeyBytes, associated_data: &[u8], plain: &[u8]) -> Resu
     let nonce = random::<NONCE_LEN>();
     let payload = Payload { msg: plain, aad: associated_data };
     // The one error of encrypting is a plaintext beyond 256 GiB.
-    let ciphertext =
-        cipher(key).encrypt(&XNonce::from(nonce), payload).map_err(|_| VaultError::Tampered)?;
+    let ciphertext = cipher(key).encrypt(&XNonce::from(nonce), payload).map_err(|_| VaultError::Tampered)?;
     let mut sealed = Vec::with_capacity(1 + NONCE_LEN + ciphertext.len());
     sealed.push(VERSION);
     sealed.extend_from_slice(&nonce);
@@ -85,7 +84,11 @@ pub(crate) fn open(key: &KeyBytes, associated_data: &[u8], sealed: &[u8]) -> Res
     cipher(key).decrypt(&XNonce::from(*nonce), payload).map_err(|_| VaultError::Tampered)
 }
 
-pub(crate) fn open_key(key: &KeyBytes, associated_data: &[u8], sealed: &[u8]) -> Result<KeyBytes, VaultError> {
+pub(crate) fn open_key(
+    key: &KeyBytes,
+    associated_data: &[u8],
+    sealed: &[u8],
+) -> Result<KeyBytes, VaultError> {
     open(key, associated_data, sealed)?.try_into().map_err(|_| VaultError::Tampered)
 }
 
@@ -96,7 +99,10 @@ fn cipher(key: &KeyBytes) -> XChaCha20Poly1305 {
 /// Random bytes of the operating system.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    #[expect(clippy::expect_used, reason = "without random numbers nothing can be sealed; nothing sensible can go on")]
+    #[expect(
+        clippy::expect_used,
+        reason = "without random numbers nothing can be sealed; nothing sensible can go on"
+    )]
     getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
     bytes
 }

@@ -64,7 +64,8 @@ impl Privacy for PrivacyService {
 
     async fn change_settings(&self, change: ChangeSettings) -> Result<PrivacySettings, PrivacyError> {
         let settings = settings::checked(change.settings)?;
-        let json = serde_json::to_value(&settings).map_err(|error| StorageError::corrupt(error.to_string()))?;
+        let json =
+            serde_json::to_value(&settings).map_err(|error| StorageError::corrupt(error.to_string()))?;
         let entry = Entry {
             organisation: Some(change.organisation),
             project: Some(change.project),
@@ -110,7 +111,8 @@ impl Privacy for PrivacyService {
                 let destroyed = self.gate.salts().destroy_old_in(tx, self.clock.now()).await?;
                 if destroyed > 0 {
                     let detail = serde_json::json!({ "salts": destroyed });
-                    let entry = Entry { detail, ..Entry::new(Actor::System("privacy"), "privacy_salts_destroyed") };
+                    let entry =
+                        Entry { detail, ..Entry::new(Actor::System("privacy"), "privacy_salts_destroyed") };
                     self.audit.record(tx, entry).await?;
                 }
                 Ok(destroyed)

@@ -1,14 +1,14 @@
 //! Each project's settings, checked, and remembered for a few seconds.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use belvedere_kernel::ProjectId;
 use belvedere_storage::{StorageError, Timestamp};
 use sea_orm::ConnectionTrait;
 
-use crate::scrub::KeyRules;
+use crate::key_rules::KeyRules;
 use crate::{PrivacyError, PrivacySettings, store};
 
 /// How old remembered settings may be: so long may a change by another process go unnoticed.
@@ -25,9 +25,8 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     fn new(settings: PrivacySettings) -> Self {
-        static BUILT_IN: LazyLock<Arc<KeyRules>> = LazyLock::new(|| Arc::new(KeyRules::new(&[], &[])));
         let rules = if settings.scrub_keys.is_empty() && settings.safe_keys.is_empty() {
-            Arc::clone(&BUILT_IN)
+            KeyRules::built_in()
         } else {
             Arc::new(KeyRules::new(&settings.scrub_keys, &settings.safe_keys))
         };

@@ -1,9 +1,7 @@
 use belvedere_kernel::{KeyOwner, ProjectId, SubjectId};
 use belvedere_storage::{Dialect, StorageError, Timestamp, Tx, insert_all};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, Set,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, Set};
 
 use crate::entity::{key, salt, settings, subject};
 use crate::identity::{Fingerprint, Lookup};
@@ -248,11 +246,13 @@ pub(crate) async fn find_salt(
 /// Stores the salt of a day unless there is one.
 pub(crate) async fn insert_salt(tx: &Tx, day: Timestamp, sealed: Vec<u8>) -> Result<(), StorageError> {
     let give_way = OnConflict::column(salt::Column::Day).do_nothing().to_owned();
-    insert_all(tx, vec![salt::ActiveModel { day: Set(day.as_micros()), sealed: Set(sealed) }], Some(give_way)).await
+    insert_all(tx, vec![salt::ActiveModel { day: Set(day.as_micros()), sealed: Set(sealed) }], Some(give_way))
+        .await
 }
 
 pub(crate) async fn delete_salts(tx: &Tx, last_day: Timestamp) -> Result<u64, StorageError> {
-    let result = salt::Entity::delete_many().filter(salt::Column::Day.lte(last_day.as_micros())).exec(tx).await?;
+    let result =
+        salt::Entity::delete_many().filter(salt::Column::Day.lte(last_day.as_micros())).exec(tx).await?;
     Ok(result.rows_affected)
 }
 
@@ -276,11 +276,8 @@ pub(crate) async fn put_settings(
     settings: String,
     now: Timestamp,
 ) -> Result<(), StorageError> {
-    let row = settings::ActiveModel {
-        project_id: Set(project.0),
-        settings: Set(settings),
-        changed_at: Set(now),
-    };
+    let row =
+        settings::ActiveModel { project_id: Set(project.0), settings: Set(settings), changed_at: Set(now) };
     let replace = OnConflict::column(settings::Column::ProjectId)
         .update_columns([settings::Column::Settings, settings::Column::ChangedAt])
         .to_owned();

@@ -14,8 +14,8 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
-    ChangeSettings, ConsentDefault, MasterKey, Privacy, PrivacyError, PrivacyService, PrivacySettings, RevealSubject,
-    VaultService,
+    ChangeSettings, ConsentDefault, MasterKey, Privacy, PrivacyError, PrivacyService, PrivacySettings,
+    RevealSubject, VaultService,
 };
 
 belvedere_storage::database_tests!(
@@ -103,8 +103,13 @@ impl House {
 
     async fn reveal(&self, subject: i64) -> Option<Identity> {
         let subject = SubjectId(subject);
-        let reveal =
-            RevealSubject { actor: OFFICER, organisation: ORGANISATION, project: P1, subject, request_id: None };
+        let reveal = RevealSubject {
+            actor: OFFICER,
+            organisation: ORGANISATION,
+            project: P1,
+            subject,
+            request_id: None,
+        };
         self.privacy.reveal_subject(reveal).await.unwrap()
     }
 
@@ -127,7 +132,13 @@ async fn admit(
 }
 
 fn change(project: ProjectId, settings: PrivacySettings) -> ChangeSettings {
-    ChangeSettings { actor: OFFICER, organisation: ORGANISATION, project, settings, request_id: Some("r-1".to_owned()) }
+    ChangeSettings {
+        actor: OFFICER,
+        organisation: ORGANISATION,
+        project,
+        settings,
+        request_id: Some("r-1".to_owned()),
+    }
 }
 
 fn person(project: ProjectId, id: &str) -> RawPerson {
@@ -217,7 +228,9 @@ async fn concurrent_admissions_make_one_subject_a_person(db: TestDatabase) {
                 ids.rotate_left(worker * 5);
                 let people: Vec<_> = ids.iter().map(|id| person(P1, &format!("user-{id}"))).collect();
                 let admitted = admit(&db, &privacy, &people).await.unwrap();
-                seen.extend(ids.into_iter().zip(admitted.into_iter().map(|admitted| admitted.subject.unwrap().0)));
+                seen.extend(
+                    ids.into_iter().zip(admitted.into_iter().map(|admitted| admitted.subject.unwrap().0)),
+                );
             }
             seen
         });
@@ -347,10 +360,13 @@ async fn revealing_a_subject_is_audited(db: TestDatabase) {
         .iter()
         .map(|entry| (entry.action, entry.project, entry.target.as_ref().unwrap().id.as_str(), entry.outcome))
         .collect();
-    assert_eq!(seen, [
-        ("sensitive_read", Some(P1), "1", Outcome::Success),
-        ("sensitive_read", Some(P1), "2", Outcome::Failure),
-    ]);
+    assert_eq!(
+        seen,
+        [
+            ("sensitive_read", Some(P1), "1", Outcome::Success),
+            ("sensitive_read", Some(P1), "2", Outcome::Failure),
+        ]
+    );
     assert_eq!((entries[0].actor, entries[0].organisation), (OFFICER, Some(ORGANISATION)));
 }
 
@@ -367,7 +383,10 @@ async fn a_destroyed_key_makes_a_subject_unknown_for_ever(db: TestDatabase) {
     let mut ada = person(P1, "ada");
     ada.identity.email = text("ada@example.com");
     assert_eq!(house.subjects(&[ada.clone()]).await, [1]);
-    assert_eq!(admit(&house.db, &house.other_process(), &[ada]).await.unwrap()[0].subject, Some(SubjectId(1)));
+    assert_eq!(
+        admit(&house.db, &house.other_process(), &[ada]).await.unwrap()[0].subject,
+        Some(SubjectId(1))
+    );
     assert_eq!(house.reveal(1).await, None);
     let sealing = house.db.write(async |tx| vault.seal_in(tx, owner, b"x").await);
     assert!(matches!(sealing.await, Err(VaultError::Destroyed)));
@@ -402,7 +421,8 @@ async fn raw_bytes(db: &Database) -> Vec<u8> {
     let backend = db.read().get_database_backend();
     let mut bytes = Vec::new();
     if backend == DbBackend::Sqlite {
-        let statement = Statement::from_string(backend, "SELECT file FROM pragma_database_list WHERE name = 'main'");
+        let statement =
+            Statement::from_string(backend, "SELECT file FROM pragma_database_list WHERE name = 'main'");
         let row = db.read().query_one_raw(statement).await.unwrap().unwrap();
         let file: String = row.try_get_by_index(0).unwrap();
         for path in [file.clone(), format!("{file}-wal")] {
@@ -437,7 +457,10 @@ async fn settings_are_checked_audited_and_in_force_at_once(db: TestDatabase) {
         consent_default: ConsentDefault { analytics: true, ..ConsentDefault::default() },
     };
     let stored = house.privacy.change_settings(change(P1, settings)).await.unwrap();
-    assert_eq!((&stored.scrub_keys[..], &stored.safe_keys[..]), (&["matrikelnr".to_owned()][..], &["authlevel".to_owned()][..]));
+    assert_eq!(
+        (&stored.scrub_keys[..], &stored.safe_keys[..]),
+        (&["matrikelnr".to_owned()][..], &["authlevel".to_owned()][..])
+    );
     assert_eq!(house.privacy.settings(P1).await.unwrap(), stored);
     assert_eq!(house.other_process().settings(P1).await.unwrap(), stored);
     assert_eq!(house.privacy.settings(P2).await.unwrap(), PrivacySettings::default());
@@ -447,7 +470,10 @@ async fn settings_are_checked_audited_and_in_force_at_once(db: TestDatabase) {
     assert!(matches!(error, PrivacyError::Invalid { field: "scrub_keys", .. }));
     let entries = house.audit.0.lock().unwrap();
     assert_eq!(entries.len(), 1);
-    assert_eq!((entries[0].action, entries[0].request_id.as_deref()), ("privacy_settings_changed", Some("r-1")));
+    assert_eq!(
+        (entries[0].action, entries[0].request_id.as_deref()),
+        ("privacy_settings_changed", Some("r-1"))
+    );
     assert_eq!(entries[0].detail["scrub_keys"], json!(["matrikelnr"]));
 }
 
@@ -484,7 +510,9 @@ async fn a_projects_rules_scrub_its_payloads_only(db: TestDatabase) {
 
 async fn the_vault_opens_for_its_owner_and_under_its_master_key_only(db: TestDatabase) {
     let house = House::new(db);
-    let vault = |byte| VaultService::new(house.db.database(), house.clock.clone(), &MasterKey::from_bytes([byte; 32]));
+    let vault = |byte| {
+        VaultService::new(house.db.database(), house.clock.clone(), &MasterKey::from_bytes([byte; 32]))
+    };
     let (right, wrong) = (vault(7), vault(8));
     let [ada, bob] = [3, 4].map(|byte| KeyOwner::User(Id::<User>::from_bytes([byte; 16])));
     let sealed = house.db.write(async |tx| {
@@ -510,6 +538,7 @@ async fn a_key_that_was_rolled_back_seals_nothing(db: TestDatabase) {
         Err::<(), VaultError>(VaultError::Tampered)
     });
     undone.await.unwrap_err();
-    let sealed = house.db.write(async |tx| house.privacy.seal_in(tx, KeyOwner::System, b"x").await).await.unwrap();
+    let sealed =
+        house.db.write(async |tx| house.privacy.seal_in(tx, KeyOwner::System, b"x").await).await.unwrap();
     assert_eq!(house.other_process().open(KeyOwner::System, &sealed).await.unwrap(), b"x");
 }

@@ -57,7 +57,12 @@ struct Hit<'k> {
 }
 
 /// `text` without what was looked for, or `None` if nothing was there; `found` is told the rule of each replacement.
-pub(crate) fn scrub(text: &str, looks: Looks, keys: &KeyRules, mut found: impl FnMut(&str)) -> Option<String> {
+pub(crate) fn scrub(
+    text: &str,
+    looks: Looks,
+    keys: &KeyRules,
+    mut found: impl FnMut(&str),
+) -> Option<String> {
     let mut scrubbed = pass(text, looks, keys, &mut found)?;
     for _ in 1..PASSES_MAX {
         match pass(&scrubbed, looks, keys, &mut found) {
@@ -188,7 +193,10 @@ impl<'k> Scan<'_, 'k> {
     }
 
     fn end_of_run(&self, start: usize, is_part: impl Fn(u8) -> bool) -> usize {
-        self.bytes[start..].iter().position(|byte| !is_part(*byte)).map_or(self.bytes.len(), |len| start + len)
+        self.bytes[start..]
+            .iter()
+            .position(|byte| !is_part(*byte))
+            .map_or(self.bytes.len(), |len| start + len)
     }
 
     /// Where the run of `is_part` begins that ends before `end`; at most `max` back.
@@ -230,8 +238,10 @@ fn is_word(byte: u8) -> bool {
 /// How much of `host` is a host name with a top-level domain: letters, at least two, and not the ending of a file name
 /// as in `icon@2x.png`.
 fn host_len(host: &str) -> Option<usize> {
-    const FILE_ENDINGS: &[&str] =
-        &["css", "gif", "html", "ico", "jpeg", "jpg", "js", "json", "jsx", "mjs", "png", "svg", "ts", "tsx", "webp"];
+    const FILE_ENDINGS: &[&str] = &[
+        "css", "gif", "html", "ico", "jpeg", "jpg", "js", "json", "jsx", "mjs", "png", "svg", "ts", "tsx",
+        "webp",
+    ];
     let mut end = host.len();
     while let Some(dot) = host[..end].rfind('.') {
         let label = &host[dot + 1..end];
@@ -242,7 +252,11 @@ fn host_len(host: &str) -> Option<usize> {
         let is_file = FILE_ENDINGS.iter().any(|ending| top.eq_ignore_ascii_case(ending));
         let has_name = host[..dot].chars().any(char::is_alphanumeric);
         if is_top && !is_file && has_name {
-            return Some(if rest.starts_with('-') && !label.starts_with("xn--") { dot + 1 + letters } else { end });
+            return Some(if rest.starts_with('-') && !label.starts_with("xn--") {
+                dot + 1 + letters
+            } else {
+                end
+            });
         }
         end = dot;
     }

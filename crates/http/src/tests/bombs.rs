@@ -1,11 +1,35 @@
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::process::Command;
+use std::task::{Context, Poll};
 
+use axum::body::Body;
 use belvedere_storage::testing::run;
+use bytes::Bytes;
 use http::{Method, StatusCode};
+use http_body::{Frame, SizeHint};
 use tokio::task::JoinSet;
 
 use super::codecs::{CODECS, zeroes};
 use super::house::{House, request, send};
+
+/// A body that is copied piece by piece as it is read, as from a socket.
+struct Arriving(Bytes);
+
+impl http_body::Body for Arriving {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let length = self.0.len().min(16 << 10);
+        let piece = self.0.split_to(length);
+        Poll::Ready((length > 0).then(|| Ok(Frame::data(Bytes::copy_from_slice(&piece)))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.len() as u64)
+    }
+}
 
 /// Peak resident memory of this process in bytes, as Linux counts it.
 fn peak_bytes() -> u64 {
@@ -22,12 +46,11 @@ fn sixty_four_bombs_at_once() {
         let house = House::new().await;
         let router = house.router();
         let uri = format!("/api/{}/envelope/?sentry_key={}", house.project(), house.key());
-        let bombs = CODECS.map(|(token, encode)| (token, encode(&mut zeroes(200 << 20))));
-        for (t, b) in &bombs { println!("{t} {}", b.len()); }
-        println!("before: {}", peak_bytes());
+        let bombs = CODECS.map(|(token, encode)| (token, Bytes::from(encode(&mut zeroes(200 << 20)))));
         let mut sent = JoinSet::new();
         for (token, bomb) in bombs.iter().cycle().take(64) {
-            let request = request(Method::POST, &uri, &[("content-encoding", *token)], bomb.clone());
+            let body = Body::new(Arriving(bomb.clone()));
+            let request = request(Method::POST, &uri, &[("content-encoding", *token)], body);
             let router = router.clone();
             sent.spawn(async move { send(&router, request).await.status });
         }

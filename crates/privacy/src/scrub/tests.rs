@@ -26,26 +26,32 @@ fn a_request_loses_its_secrets_and_says_where() {
         "env": { "REMOTE_ADDR": "203.0.113.7", "PWD": "/srv/app" },
         "data": { "card[number]": "4111 1111 1111 1111", "note": "mail ada@example.com", "n": 4111111111111111_u64 },
     } }));
-    assert_eq!(request, json!({ "request": {
+    assert_eq!(
+        request,
+        json!({ "request": {
         "url": "https://[Filtered]@shop.example/pay?token=[Filtered]",
         "query_string": "token=[Filtered]&page=2",
         "cookies": "[Filtered]",
         "headers": [["Authorization", "[Filtered]"], ["Accept", "*/*"], ["X-Forwarded-For", "[Filtered]"]],
         "env": { "REMOTE_ADDR": "[Filtered]", "PWD": "/srv/app" },
         "data": { "card[number]": "[Filtered]", "note": "mail [email]", "n": "[card]" },
-    } }));
-    assert_eq!(removals, [
-        "/request/cookies cookie",
-        "/request/data/card[number] credit_card",
-        "/request/data/n credit_card",
-        "/request/data/note email",
-        "/request/env/REMOTE_ADDR ip",
-        "/request/headers/0/1 authorization",
-        "/request/headers/2/1 ip",
-        "/request/query_string token",
-        "/request/url url_credentials",
-        "/request/url token",
-    ]);
+    } })
+    );
+    assert_eq!(
+        removals,
+        [
+            "/request/cookies cookie",
+            "/request/data/card[number] credit_card",
+            "/request/data/n credit_card",
+            "/request/data/note email",
+            "/request/env/REMOTE_ADDR ip",
+            "/request/headers/0/1 authorization",
+            "/request/headers/2/1 ip",
+            "/request/query_string token",
+            "/request/url url_credentials",
+            "/request/url token",
+        ]
+    );
 }
 
 #[test]
@@ -111,17 +117,20 @@ fn breadcrumbs_messages_tags_and_extra_are_scrubbed() {
         "tags": [["email", "ada@example.com"], ["session", "abc"]],
         "extra": { "ada@example.com": 1, "list": [{ "name": "Set-Cookie", "value": "a=b" }], "body": "{\"secret\":\"x\"}" },
     }));
-    assert_eq!(event, json!({
-        "logentry": { "message": "no account %s", "params": ["[email]"] },
-        "transaction": "/users/[email]",
-        "breadcrumbs": { "values": [{ "message": "GET /?apikey=[Filtered]", "data": { "url": "http://[ip]/" } }] },
-        "tags": [["email", "[email]"], ["session", "[Filtered]"]],
-        "extra": {
-            "[email]": 1,
-            "list": [{ "name": "Set-Cookie", "value": "[Filtered]" }],
-            "body": "{\"secret\":\"[Filtered]\"}",
-        },
-    }));
+    assert_eq!(
+        event,
+        json!({
+            "logentry": { "message": "no account %s", "params": ["[email]"] },
+            "transaction": "/users/[email]",
+            "breadcrumbs": { "values": [{ "message": "GET /?apikey=[Filtered]", "data": { "url": "http://[ip]/" } }] },
+            "tags": [["email", "[email]"], ["session", "[Filtered]"]],
+            "extra": {
+                "[email]": 1,
+                "list": [{ "name": "Set-Cookie", "value": "[Filtered]" }],
+                "body": "{\"secret\":\"[Filtered]\"}",
+            },
+        })
+    );
 }
 
 #[test]
@@ -140,16 +149,20 @@ fn a_project_can_add_keys_and_exempt_others() {
         "Matrikel-Nr": "4711", "auth_key_name": "main", "contact": "ada@example.com", "auth_key": "k",
     } });
     let removals = scrub(&keys, &mut payload);
-    assert_eq!(payload, json!({ "extra": {
+    assert_eq!(
+        payload,
+        json!({ "extra": {
         "Matrikel-Nr": "[Filtered]", "auth_key_name": "main", "contact": "ada@example.com", "auth_key": "[Filtered]",
-    } }));
+    } })
+    );
     let rules: Vec<_> = removals.iter().map(|removal| removal.rule.as_str()).collect();
     assert_eq!(rules, ["project:matrikel", "auth"]);
 }
 
 #[test]
 fn two_keys_that_become_the_same_are_both_kept() {
-    let (payload, removals) = scrubbed(json!({ "extra": { "a@example.com": 1, "b@example.com": 2, "[email]": 3 } }));
+    let (payload, removals) =
+        scrubbed(json!({ "extra": { "a@example.com": 1, "b@example.com": 2, "[email]": 3 } }));
     assert_eq!(payload, json!({ "extra": { "[email]": 3, "[email] 2": 1, "[email] 3": 2 } }));
     assert_eq!(removals, ["/extra/[email] 2 email", "/extra/[email] 3 email"]);
 }
@@ -182,13 +195,16 @@ fn a_real_event_stays_readable() {
     let mut expected = event();
     let mut replaced = Vec::new();
     differences(&mut expected, &scrubbed, &mut String::new(), &mut replaced);
-    assert_eq!(replaced, [
-        "/exception/values/2/stacktrace/frames/0/vars/environ/REMOTE_ADDR: \"'127.0.0.1'\" became \"[Filtered]\"",
-        "/request/env/REMOTE_ADDR: \"127.0.0.1\" became \"[Filtered]\"",
-        "/request/headers/X-Forwarded-For: \"203.0.113.24\" became \"[Filtered]\"",
-        "/user/email: \"m.devries@codeland.example\" became \"[email]\"",
-        "/user/ip_address: \"203.0.113.24\" became \"[ip]\"",
-    ]);
+    assert_eq!(
+        replaced,
+        [
+            "/exception/values/2/stacktrace/frames/0/vars/environ/REMOTE_ADDR: \"'127.0.0.1'\" became \"[Filtered]\"",
+            "/request/env/REMOTE_ADDR: \"127.0.0.1\" became \"[Filtered]\"",
+            "/request/headers/X-Forwarded-For: \"203.0.113.24\" became \"[Filtered]\"",
+            "/user/email: \"m.devries@codeland.example\" became \"[email]\"",
+            "/user/ip_address: \"203.0.113.24\" became \"[ip]\"",
+        ]
+    );
     assert_eq!(removals.len(), replaced.len());
 }
 
@@ -263,7 +279,10 @@ fn plant(payload: &mut Value, number: usize, at: prop::sample::Index) {
             if !fields.is_empty() && number % 2 == 0 {
                 let index = at.index(fields.len());
                 // What an event says of itself is not looked into.
-                let child = fields.iter_mut().nth(index).filter(|(key, _)| !["sdk", "release"].contains(&key.as_str()));
+                let child = fields
+                    .iter_mut()
+                    .nth(index)
+                    .filter(|(key, _)| !["sdk", "release"].contains(&key.as_str()));
                 if let Some((_, child)) = child.filter(|(_, child)| child.is_object() || child.is_array()) {
                     return plant(child, number / 2, at);
                 }
@@ -280,12 +299,42 @@ fn plant(payload: &mut Value, number: usize, at: prop::sample::Index) {
 
 fn json_value() -> impl Strategy<Value = Value> {
     let key = prop::sample::select(vec![
-        "password", "data", "headers", "values", "exception", "stacktrace", "frames", "vars", "extra", "tags", "value",
-        "name", "trace_id", "version", "session", "context_line", "abs_path", "request", "ada@example.com", "sdk", "release",
+        "password",
+        "data",
+        "headers",
+        "values",
+        "exception",
+        "stacktrace",
+        "frames",
+        "vars",
+        "extra",
+        "tags",
+        "value",
+        "name",
+        "trace_id",
+        "version",
+        "session",
+        "context_line",
+        "abs_path",
+        "request",
+        "ada@example.com",
+        "sdk",
+        "release",
     ]);
     let text = prop::sample::select(vec![
-        "hello", "ada@example.com", "203.0.113.7", "token=abc", "{\"secret\": [1, 2", "Authorization", "", "[Filtered]",
-        "-----BEGIN PRIVATE KEY-----", "a=b&password=x", "4111111111111111", "https://u:p@h/?sig=1", "/srv/app",
+        "hello",
+        "ada@example.com",
+        "203.0.113.7",
+        "token=abc",
+        "{\"secret\": [1, 2",
+        "Authorization",
+        "",
+        "[Filtered]",
+        "-----BEGIN PRIVATE KEY-----",
+        "a=b&password=x",
+        "4111111111111111",
+        "https://u:p@h/?sig=1",
+        "/srv/app",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),

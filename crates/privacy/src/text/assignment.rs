@@ -39,7 +39,9 @@ impl<'k> Scan<'_, 'k> {
         let start = self.skip_spaces(at + 1);
         if let Some(hit) = self.quoted_value(start, &key) {
             // In prose, a quoted sign is no secret: `unexpected token: '}'`.
-            return hit.filter(|hit| key.is_quoted || self.bytes[hit.start..hit.end].iter().any(|byte| is_word(*byte)));
+            return hit.filter(|hit| {
+                key.is_quoted || self.bytes[hit.start..hit.end].iter().any(|byte| is_word(*byte))
+            });
         }
         if key.is_quoted {
             if let Some(hit) = self.bracketed_value(start, &key) {
@@ -80,7 +82,12 @@ impl<'k> Scan<'_, 'k> {
     }
 
     fn skip_spaces(&self, start: usize) -> usize {
-        start + self.bytes[start.min(self.bytes.len())..].iter().take(4).take_while(|byte| **byte == b' ').count()
+        start
+            + self.bytes[start.min(self.bytes.len())..]
+                .iter()
+                .take(4)
+                .take_while(|byte| **byte == b' ')
+                .count()
     }
 
     /// A value in quotation marks, which may be escaped with any number of backslashes; `Some(None)` if there is one
@@ -118,7 +125,9 @@ impl<'k> Scan<'_, 'k> {
     /// A list or object, brackets included; up to the end of the text if it was cut.
     #[expect(clippy::option_option, reason = "whether there is a value, and whether it is to be replaced")]
     fn bracketed_value(&self, start: usize, key: &Key<'k>) -> Option<Option<Hit<'k>>> {
-        if !matches!(self.at(start), b'[' | b'{' | b'(') || self.bytes[start..].starts_with(FILTERED.as_bytes()) {
+        if !matches!(self.at(start), b'[' | b'{' | b'(')
+            || self.bytes[start..].starts_with(FILTERED.as_bytes())
+        {
             return None;
         }
         if key.secret.only_text {
@@ -162,7 +171,8 @@ impl<'k> Scan<'_, 'k> {
     /// The replacement of the value at `start..end`, if it is a secret.
     fn hit(&self, start: usize, end: usize, key: &Key<'k>) -> Option<Hit<'k>> {
         let value = self.bytes.get(start..end)?;
-        let is_nothing = value.is_empty() || NOTHING.iter().any(|nothing| value.eq_ignore_ascii_case(nothing));
+        let is_nothing =
+            value.is_empty() || NOTHING.iter().any(|nothing| value.eq_ignore_ascii_case(nothing));
         let is_number = value.iter().all(|byte| byte.is_ascii_digit() || b".-+eE".contains(byte));
         let is_path = value.starts_with(b"/") || memmem::find(value, b":\\") == Some(1);
         if is_nothing || key.secret.only_text && is_number || key.secret.not_paths && is_path {

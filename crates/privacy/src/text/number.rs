@@ -21,7 +21,8 @@ impl<'k> Scan<'_, 'k> {
     }
 
     fn ipv4(&self, start: usize) -> Option<Hit<'k>> {
-        let end = start + self.bytes[start..].iter().take(16).take_while(|b| b.is_ascii_digit() || **b == b'.').count();
+        let end = start
+            + self.bytes[start..].iter().take(16).take_while(|b| b.is_ascii_digit() || **b == b'.').count();
         let end = if self.before(end) == b'.' { end - 1 } else { end };
         let address: Ipv4Addr = self.text[start..end].parse().ok()?;
         let (next, after) = (self.at(end), self.at(end + 1));
@@ -43,11 +44,14 @@ impl<'k> Scan<'_, 'k> {
         if let Some(before) = before.strip_suffix(b"/") {
             let name = self.start_of_run(start - 1, 64, |byte| is_word(byte) || b".-".contains(&byte));
             let name_len = start - 1 - name;
-            let has_letter = before[before.len() - name_len.min(before.len())..].iter().any(u8::is_ascii_alphabetic);
+            let has_letter =
+                before[before.len() - name_len.min(before.len())..].iter().any(u8::is_ascii_alphabetic);
             return has_letter && matches!(self.before(name), 0 | b' ' | b'(' | b';' | b'"' | b'\'');
         }
         let word = before.trim_ascii_end();
-        word.len() >= 7 && word.len() < before.len() && word[word.len() - 7..].eq_ignore_ascii_case(b"version")
+        word.len() >= 7
+            && word.len() < before.len()
+            && word[word.len() - 7..].eq_ignore_ascii_case(b"version")
     }
 
     /// An address (RFC 4291, section 2.2) whose first colon is at `colon`.
@@ -58,7 +62,8 @@ impl<'k> Scan<'_, 'k> {
         if self.is_word_before(start) || matches!(self.before(start), b':' | b'.') || is_word(self.at(end)) {
             return None;
         }
-        while self.before(end) == b'.' || self.before(end) == b':' && !self.bytes[start..end].ends_with(b"::") {
+        while self.before(end) == b'.' || self.before(end) == b':' && !self.bytes[start..end].ends_with(b"::")
+        {
             end -= 1;
         }
         let text = &self.text[start..end];
@@ -74,13 +79,21 @@ impl<'k> Scan<'_, 'k> {
     fn ssn(&self, start: usize) -> Option<Hit<'k>> {
         let digits = self.bytes.get(start..start + 11)?;
         let is_digit = |index: usize| digits[index].is_ascii_digit();
-        let in_shape = (0..11).all(|index| if matches!(index, 3 | 6) { digits[index] == b'-' } else { is_digit(index) });
+        let in_shape =
+            (0..11).all(|index| if matches!(index, 3 | 6) { digits[index] == b'-' } else { is_digit(index) });
         let (area, group, serial) = (&digits[..3], &digits[4..6], &digits[7..]);
         // Never given (Social Security Administration, RM 10201.035).
-        let is_given = area != b"000" && area != b"666" && area[0] != b'9' && group != b"00" && serial != b"0000";
-        let stands_alone = self.before(start) != b'-' && !is_word(self.at(start + 11)) && self.at(start + 11) != b'-';
+        let is_given =
+            area != b"000" && area != b"666" && area[0] != b'9' && group != b"00" && serial != b"0000";
+        let stands_alone =
+            self.before(start) != b'-' && !is_word(self.at(start + 11)) && self.at(start + 11) != b'-';
         let end = start + 11;
-        (in_shape && is_given && stands_alone).then_some(Hit { start, end, replacement: "[ssn]", rule: "ssn" })
+        (in_shape && is_given && stands_alone).then_some(Hit {
+            start,
+            end,
+            replacement: "[ssn]",
+            rule: "ssn",
+        })
     }
 
     /// A card number (ISO/IEC 7812) in one run of digits, or in the groups that are printed on the card.
@@ -88,9 +101,9 @@ impl<'k> Scan<'_, 'k> {
         let end = if run_end - start != 4 {
             self.end_of_card(start, run_end)
         } else if matches!(self.at(run_end), b' ' | b'-') {
-            [&[4, 4, 4, 4, 3][..], &[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4]]
-                .into_iter()
-                .find_map(|groups| self.end_of_card(start, self.end_of_groups(start, groups, self.at(run_end))?))
+            [&[4, 4, 4, 4, 3][..], &[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4]].into_iter().find_map(|groups| {
+                self.end_of_card(start, self.end_of_groups(start, groups, self.at(run_end))?)
+            })
         } else {
             None
         }?;
@@ -100,7 +113,10 @@ impl<'k> Scan<'_, 'k> {
     /// `end`, if a card number stands between it and `start`.
     fn end_of_card(&self, start: usize, end: usize) -> Option<usize> {
         let (next, after) = (self.at(end), self.at(end + 1));
-        if is_word(next) || matches!(next, b'.' | b'-') && after.is_ascii_alphanumeric() || self.before(start) == b'-' {
+        if is_word(next)
+            || matches!(next, b'.' | b'-') && after.is_ascii_alphanumeric()
+            || self.before(start) == b'-'
+        {
             return None;
         }
         let mut digits = [0; 20];

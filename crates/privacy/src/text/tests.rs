@@ -136,7 +136,10 @@ fn times_in_every_unit_are_no_card_numbers() {
 #[test]
 fn social_security_numbers_are_removed() {
     check(Looks::TEXT, "ssn is 123-45-6789. => ssn is [ssn].");
-    check_unchanged(Looks::TEXT, "123456789\n000-45-6789\n666-45-6789\n923-45-6789\n123-45-67890\n123-45-6789-1");
+    check_unchanged(
+        Looks::TEXT,
+        "123456789\n000-45-6789\n666-45-6789\n923-45-6789\n123-45-67890\n123-45-6789-1",
+    );
 }
 
 #[test]
@@ -170,7 +173,10 @@ fn credentials_in_addresses_are_removed() {
         https://0123456789abcdef@o1.example.com/7 => https://[Filtered]@o1.example.com/7
         amqp://u:p@ss@mq/ => amqp://[Filtered]@mq/",
     );
-    check_unchanged(Looks::TEXT, "https://example.com:8080/@scope/pkg\nhttps://[::1]:80/\nhttps://example.com/a:b");
+    check_unchanged(
+        Looks::TEXT,
+        "https://example.com:8080/@scope/pkg\nhttps://[::1]:80/\nhttps://example.com/a:b",
+    );
 }
 
 #[test]
@@ -187,7 +193,10 @@ fn secrets_in_query_strings_and_assignments_are_removed() {
         Authorization=Bearer abcdefgh => Authorization=[Filtered]
         X-Amz-Signature=0a1b&X-Amz-Date=2026 => X-Amz-Signature=[Filtered]&X-Amz-Date=2026",
     );
-    assert_eq!(scrubbed("['password' => 'hunter2', 'a' => 1]", Looks::TEXT), "['password' => '[Filtered]', 'a' => 1]");
+    assert_eq!(
+        scrubbed("['password' => 'hunter2', 'a' => 1]", Looks::TEXT),
+        "['password' => '[Filtered]', 'a' => 1]"
+    );
     check_unchanged(
         Looks::TEXT,
         "if token == other
@@ -242,19 +251,40 @@ fn code_keeps_its_assignments_and_hosts() {
         HOST = '10.1.2.3'
         token = jwt.encode(payload)",
     );
-    check(Looks::CODE, "ADMIN = 'ada@example.com' => ADMIN = '[email]'\nCARD = 4111111111111111 => CARD = [card]");
+    check(
+        Looks::CODE,
+        "ADMIN = 'ada@example.com' => ADMIN = '[email]'\nCARD = 4111111111111111 => CARD = [card]",
+    );
 }
 
 #[test]
 fn locations_lose_their_secret_parts_only() {
-    check(Looks::LOCATION, "https://u:p@10.1.2.3/app.js?token=abc => https://[Filtered]@10.1.2.3/app.js?token=[Filtered]");
-    check_unchanged(Looks::LOCATION, "/srv/ada@example.com/4111111111111111/1.2.3.4/app.py\nhttps://10.1.2.3/app.js?v=2");
+    check(
+        Looks::LOCATION,
+        "https://u:p@10.1.2.3/app.js?token=abc => https://[Filtered]@10.1.2.3/app.js?token=[Filtered]",
+    );
+    check_unchanged(
+        Looks::LOCATION,
+        "/srv/ada@example.com/4111111111111111/1.2.3.4/app.py\nhttps://10.1.2.3/app.js?v=2",
+    );
 }
 
 #[test]
 fn hostile_texts_take_linear_time() {
-    for fragment in ["eyJ", "eyJabcdefgh.", "-----BEGIN ", "a@", "1.", "::", "1:", "://", "password=", "\"token\":{", "'", "4111 "]
-    {
+    for fragment in [
+        "eyJ",
+        "eyJabcdefgh.",
+        "-----BEGIN ",
+        "a@",
+        "1.",
+        "::",
+        "1:",
+        "://",
+        "password=",
+        "\"token\":{",
+        "'",
+        "4111 ",
+    ] {
         let text = fragment.repeat(400_000 / fragment.len());
         // Quadratic time would be minutes.
         let scrubbed = scrubbed(&text, Looks::TEXT);

@@ -23,7 +23,10 @@ impl<'k> Scan<'_, 'k> {
     /// A JSON web token (RFC 7519), which begins with `eyJ`: the J is at `at`.
     pub(super) fn json_web_token(&mut self, at: usize) -> Option<Hit<'k>> {
         let start = at.checked_sub(2)?;
-        if start < self.floor.max(self.token_floor) || &self.bytes[start..at] != b"ey" || is_base64(self.before(start)) {
+        if start < self.floor.max(self.token_floor)
+            || &self.bytes[start..at] != b"ey"
+            || is_base64(self.before(start))
+        {
             return None;
         }
         let header = self.end_of_run(start, is_base64);
@@ -41,7 +44,8 @@ impl<'k> Scan<'_, 'k> {
             return None;
         }
         // An encrypted one (RFC 7516) has five parts.
-        while let Some(next) = if self.at(end) == b'.' { Some(self.end_of_run(end + 1, is_base64)) } else { None }
+        while let Some(next) =
+            if self.at(end) == b'.' { Some(self.end_of_run(end + 1, is_base64)) } else { None }
             && next > end + 1
         {
             end = next;
@@ -62,7 +66,8 @@ impl<'k> Scan<'_, 'k> {
         let end = self.end_of_run(start, |byte| is_word(byte) || b".~+/=-".contains(&byte));
         let token = &self.bytes[start..end];
         // Words are not tokens: `basic authentication`.
-        let is_mixed = token.iter().any(u8::is_ascii_lowercase) && token.iter().skip(1).any(u8::is_ascii_uppercase);
+        let is_mixed =
+            token.iter().any(u8::is_ascii_lowercase) && token.iter().skip(1).any(u8::is_ascii_uppercase);
         let is_token = token.len() >= 6 && (is_mixed || token.iter().any(u8::is_ascii_digit));
         is_token.then_some(Hit { start, end, replacement: "[token]", rule: "token" })
     }
