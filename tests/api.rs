@@ -73,13 +73,21 @@ impl Api {
     }
 
     fn spawn(mut command: Command, start: &Start<'_>) -> Self {
-        command.args(["--first-steps", "--json", "--port"]).arg(start.port.to_string()).arg("--data").arg(start.data);
-        command.args(start.arguments).env("BELVEDERE_LOG_FILTER", "warn").envs(start.environment.iter().copied());
+        command
+            .args(["--first-steps", "--json", "--port"])
+            .arg(start.port.to_string())
+            .arg("--data")
+            .arg(start.data);
+        command
+            .args(start.arguments)
+            .env("BELVEDERE_LOG_FILTER", "warn")
+            .envs(start.environment.iter().copied());
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         output.read_line(&mut line).unwrap();
-        let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("api printed {line:?}: {error}"));
+        let ready =
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("api printed {line:?}: {error}"));
         // Drained, so that the process never blocks on a full pipe.
         std::thread::spawn(move || std::io::copy(&mut output.take(1 << 20), &mut std::io::sink()));
         Self { child, ready }
@@ -114,7 +122,9 @@ impl Api {
 
     /// Interrupts the server as Ctrl-C does and waits for its end.
     pub(crate) fn interrupt(mut self) -> std::process::ExitStatus {
-        assert!(Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap().success()
+        );
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -130,16 +140,31 @@ impl Api {
         get(self.address(), self.text("api_token"), path)
     }
 
-    /// Every event id of the first project with its count, through the API.
+    /// Every event id of the first project, through the API, sorted.
     pub(crate) fn stored_event_ids(&self) -> Vec<String> {
         let mut ids = Vec::new();
         for issue in self.pages("/api/v1/issues?limit=200") {
-            let id = issue["id"].as_str().unwrap();
-            let events = self.pages(&format!("/api/v1/issues/{id}/events?limit=200"));
-            assert_eq!(events.len() as u64, issue["events"].as_u64().unwrap(), "the count of issue {id} is not exact");
+            let events =
+                self.pages(&format!("/api/v1/issues/{}/events?limit=200", issue["id"].as_str().unwrap()));
             ids.extend(events.iter().map(|event| event["event_id"].as_str().unwrap().to_owned()));
         }
+        ids.sort();
         ids
+    }
+
+    /// Waits until every event of `numbers` is stored; each must be there once, and the issues' counts must be exact.
+    pub(crate) fn assert_stored_exactly_once(&self, numbers: &[u64]) {
+        let ids = self.eventually("every acknowledged event is stored and counted", |api| {
+            let (ids, counted) = (api.stored_event_ids(), api.counted_events());
+            let is_there = |number: &u64| ids.binary_search(&numbered_id(*number)).is_ok();
+            (ids.len() as u64 == counted && numbers.iter().all(is_there)).then_some(ids)
+        });
+        let twice: Vec<_> = ids.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+        assert!(twice.is_empty(), "stored more than once: {twice:?}");
+    }
+
+    fn counted_events(&self) -> u64 {
+        self.pages("/api/v1/issues?limit=200").iter().map(|issue| issue["events"].as_u64().unwrap()).sum()
     }
 
     /// All items of all pages of a list.
@@ -179,7 +204,9 @@ impl Drop for Api {
 }
 
 pub(crate) fn agent() -> ureq::Agent {
-    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(20)));
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(20)));
     config.build().into()
 }
 
@@ -191,13 +218,20 @@ pub(crate) fn get(address: &str, token: &str, path: &str) -> (u16, Value) {
 }
 
 /// Sends one event of a given number as an envelope; the status, or `None` when the connection broke.
-pub(crate) fn send_numbered(agent: &ureq::Agent, address: &str, key: &str, project: &str, number: u64) -> Option<u16> {
+pub(crate) fn send_numbered(
+    agent: &ureq::Agent,
+    address: &str,
+    key: &str,
+    project: &str,
+    number: u64,
+) -> Option<u16> {
     let id = numbered_id(number);
     let event = format!(
         "{{\"event_id\":\"{id}\",\"platform\":\"python\",\"exception\":{{\"values\":[{{\"type\":\"E{}\",\"value\":\"v\"}}]}}}}",
         number % 7
     );
-    let body = format!("{{\"event_id\":\"{id}\"}}\n{{\"type\":\"event\",\"length\":{}}}\n{event}\n", event.len());
+    let body =
+        format!("{{\"event_id\":\"{id}\"}}\n{{\"type\":\"event\",\"length\":{}}}\n{event}\n", event.len());
     let request = agent
         .post(format!("{address}/api/{project}/envelope/"))
         .header("x-sentry-auth", format!("Sentry sentry_key={key}, sentry_version=7"));

@@ -18,7 +18,9 @@ struct Browser {
 
 fn installed(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    names.iter().find_map(|name| std::env::split_paths(&path).map(|it| it.join(name)).find(|file| file.is_file()))
+    names
+        .iter()
+        .find_map(|name| std::env::split_paths(&path).map(|it| it.join(name)).find(|file| file.is_file()))
 }
 
 impl Browser {
@@ -31,14 +33,23 @@ impl Browser {
             return None;
         };
         let port = free_port();
-        let driver = Command::new(driver).arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null());
-        let driver = { driver }.spawn().unwrap();
+        let mut driver = Command::new(driver);
+        driver.arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null());
+        let driver = driver.spawn().unwrap();
         let profile = Directory::new();
         let address = format!("http://127.0.0.1:{port}");
         let arguments = json!([
-            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update",
-            "--disable-sync", "--window-size=1280,1000", format!("--user-data-dir={}", profile.0.display()),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--window-size=1280,1000",
+            format!("--user-data-dir={}", profile.0.display()),
         ]);
         let capabilities = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome",
             "goog:chromeOptions": {"binary": chromium, "args": arguments}}}});
@@ -49,7 +60,10 @@ impl Browser {
                 Ok(mut response) => {
                     let answer: Value = response.body_mut().read_json().unwrap();
                     let id = answer["value"]["sessionId"].as_str();
-                    break format!("{address}/session/{}", id.unwrap_or_else(|| panic!("no session: {answer}")));
+                    break format!(
+                        "{address}/session/{}",
+                        id.unwrap_or_else(|| panic!("no session: {answer}"))
+                    );
                 }
                 Err(error) => assert!(Instant::now() < deadline, "chromedriver does not answer: {error}"),
             }

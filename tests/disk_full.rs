@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::api::{Api, Directory, Start, agent, free_port, numbered_id, send_numbered};
+use crate::api::{Api, Directory, Start, agent, free_port, send_numbered};
 
 /// A small file system of its own for the data directory, in a mount namespace that ends with the server.
 const MOUNT: &str = "mount -t tmpfs -o size=24m tmpfs \"$0\" && exec \"$@\"";
@@ -14,24 +14,29 @@ fn a_full_disk_is_refused_loses_nothing_and_recovers_by_itself() {
     let wrapper = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", MOUNT];
     let can_mount = Command::new(wrapper[0]).args(&wrapper[1..]).arg(&directory.0).arg("true").status();
     if !can_mount.is_ok_and(|status| status.success()) {
-        assert!(std::env::var_os("CI").is_none(), "a small file system cannot be mounted: no suite may be left out under CI");
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "a small file system cannot be mounted: no suite may be left out under CI"
+        );
         eprintln!("LEFT OUT: disk-full test, because a small file system cannot be mounted here");
         return;
     }
     let data = directory.0.join("data");
     let mount = [wrapper.as_slice(), &[directory.0.to_str().unwrap()]].concat();
-    let environment = [("BELVEDERE_SPOOL_SEGMENT_BYTES", "1048576"), ("BELVEDERE_SPOOL_BYTES_MAX", "16777216")];
+    let environment =
+        [("BELVEDERE_SPOOL_SEGMENT_BYTES", "1048576"), ("BELVEDERE_SPOOL_BYTES_MAX", "16777216")];
     let start = Start { data: &data, port: free_port(), environment: &environment, arguments: &[] };
     let api = Api::start_inside(&mount, &start);
     let (key, project) = api.key_and_project();
     let agent = agent();
-    let mut send = |number| send_numbered(&agent, api.address(), &key, &project, number);
+    let send = |number| send_numbered(&agent, api.address(), &key, &project, number);
 
     let mut acknowledged: Vec<u64> = (0..100).filter(|number| send(*number) == Some(200)).collect();
     assert_eq!(acknowledged.len(), 100);
 
     // The server's view of its file system, from outside its mount namespace.
-    let filler = PathBuf::from(format!("/proc/{}/root{}", api.process(), directory.0.join("filler").display()));
+    let filler =
+        PathBuf::from(format!("/proc/{}/root{}", api.process(), directory.0.join("filler").display()));
     let mut refused = 0;
     for round in 0..40_u64 {
         fill(&filler);
@@ -63,14 +68,7 @@ fn a_full_disk_is_refused_loses_nothing_and_recovers_by_itself() {
         (send(number) == Some(200)).then_some(number)
     });
     acknowledged.push(after);
-    api.eventually("every acknowledged event is stored", |api| {
-        let mut stored = api.stored_event_ids();
-        stored.sort();
-        let count = stored.len();
-        stored.dedup();
-        assert_eq!(stored.len(), count, "an event is stored twice");
-        acknowledged.iter().all(|number| stored.binary_search(&numbered_id(*number)).is_ok()).then_some(())
-    });
+    api.assert_stored_exactly_once(&acknowledged);
 }
 
 /// Takes every free block.

@@ -11,14 +11,11 @@ use crate::api::{Api, Directory, Start, agent, free_port, get, send_numbered};
 fn an_error_of_the_rust_sdk_is_a_grouped_issue_within_a_second() {
     let directory = Directory::new();
     let api = Api::start(&directory.0);
-    let client = Arc::new(sentry::Client::from_config((
-        api.text("dsn"),
-        sentry::ClientOptions {
-            release: Some("codeland@4.12.0".into()),
-            environment: Some("production".into()),
-            ..sentry::ClientOptions::default()
-        },
-    )));
+    let mut options = sentry::ClientOptions::default();
+    options.release = Some("codeland@4.12.0".into());
+    options.environment = Some("production".into());
+    let options = sentry::apply_defaults((api.text("dsn"), options).into());
+    let client = Arc::new(sentry::Client::with_options(options));
     let hub = sentry::Hub::new(Some(client), Arc::default());
     hub.configure_scope(|scope| {
         scope.set_tag("course", "rust-101");
@@ -64,7 +61,9 @@ fn every_recorded_request_is_accepted_and_every_event_in_it_is_stored() {
         // The recorded key becomes this server's, in the address, in headers and (uncompressed) in bodies.
         let recorded = "8f1d3c5e7a9b4c2d8e6f0a1b2c3d4e5f";
         let adapt = |text: &str| text.replace(recorded, &key);
-        let basic = |name: &str| name.replace("OGYxZDNjNWU3YTliNGMyZDhlNmYwYTFiMmMzZDRlNWY6", &base64(&format!("{key}:")));
+        let basic = |name: &str| {
+            name.replace("OGYxZDNjNWU3YTliNGMyZDhlNmYwYTFiMmMzZDRlNWY6", &base64(&format!("{key}:")))
+        };
         let is_tunnel = path.file_stem().is_some_and(|name| name.to_string_lossy().ends_with("_tunnel"));
         let mut request = agent.post(format!("{}{}", api.address(), adapt(about["path"].as_str().unwrap())));
         for (name, value) in about["headers"].as_object().unwrap() {
@@ -75,7 +74,8 @@ fn every_recorded_request_is_accepted_and_every_event_in_it_is_stored() {
         let answer = response.body_mut().read_to_string().unwrap();
         let status = response.status().as_u16();
         assert!((200..300).contains(&status), "{}: {status} {answer}", path.display());
-        let items: Vec<_> = about["items"].as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect();
+        let items: Vec<_> =
+            about["items"].as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect();
         if let (true, Some(id)) = (items.contains(&"event"), about["event_id"].as_str()) {
             assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["id"], id, "{}", path.display());
             expected.push(id.to_owned());
@@ -124,7 +124,8 @@ fn base64(text: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut encoded = String::new();
     for chunk in text.as_bytes().chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let bits =
+            chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for place in 0..4 {
             let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize];
             encoded.push(if place <= chunk.len() { char::from(digit) } else { '=' });
@@ -165,10 +166,18 @@ fn another_organisations_token_or_none_finds_nothing() {
 fn a_component_that_is_switched_off_answers_404_and_counts_what_it_drops() {
     let directory = Directory::new();
     let environment = [("BELVEDERE_FEATURES_ERROR_TRACKING", "false")];
-    let api =
-        Api::start_with(&Start { data: &directory.0, port: free_port(), environment: &environment, arguments: &[] });
+    let api = Api::start_with(&Start {
+        data: &directory.0,
+        port: free_port(),
+        environment: &environment,
+        arguments: &[],
+    });
     assert_eq!(api.get("/api/v1/issues").0, 404);
     let (key, project) = api.key_and_project();
     assert_eq!(send_numbered(&agent(), api.address(), &key, &project, 1), Some(404));
+    api.eventually("the event is counted as dropped by choice", |api| {
+        let (_, pipeline) = api.get(&format!("/api/v1/pipeline?project={project}"));
+        pipeline.to_string().contains("switched_off").then_some(())
+    });
     assert_eq!(api.get("/readyz").0, 200);
 }

@@ -1,11 +1,10 @@
 //! What was answered 200 is stored exactly once, however often the process is killed.
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::api::{Api, Directory, Start, agent, free_port, numbered_id, send_numbered};
+use crate::api::{Api, Directory, Start, agent, free_port, send_numbered};
 
 const KILLS: u32 = 20;
 const SENDERS: usize = 6;
@@ -43,16 +42,11 @@ fn every_acknowledged_event_is_stored_exactly_once_across_twenty_kills() {
         stop.store(true, Ordering::SeqCst);
     });
     let acknowledged = acknowledged.into_inner().unwrap();
-    assert!(acknowledged.len() > 200, "only {} events were acknowledged: too few to show anything", acknowledged.len());
+    assert!(
+        acknowledged.len() > 200,
+        "only {} events were acknowledged: too few to show anything",
+        acknowledged.len()
+    );
     let api = api.unwrap();
-    let mut stored = BTreeMap::new();
-    api.eventually("every acknowledged event is stored", |api| {
-        stored = api.stored_event_ids().into_iter().fold(BTreeMap::new(), |mut counts, id| {
-            *counts.entry(id).or_insert(0) += 1;
-            counts
-        });
-        acknowledged.iter().all(|number| stored.contains_key(&numbered_id(*number))).then_some(())
-    });
-    let twice: Vec<_> = stored.iter().filter(|(_, count)| **count > 1).collect();
-    assert!(twice.is_empty(), "stored more than once: {twice:?}");
+    api.assert_stored_exactly_once(&acknowledged);
 }

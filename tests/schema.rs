@@ -21,7 +21,10 @@ async fn describe(db: &TestDatabase) -> String {
         }
     };
     let connection = db.read();
-    let rows = connection.query_all_raw(Statement::from_string(connection.get_database_backend(), sql)).await.unwrap();
+    let rows = connection
+        .query_all_raw(Statement::from_string(connection.get_database_backend(), sql))
+        .await
+        .unwrap();
     let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in rows {
         let table: String = row.try_get("", "t").unwrap();

@@ -19,11 +19,14 @@ fn allowed(crate_name: &str) -> Option<Vec<&'static str>> {
         "jobs" | "intake" => ground,
         name if SLICES.contains(&name) => [ground, vec!["jobs"]].concat(),
         "app" => [ground, vec!["jobs", "intake", "migrations"], SLICES.to_vec()].concat(),
-        "http" | "dashboard" => [ground, vec!["intake"], SLICES.to_vec()].concat(),
+        "http" => [ground, vec!["intake"], SLICES.to_vec()].concat(),
+        "dashboard" => [ground, vec!["intake", "http"], SLICES.to_vec()].concat(),
         "api" => vec!["app", "http", "dashboard"],
         "worker" | "scheduler" => vec!["app"],
         "tests" => return None,
-        unknown => panic!("crate {unknown} has no place in the house: say in tests/tidy.rs what it may depend on"),
+        unknown => {
+            panic!("crate {unknown} has no place in the house: say in tests/tidy.rs what it may depend on")
+        }
     })
 }
 
@@ -41,7 +44,9 @@ fn sources() -> Vec<(String, String)> {
     let arguments = ["ls-files", "--cached", "--others", "--exclude-standard"];
     let output = Command::new("git").args(arguments).current_dir(root()).output().unwrap();
     let list = String::from_utf8(output.stdout).unwrap();
-    let files = list.lines().filter_map(|path| Some((path.to_owned(), std::fs::read_to_string(root().join(path)).ok()?)));
+    let files = list
+        .lines()
+        .filter_map(|path| Some((path.to_owned(), std::fs::read_to_string(root().join(path)).ok()?)));
     let files: Vec<_> = files.collect();
     assert!(files.len() > 50, "git lists only {} files", files.len());
     files
@@ -90,7 +95,8 @@ fn http_is_served_and_redis_is_spoken_in_one_place_only() {
         assert!(name == "jobs" || !dependencies.contains("fred"), "{name} must not depend on fred");
     }
     for (path, text) in sources() {
-        let is_wakeup = path == "crates/jobs/src/wakeup.rs" || !path.ends_with(".rs") || path == "tests/tidy.rs";
+        let is_wakeup =
+            path == "crates/jobs/src/wakeup.rs" || !path.ends_with(".rs") || path == "tests/tidy.rs";
         assert!(is_wakeup || !text.contains("fred::"), "{path} uses fred: only jobs/src/wakeup.rs may");
     }
 }
@@ -130,7 +136,10 @@ fn source_files_stay_short() {
     for (path, text) in sources() {
         let lines = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default().lines().count();
         let is_test = path.contains("tests");
-        assert!(!path.ends_with(".rs") || is_test || lines <= 700, "{path} has {lines} lines: make it two files");
+        assert!(
+            !path.ends_with(".rs") || is_test || lines <= 700,
+            "{path} has {lines} lines: make it two files"
+        );
     }
 }
 
@@ -140,7 +149,10 @@ fn every_direct_dependency_has_its_reason() {
     let architecture = read("ARCHITECTURE.md");
     for name in manifest["workspace"]["dependencies"].as_table().unwrap().keys() {
         let is_ours = name.starts_with("belvedere-");
-        assert!(is_ours || architecture.contains(&format!("`{name}`")), "ARCHITECTURE.md does not say why {name} is there");
+        assert!(
+            is_ours || architecture.contains(&format!("`{name}`")),
+            "ARCHITECTURE.md does not say why {name} is there"
+        );
     }
     let used: BTreeSet<String> = packages()
         .iter()
@@ -159,7 +171,10 @@ fn architecture_stays_a_page_to_read_at_once() {
 
 #[test]
 fn commands_in_the_documents_exist() {
-    let binary = Command::new(env!("CARGO")).args(["run", "--quiet", "--package", "xtask", "--", "--help"]).output().unwrap();
+    let binary = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--package", "xtask", "--", "--help"])
+        .output()
+        .unwrap();
     let help = String::from_utf8(binary.stdout).unwrap();
     let known: BTreeSet<&str> =
         help.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
@@ -167,15 +182,22 @@ fn commands_in_the_documents_exist() {
     let mut seen = BTreeMap::new();
     for document in ["README.md", "ARCHITECTURE.md", "BENCHMARKS.md"] {
         for part in read(document).split("cargo xtask ").skip(1) {
-            let command: String = part.chars().take_while(|it| it.is_ascii_lowercase() || *it == '-').collect();
+            let command: String =
+                part.chars().take_while(|it| it.is_ascii_lowercase() || *it == '-').collect();
             assert!(known.contains(command.as_str()), "{document}: `cargo xtask {command}` does not exist");
             seen.insert(command, document);
         }
     }
-    assert!(seen.contains_key("start") && seen.contains_key("test"), "README.md does not show start and test");
+    assert!(
+        seen.contains_key("start") && seen.contains_key("test"),
+        "README.md does not show start and test"
+    );
     let first_screen: Vec<String> = read("README.md").lines().take(25).map(str::to_owned).collect();
     for command in ["cargo xtask start", "cargo xtask test"] {
-        assert!(first_screen.iter().any(|line| line.starts_with(command)), "{command} is not on the first screen");
+        assert!(
+            first_screen.iter().any(|line| line.starts_with(command)),
+            "{command} is not on the first screen"
+        );
     }
 }
 
@@ -192,7 +214,12 @@ fn links_in_the_documents_lead_somewhere() {
 
 #[test]
 fn the_project_names_no_machine() {
-    let signs = [["/ro", "ot/"].concat(), ["/wo", "rk/"].concat(), ["/ho", "me/"].concat(), ["/tmp/", "scratch"].concat()];
+    let signs = [
+        ["/ro", "ot/"].concat(),
+        ["/wo", "rk/"].concat(),
+        ["/ho", "me/"].concat(),
+        ["/tmp/", "scratch"].concat(),
+    ];
     for (path, text) in sources() {
         for sign in &signs {
             assert!(!text.contains(sign.as_str()), "{path} contains {sign}");
@@ -202,7 +229,12 @@ fn the_project_names_no_machine() {
 
 #[test]
 fn no_unfinished_work_is_left_in_the_sources() {
-    let signs = [["to", "do!("].concat(), ["unimple", "mented!("].concat(), ["FIX", "ME"].concat(), ["TO", "DO:"].concat()];
+    let signs = [
+        ["to", "do!("].concat(),
+        ["unimple", "mented!("].concat(),
+        ["FIX", "ME"].concat(),
+        ["TO", "DO:"].concat(),
+    ];
     for (path, text) in sources() {
         for sign in &signs {
             assert!(!text.contains(sign.as_str()), "{path} contains {sign}");

@@ -28,6 +28,11 @@ impl MigrationTrait for Migration {
         for index in event_indexes() {
             manager.create_index(index).await?;
         }
+        if manager.get_database_backend() == DbBackend::Postgres {
+            // Payloads are compressed already; PostgreSQL would try again in vain.
+            let external = "ALTER TABLE error_event ALTER COLUMN payload SET STORAGE EXTERNAL";
+            manager.get_connection().execute_unprepared(external).await?;
+        }
         for mut table in counts() {
             if manager.get_database_backend() == DbBackend::Sqlite {
                 // The key is nearly the whole row: one tree instead of two.

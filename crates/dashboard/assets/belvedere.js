@@ -80,8 +80,8 @@
   // Live: the stream says that something changed; the page then fetches its changed parts, at most four times a second.
   const light = $("[data-live-stream]");
   if (!light || !window.EventSource) return;
-  const words = { on: "Live", off: "Reconnecting", idle: "Not live" };
-  const show = (state) => { light.dataset.state = state; light.textContent = words[state]; };
+  const words = { open: "Live", lost: "Reconnecting", idle: "Not live" };
+  const show = (state) => { light.dataset.liveState = state; light.textContent = words[state]; };
   const INTERVAL_MS = 250;
   let last = 0, waiting = 0, busy = false, again = false;
 
@@ -133,7 +133,7 @@
   const connect = () => {
     if (stream) return;
     stream = new EventSource(light.dataset.liveStream);
-    stream.onopen = () => { if (retry) soon(); retry = 0; show("on"); };
+    stream.onopen = () => { if (retry) soon(); retry = 0; show("open"); };
     stream.onmessage = (event) => {
       const scope = light.dataset.liveIssue;
       if (scope) {
@@ -145,7 +145,7 @@
       soon();
     };
     stream.onerror = () => {
-      show("off");
+      show("lost");
       // A refused stream (signed out, too many) is closed for good by the browser: try again, more and more slowly.
       if (stream && stream.readyState === EventSource.CLOSED) {
         stream = null;

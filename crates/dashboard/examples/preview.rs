@@ -22,7 +22,14 @@ async fn main() {
     let clock = Arc::new(SystemClock);
     let fake = Arc::new(Fake::new(clock.clone(), Role::Owner));
     let bus = Arc::new(InProcessBus::default());
-    let depth = SpoolDepth { records: 12, bytes: 300_000, oldest_seq: Some(1), durable_seq: 12, bytes_max: 1 << 30, quarantined_bytes: 0 };
+    let depth = SpoolDepth {
+        records: 12,
+        bytes: 300_000,
+        oldest_seq: Some(1),
+        durable_seq: 12,
+        bytes_max: 1 << 30,
+        quarantined_bytes: 0,
+    };
     let state = DashboardState {
         accounts: fake.clone(),
         members: fake.clone(),

@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn brotli_is_used_when_it_is_named_and_not_refused() {
-        let takes = |value: &str| takes_brotli(&HeaderMap::from_iter([(ACCEPT_ENCODING, value.parse().unwrap())]));
+        let takes =
+            |value: &str| takes_brotli(&HeaderMap::from_iter([(ACCEPT_ENCODING, value.parse().unwrap())]));
         assert!(takes("gzip, deflate, br, zstd"));
         assert!(takes("BR;q=0.5"));
         assert!(!takes("br;q=0, gzip"));

@@ -65,7 +65,8 @@ impl BarChart {
     pub(crate) fn new(bars: Vec<Bar>, caption: &Caption<'_>) -> Self {
         let peak = bars.iter().map(|bar| bar.quantity).max().unwrap_or(0);
         let total: u64 = bars.iter().map(|bar| bar.quantity).sum();
-        let alternative = format!("{}: {} {} in all, at most {}", caption.about, Count(total), caption.unit, Count(peak));
+        let alternative =
+            format!("{}: {} {} in all, at most {}", caption.about, Count(total), caption.unit, Count(peak));
         let label = |index: usize| bars.get(index).map(|bar| bar.label.clone()).unwrap_or_default();
         Self {
             svg: Svg(draw_bars(&bars, peak, caption.unit, &alternative)),
@@ -149,7 +150,8 @@ fn opened(canvas: &Canvas, class: &str, alternative: &str) -> String {
     let drawn = canvas.svg().unwrap_or_default();
     let shapes = drawn.split_once('>').map_or("", |(_, shapes)| shapes);
     let mut svg = String::with_capacity(shapes.len() + 160);
-    let _ = write!(svg, r#"<svg viewBox="0 0 {} {}" preserveAspectRatio="none""#, canvas.width, canvas.height);
+    let _ =
+        write!(svg, r#"<svg viewBox="0 0 {} {}" preserveAspectRatio="none""#, canvas.width, canvas.height);
     if !class.is_empty() {
         let _ = write!(svg, r#" class="{class}""#);
     }

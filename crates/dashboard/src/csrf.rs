@@ -47,7 +47,14 @@ mod tests {
     #[test]
     fn anything_else_is_refused() {
         let masked = mask("8c1f0a");
-        for (token, sent) in [("8c1f0b", masked.as_str()), ("8c1f0a0", &masked), ("8c1f0a", "8c1f0a"), ("8c1f0a", ""), ("", ""), ("8c1f0a", "%")] {
+        for (token, sent) in [
+            ("8c1f0b", masked.as_str()),
+            ("8c1f0a0", &masked),
+            ("8c1f0a", "8c1f0a"),
+            ("8c1f0a", ""),
+            ("", ""),
+            ("8c1f0a", "%"),
+        ] {
             assert!(!verify(token, sent), "{token} {sent}");
         }
     }

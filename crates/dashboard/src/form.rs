@@ -48,7 +48,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Pairs {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         match Query::<Vec<(String, String)>>::from_request_parts(parts, state).await {
             Ok(Query(pairs)) => Ok(Self(pairs)),
-            Err(_) => Err(Refusal::Invalid("the address has a part after the question mark that cannot be read".to_owned())),
+            Err(_) => Err(Refusal::Invalid(
+                "the address has a part after the question mark that cannot be read".to_owned(),
+            )),
         }
     }
 }
@@ -116,8 +118,12 @@ mod tests {
 
     #[test]
     fn lines_are_trimmed_and_empty_ones_left_out() {
-        let pairs = Pairs(vec![("origins".to_owned(), " https://a.example \r\n\r\nhttps://b.example".to_owned())]);
+        let pairs =
+            Pairs(vec![("origins".to_owned(), " https://a.example \r\n\r\nhttps://b.example".to_owned())]);
         assert_eq!(pairs.lines("origins"), ["https://a.example", "https://b.example"]);
-        assert_eq!((pairs.text("origin"), pairs.some("origin"), pairs.is_ticked("origins")), ("", None, true));
+        assert_eq!(
+            (pairs.text("origin"), pairs.some("origin"), pairs.is_ticked("origins")),
+            ("", None, true)
+        );
     }
 }

@@ -192,12 +192,14 @@ impl Scene {
             groups.push(NavGroup { title: "", links: vec![link("Overview", "", Section::Overview)] });
             if self.state.errors.is_some() {
                 let count = unresolved.map(Count);
-                let issues = NavLink { count, part: "nav-issues", ..link("Issues", "/issues", Section::Issues) };
+                let issues =
+                    NavLink { count, part: "nav-issues", ..link("Issues", "/issues", Section::Issues) };
                 groups.push(NavGroup { title: "Errors", links: vec![issues] });
             }
         }
         if self.may(Permission::ViewAudit) {
-            groups.push(NavGroup { title: "Trust", links: vec![link("Audit log", "/audit", Section::Audit)] });
+            groups
+                .push(NavGroup { title: "Trust", links: vec![link("Audit log", "/audit", Section::Audit)] });
         }
         let mut links = Vec::new();
         if self.may(Permission::ViewIssues) {
@@ -218,7 +220,8 @@ pub(crate) fn frame(
     current: Option<&Project>,
 ) -> Layout {
     let principal = &visitor.principal;
-    let account_base = current.or(projects.first()).map(|project| format!("/projects/{}/settings/account", project.id));
+    let account_base =
+        current.or(projects.first()).map(|project| format!("/projects/{}/settings/account", project.id));
     Layout {
         assets: assets::paths(),
         now_ms: now.as_millis(),

@@ -40,7 +40,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often a stream makes sure that its session still holds.
 const RECHECK: Duration = Duration::from_secs(60);
 
-/// The most different issues that a message names; beyond, it stands for any.
+/// From so many issues on a message stands for any: senders name at most as many, so there may be more.
 const ISSUES_MAX: usize = 50;
 
 /// How many streams are open, in all and per session (by hash of its secret).
@@ -105,7 +105,9 @@ pub(crate) async fn stream(
     });
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
     // A buffering reverse proxy would hold messages back.
-    response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
 }
 
@@ -184,7 +186,7 @@ impl Gathered {
             self.topics.push(message.topic);
         }
         let issues = issues_of(&message.data);
-        if issues.is_empty() || self.issues.len() + issues.len() > ISSUES_MAX {
+        if issues.is_empty() || self.issues.len() + issues.len() >= ISSUES_MAX {
             self.is_broader = true;
         } else {
             self.issues.extend(issues);

@@ -18,13 +18,13 @@ use axum::routing::{get, post};
 use axum::{Extension, Router, middleware};
 use belvedere_storage::{Cursor, PageRequest};
 
+use crate::assets;
 use crate::form::Pairs;
 use crate::live::{self, Streams};
 use crate::refusal::Refusal;
 use crate::respond;
 use crate::session;
 use crate::state::DashboardState;
-use crate::assets;
 
 /// The largest form: two lists of a hundred words and room to spare.
 const FORM_BYTES_MAX: usize = 64 << 10;

@@ -74,16 +74,47 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, title, text) = match &self {
-            Self::SignIn(next) => return Redirect::to(&address("/sign-in", &[("next", next)])).into_response(),
-            Self::NotFound => (StatusCode::NOT_FOUND, "Nothing here", "There is nothing at this address, or it is not yours to see."),
-            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "Not allowed", "Your role does not include this. An administrator can change that."),
-            Self::Forged => (StatusCode::FORBIDDEN, "Please try again", "The form was too old or did not come from this site. Nothing was changed."),
+            Self::SignIn(next) => {
+                return Redirect::to(&address("/sign-in", &[("next", next)])).into_response();
+            }
+            Self::NotFound => (
+                StatusCode::NOT_FOUND,
+                "Nothing here",
+                "There is nothing at this address, or it is not yours to see.",
+            ),
+            Self::Forbidden(_) => (
+                StatusCode::FORBIDDEN,
+                "Not allowed",
+                "Your role does not include this. An administrator can change that.",
+            ),
+            Self::Forged => (
+                StatusCode::FORBIDDEN,
+                "Please try again",
+                "The form was too old or did not come from this site. Nothing was changed.",
+            ),
             Self::Invalid(text) => (StatusCode::BAD_REQUEST, "That cannot be used", text.as_str()),
-            Self::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "Too many attempts", "Please wait a little and try again."),
-            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "The database is away", "Events are still accepted and will be digested later. This page works again as soon as the database does."),
-            Self::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", "The failure is in the log. Events are still accepted."),
+            Self::TooMany(_) => {
+                (StatusCode::TOO_MANY_REQUESTS, "Too many attempts", "Please wait a little and try again.")
+            }
+            Self::Unavailable(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The database is away",
+                "Events are still accepted and will be digested later. This page works again as soon as the database does.",
+            ),
+            Self::Failed(_) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Something went wrong",
+                "The failure is in the log. Events are still accepted.",
+            ),
         };
-        let page = RefusalPage { assets: assets::paths(), title, text, href: "/", link: "To the overview", request_id: None };
+        let page = RefusalPage {
+            assets: assets::paths(),
+            title,
+            text,
+            href: "/",
+            link: "To the overview",
+            request_id: None,
+        };
         let mut response = respond::page(&page);
         *response.status_mut() = status;
         match self {
@@ -125,7 +156,9 @@ fn conflict_text(conflict: Conflict) -> String {
 impl From<ErrorTrackingError> for Refusal {
     fn from(error: ErrorTrackingError) -> Self {
         match error {
-            ErrorTrackingError::InvalidQuery(text) | ErrorTrackingError::InvalidEvent(text) => Self::Invalid(text),
+            ErrorTrackingError::InvalidQuery(text) | ErrorTrackingError::InvalidEvent(text) => {
+                Self::Invalid(text)
+            }
             ErrorTrackingError::Storage(error) => Self::storage(&error),
             other => Self::Failed(chain(&other)),
         }

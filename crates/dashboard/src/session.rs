@@ -106,7 +106,12 @@ pub(crate) fn session_secret(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The answer with the cookie of a session that just began.
-pub(crate) fn begin(session: &NewSession, now: Timestamp, is_secure: bool, mut response: Response) -> Response {
+pub(crate) fn begin(
+    session: &NewSession,
+    now: Timestamp,
+    is_secure: bool,
+    mut response: Response,
+) -> Response {
     let seconds = session.expires_at.since(now).as_secs();
     set_cookie(&mut response, &session.secret.0, seconds, is_secure);
     response
@@ -120,7 +125,8 @@ pub(crate) fn end(is_secure: bool, mut response: Response) -> Response {
 
 fn set_cookie(response: &mut Response, value: &str, seconds: u64, is_secure: bool) {
     let secure = if is_secure { "; Secure" } else { "" };
-    let cookie = format!("{SESSION_COOKIE}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+    let cookie =
+        format!("{SESSION_COOKIE}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
     if let Ok(cookie) = HeaderValue::try_from(cookie) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
@@ -154,7 +160,9 @@ mod tests {
     #[test]
     fn only_addresses_of_this_site_are_followed_after_signing_in() {
         assert_eq!(local_address("/projects/1/issues?q=a"), "/projects/1/issues?q=a");
-        for next in ["https://evil.example", "//evil.example", "/\\evil.example", "/a\r\nb", "", "javascript:1"] {
+        for next in
+            ["https://evil.example", "//evil.example", "/\\evil.example", "/a\r\nb", "", "javascript:1"]
+        {
             assert_eq!(local_address(next), "/", "{next:?}");
         }
     }

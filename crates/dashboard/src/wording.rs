@@ -15,7 +15,7 @@ impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = self.0.to_string();
         for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && (digits.len() - index) % 3 == 0 {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
                 f.write_str(",")?;
             }
             write!(f, "{digit}")?;
@@ -87,7 +87,7 @@ pub(crate) fn change(before: u64, now: u64) -> Option<String> {
         return None;
     }
     let (before, now) = (i128::from(before), i128::from(now));
-    let percent = ((now - before) * 200 + before * (now - before).signum()).div_euclid(before * 2);
+    let percent = ((now - before) * 200 + before * (now - before).signum()) / (before * 2);
     Some(match percent {
         0 => "±0 %".to_owned(),
         1.. => format!("+{} %", Count(u64::try_from(percent).unwrap_or(u64::MAX))),
@@ -124,7 +124,8 @@ fn to_the_second(at: Timestamp) -> Timestamp {
 }
 
 fn month(month: impl Into<u8>) -> &'static str {
-    const NAMES: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const NAMES: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     NAMES[usize::from(month.into()).saturating_sub(1) % 12]
 }
 

@@ -120,7 +120,9 @@ mod tests {
         zstd::bulk::compress(plain, 1).unwrap()
     }
 
-    const CODECS: [(&str, fn(&[u8]) -> Vec<u8>); 6] = [
+    type Encode = fn(&[u8]) -> Vec<u8>;
+
+    const CODECS: [(&str, Encode); 6] = [
         ("gzip", gzip),
         ("x-gzip", gzip),
         ("deflate", zlib),

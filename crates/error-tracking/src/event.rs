@@ -119,9 +119,10 @@ pub(crate) fn normalise(payload: Value, arrival: &Arrival<'_>) -> Result<Normali
     if occurrence.correction_micros != 0 {
         shape::correct_breadcrumbs(&mut event, occurrence.correction_micros);
     }
-    let identity = person::take_identity(&mut event, &platform, arrival.remote_ip, &mut removals);
-    person::take_client_traces(&mut event, &mut removals);
-    let needles = person::Needles::new(&identity, arrival.raw);
+    let mut taken = person::Taken::default();
+    let identity = person::take_identity(&mut event, &platform, arrival.remote_ip, &mut taken, &mut removals);
+    person::take_client_traces(&mut event, &mut taken, &mut removals);
+    let needles = person::Needles::new(&identity, arrival.raw, &taken);
     limits::trim(&mut event, &needles, &mut removals);
 
     let release = shape::text_of(&event, "release", 250);

@@ -126,7 +126,8 @@ fn by_exceptions(event: &Value) -> Option<Basis> {
             part.extend(frames);
         }
         // Members of an exception group repeat each other as often as the work was divided.
-        if !part.is_empty() && !(is_group && parts.contains(&part)) {
+        let is_repeated = is_group && parts.contains(&part);
+        if !part.is_empty() && !is_repeated {
             parts.push(part);
         }
     }

@@ -366,7 +366,7 @@ mod tests {
             ("at (http://x.example/a)", "at (<url>)"),
             ("host db-1.internal.example.com:5432 down", "host <hostname> down"),
             ("java.net.SocketException", "java.net.SocketException"),
-            ("connect 10.0.0.8:80 or 10.0.0.300", "connect <ip> or <float>.<float>"),
+            ("connect 10.0.0.8:80 or 10.0.0.300", "connect <ip> or <int>.<int>.<int>.<int>"),
             ("from fe80::1ff:fe23:4567:890a and ::1", "from <ip> and <ip>"),
             ("std::rt a::b 1::2", "std::rt a::b <int>::<int>"),
             ("id 3a60e31a-b547-4d65-aaf8-6eedefe7d501", "id <uuid>"),

@@ -5,3 +5,4 @@ mod fakes;
 mod fixtures;
 mod intake;
 mod queries;
+mod speed;

@@ -42,7 +42,9 @@ impl FromStr for AddressRange {
         let network = address.parse::<IpAddr>().map_err(|_| refuse())?;
         let widest = bits(network).1;
         let prefix = match prefix {
-            Some(prefix) => prefix.parse::<u8>().ok().filter(|prefix| *prefix <= widest).ok_or_else(refuse)?,
+            Some(prefix) => {
+                prefix.parse::<u8>().ok().filter(|prefix| *prefix <= widest).ok_or_else(refuse)?
+            }
             None => widest,
         };
         Ok(Self { network, prefix })
@@ -55,7 +57,9 @@ impl AddressRange {
         let (address, address_width) = bits(address);
         // A shift by the whole width (prefix 0) gives None: everything of that family is in the range.
         width == address_width
-            && (network ^ address).checked_shr(u32::from(width - self.prefix)).is_none_or(|differing| differing == 0)
+            && (network ^ address)
+                .checked_shr(u32::from(width - self.prefix))
+                .is_none_or(|differing| differing == 0)
     }
 }
 

@@ -20,7 +20,11 @@ use crate::state::HttpFeatures;
 pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
     let needs = Access::Needs;
     let routes = routes
-        .get("/api/v1/openapi.json", Access::Public("describes the API and holds nothing else"), serve_openapi)
+        .get(
+            "/api/v1/openapi.json",
+            Access::Public("describes the API and holds nothing else"),
+            serve_openapi,
+        )
         .get("/api/v1/projects", needs(Permission::ViewProjects), accounts::list_projects)
         .post("/api/v1/projects", needs(Permission::ManageProjects), accounts::create_project)
         .get("/api/v1/projects/{project}", needs(Permission::ViewProjects), accounts::find_project)
@@ -34,8 +38,16 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .delete("/api/v1/api_tokens/{id}", needs(Permission::ManageTokens), accounts::revoke_api_token)
         .get("/api/v1/pipeline", needs(Permission::ViewIssues), pipeline::find_pipeline)
         .get("/api/v1/pipeline/set_aside", needs(Permission::ReplaySetAside), pipeline::list_set_aside)
-        .post("/api/v1/pipeline/set_aside/{id}/replay", needs(Permission::ReplaySetAside), pipeline::replay_set_aside)
-        .delete("/api/v1/pipeline/set_aside/{id}", needs(Permission::ReplaySetAside), pipeline::discard_set_aside)
+        .post(
+            "/api/v1/pipeline/set_aside/{id}/replay",
+            needs(Permission::ReplaySetAside),
+            pipeline::replay_set_aside,
+        )
+        .delete(
+            "/api/v1/pipeline/set_aside/{id}",
+            needs(Permission::ReplaySetAside),
+            pipeline::discard_set_aside,
+        )
         .get("/api/v1/audit", needs(Permission::ViewAudit), audit::list_entries);
     if !features.error_tracking {
         return routes;
@@ -90,7 +102,8 @@ struct TokenScheme;
 
 impl Modify for TokenScheme {
     fn modify(&self, openapi: &mut OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("an API token")).build();
+        let scheme =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("an API token")).build();
         openapi.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(scheme));
         // Every operation can fail in the same form.
         let problem = utoipa::openapi::ResponseBuilder::new()

@@ -1,6 +1,5 @@
 //! Request bodies: read with a deadline, within a limit each and a limit for all together.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,6 +10,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use crate::decode::Encoding;
 use crate::state::HttpLimits;
 
 /// Memory is accounted for in units of this many bytes.
@@ -39,12 +39,14 @@ pub(crate) enum BodyError {
     Broken,
 }
 
-/// The memory that bodies may take, in two pots: those received, and large ones decoded.
+/// The memory that bodies may take: so much for those received, and beside it one large one decoded.
 ///
-/// A request that holds of the first may wait for the second, never the other way round, so none waits for another in a circle.
+/// A request that holds of the first may wait for the second, never the other way round, so none waits for another
+/// in a circle.
 pub(crate) struct Bodies {
     received: Semaphore,
-    decoded: Semaphore,
+    /// One place, for who decodes a large body.
+    large: Semaphore,
     decoded_bytes_max: usize,
     timeout: Duration,
 }
@@ -62,7 +64,7 @@ impl Bodies {
         let received = limits.bodies_in_memory_bytes_max.saturating_sub(decoded).max(limits.body_bytes_max);
         Self {
             received: Semaphore::new(units(received) as usize),
-            decoded: Semaphore::new(units(decoded) as usize),
+            large: Semaphore::new(1),
             decoded_bytes_max: decoded,
             timeout: limits.body_timeout,
         }
@@ -130,31 +132,50 @@ impl Bodies {
         }
     }
 
-    /// Undoes the encoding of `body` and hands the result to `look`.
+    /// Checks that `body` decodes within the limit, and hands the start of the result to `look`, with whether that is
+    /// all; if `look` gives `None` for a start, it gets the whole.
     ///
     /// Large results are made one at a time, off the runtime's threads.
-    pub(crate) async fn decode<T, F>(&self, encoding: Option<&str>, body: &Bytes, look: F) -> Result<T, BodyError>
+    pub(crate) async fn decode<T, F>(
+        &self,
+        encoding: Option<Encoding>,
+        body: &Bytes,
+        look: F,
+    ) -> Result<T, BodyError>
     where
         T: Send + 'static,
-        F: FnOnce(&[u8]) -> T + Send + 'static,
+        F: Fn(&[u8], bool) -> Option<T> + Send + 'static,
     {
+        let limit = self.decoded_bytes_max;
+        let Some(encoding) = encoding else {
+            if body.len() > limit {
+                return Err(DecodeError::TooLarge { limit }.into());
+            }
+            if body.len() <= SMALL_DECODED_BYTES_MAX {
+                return look(body, true).ok_or(BodyError::Broken);
+            }
+            let body = body.clone();
+            return off_thread(move || look(&body, true).ok_or(BodyError::Broken)).await;
+        };
         if body.len() <= SMALL_BYTES_MAX {
-            match decode_body(encoding, body, SMALL_DECODED_BYTES_MAX.min(self.decoded_bytes_max)) {
-                Ok(decoded) => return Ok(look(&decoded)),
-                Err(DecodeError::TooLarge { limit }) if limit < self.decoded_bytes_max => {}
+            match encoding.decode_start(body, SMALL_DECODED_BYTES_MAX, SMALL_DECODED_BYTES_MAX.min(limit)) {
+                Ok(start) => return look(&start.bytes, true).ok_or(BodyError::Broken),
+                Err(DecodeError::TooLarge { limit: small }) if small < limit => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        let share = self.share_of(&self.decoded, self.decoded_bytes_max).await?;
-        let (encoding, body, limit) = (encoding.map(str::to_owned), body.clone(), self.decoded_bytes_max);
-        let work = move || -> Result<T, DecodeError> {
-            let decoded: Cow<'_, [u8]> = decode_body(encoding.as_deref(), &body, limit)?;
-            Ok(look(&decoded))
-        };
-        let looked = tokio::task::spawn_blocking(work).await;
-        drop(share);
-        // The other error is a panic in the decoder, of which the panic hook has told.
-        looked.map_err(|_| BodyError::Broken)?.map_err(BodyError::from)
+        let turn = self.share_of(&self.large, 1).await?;
+        let body = body.clone();
+        let looked = off_thread(move || {
+            let start = encoding.decode_start(&body, SMALL_DECODED_BYTES_MAX, limit)?;
+            if let Some(looked) = look(&start.bytes, start.is_whole) {
+                return Ok(looked);
+            }
+            look(&decode_body(Some(encoding.as_str()), &body, limit)?, true).ok_or(BodyError::Broken)
+        });
+        let looked = looked.await;
+        drop(turn);
+        looked
     }
 
     /// Reads `body` to its end and forgets it, so that the connection can be used again.
@@ -169,6 +190,13 @@ impl Bodies {
         }
         Ok(())
     }
+}
+
+/// Runs `work` where it may take long. The other error is a panic in a decoder, of which the panic hook has told.
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BodyError> + Send + 'static,
+) -> Result<T, BodyError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| BodyError::Broken)?
 }
 
 fn units(bytes: usize) -> u32 {
@@ -195,7 +223,10 @@ mod tests {
         type Data = Bytes;
         type Error = Infallible;
 
-        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
             match self.0.pop_front() {
                 Some(piece) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(piece))))),
                 None if self.1 => Poll::Ready(None),
@@ -264,18 +295,29 @@ mod tests {
     fn a_bomb_of_each_codec_is_refused_and_what_fits_is_not() {
         run(async {
             let bodies = bodies();
+            let lengths = |start: &[u8], is_whole: bool| Some((start.len(), is_whole));
+            let whole = |start: &[u8], is_whole: bool| is_whole.then_some(start.len());
             for (token, encode) in CODECS {
+                let encoding = Encoding::parse(token);
                 let bomb = Bytes::from(encode(&mut zeroes(200 << 20)));
-                let refused = bodies.decode(Some(token), &bomb, <[u8]>::len).await;
-                let expected = matches!(refused, Err(BodyError::Decode(DecodeError::TooLarge { limit: 4_194_304 })));
+                let refused = bodies.decode(encoding, &bomb, lengths).await;
+                let expected =
+                    matches!(refused, Err(BodyError::Decode(DecodeError::TooLarge { limit: 4_194_304 })));
                 assert!(expected, "{token}: {refused:?}");
-                for size in [100, 300 << 10, 4 << 20] {
+                for size in [100, 262_144, 4 << 20] {
                     let body = Bytes::from(encode(&mut zeroes(size)));
-                    assert_eq!(bodies.decode(Some(token), &body, <[u8]>::len).await.unwrap() as u64, size, "{token}");
+                    let start = bodies.decode(encoding, &body, lengths).await.unwrap();
+                    assert_eq!(start, ((size as usize).min(262_144), size <= 262_144), "{token}");
+                    assert_eq!(bodies.decode(encoding, &body, whole).await.unwrap() as u64, size, "{token}");
                 }
-                let damaged = bodies.decode(Some(token), &Bytes::from_static(b"no such thing"), <[u8]>::len).await;
-                assert!(matches!(damaged, Err(BodyError::Decode(DecodeError::Corrupt { .. }))), "{token}: {damaged:?}");
+                let damaged = bodies.decode(encoding, &Bytes::from_static(b"no such thing"), lengths).await;
+                assert!(
+                    matches!(damaged, Err(BodyError::Decode(DecodeError::Corrupt { .. }))),
+                    "{token}: {damaged:?}"
+                );
             }
+            let plain = Bytes::from(vec![b'x'; 300 << 10]);
+            assert_eq!(bodies.decode(None, &plain, lengths).await.unwrap(), (307_200, true));
         });
     }
 }

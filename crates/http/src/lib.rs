@@ -10,6 +10,7 @@
 mod address;
 mod api;
 mod body;
+mod decode;
 mod ingest;
 mod metrics;
 mod observe;
@@ -66,14 +67,12 @@ impl Http {
     /// at level debug, safe headers, and a problem (RFC 9457) where the router itself refuses.
     ///
     /// Handlers find a [`RequestId`], and behind [`serve`] a [`Peer`] and a [`ClientAddress`], among the request's extensions.
-    #[must_use]
     pub fn finish(self, others: Router) -> Router {
         self.router.merge(others).layer(from_fn_with_state(self.shared, observe::observe))
     }
 }
 
 /// This crate's routes alone, finished.
-#[must_use]
 pub fn router(state: HttpState) -> Router {
     Http::new(state).finish(Router::new())
 }

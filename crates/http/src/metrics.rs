@@ -11,7 +11,8 @@ use belvedere_storage::spool::SpoolDepth;
 use http::StatusCode;
 
 /// Upper bounds of the duration histogram, in microseconds.
-const BUCKETS: [u64; 10] = [1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_000_000, 10_000_000];
+const BUCKETS: [u64; 10] =
+    [1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_000_000, 10_000_000];
 
 /// Routes are a fixed set; the limit only guards against a mistake that turns paths into routes.
 const ROUTES_MAX: usize = 500;
@@ -120,10 +121,20 @@ impl Metrics {
     pub(crate) fn render(&self, intake: &IntakeStatsSnapshot, spool: &SpoolDepth) -> String {
         let mut text = String::with_capacity(8_192);
         self.render_requests(&mut text);
-        head(&mut text, "belvedere_ingest_refused_total", "counter", "Requests that the ingest door refused.");
+        head(
+            &mut text,
+            "belvedere_ingest_refused_total",
+            "counter",
+            "Requests that the ingest door refused.",
+        );
         for reason in Refused::ALL {
             let count = self.refused[reason as usize].load(Ordering::Relaxed);
-            line(&mut text, "belvedere_ingest_refused_total", &format!("reason=\"{}\"", reason.as_str()), count);
+            line(
+                &mut text,
+                "belvedere_ingest_refused_total",
+                &format!("reason=\"{}\"", reason.as_str()),
+                count,
+            );
         }
         for (name, help, count) in [
             ("intake_accepted", "Deliveries that are safely in the spool.", intake.accepted),
@@ -133,7 +144,11 @@ impl Metrics {
             ("intake_retries", "Attempts at digestion that failed and were repeated.", intake.retries),
             ("intake_set_aside", "Deliveries set aside as undigestible.", intake.set_aside),
             ("intake_shipped", "Deliveries moved from the spool to the shared database.", intake.shipped),
-            ("intake_tallies_lost", "Items refused at the door that could not be counted.", intake.tallies_lost),
+            (
+                "intake_tallies_lost",
+                "Items refused at the door that could not be counted.",
+                intake.tallies_lost,
+            ),
         ] {
             let name = format!("belvedere_{name}_total");
             head(&mut text, &name, "counter", help);
@@ -144,13 +159,22 @@ impl Metrics {
             ("spool_records", "Deliveries that wait in the spool.", spool.records),
             ("spool_bytes", "Bytes that wait in the spool.", spool.bytes),
             ("spool_bytes_max", "Bytes at which the spool refuses more.", spool.bytes_max),
-            ("spool_quarantined_bytes", "Bytes of damaged spool records kept aside.", spool.quarantined_bytes),
+            (
+                "spool_quarantined_bytes",
+                "Bytes of damaged spool records kept aside.",
+                spool.quarantined_bytes,
+            ),
         ] {
             let name = format!("belvedere_{name}");
             head(&mut text, &name, "gauge", help);
             line(&mut text, &name, "", value);
         }
-        head(&mut text, "belvedere_intake_lag_seconds", "gauge", "Age of the newest delivery when it was digested.");
+        head(
+            &mut text,
+            "belvedere_intake_lag_seconds",
+            "gauge",
+            "Age of the newest delivery when it was digested.",
+        );
         line(&mut text, "belvedere_intake_lag_seconds", "", intake.lag.as_secs_f64());
         text
     }
@@ -158,7 +182,10 @@ impl Metrics {
     fn render_requests(&self, text: &mut String) {
         let routes: Vec<_> = {
             let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-            routes.iter().map(|(name, counts)| (name.replace(['"', '\\', '\n'], "_"), Arc::clone(counts))).collect()
+            routes
+                .iter()
+                .map(|(name, counts)| (name.replace(['"', '\\', '\n'], "_"), Arc::clone(counts)))
+                .collect()
         };
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         head(text, "belvedere_http_requests_total", "counter", "Answers by route and status class.");
@@ -168,7 +195,12 @@ impl Metrics {
                 line(text, "belvedere_http_requests_total", &labels, load(count));
             }
         }
-        head(text, "belvedere_http_request_seconds", "histogram", "Time from a request's head to its answer's.");
+        head(
+            text,
+            "belvedere_http_request_seconds",
+            "histogram",
+            "Time from a request's head to its answer's.",
+        );
         for (route, counts) in &routes {
             let mut sum = 0;
             for (count, bound) in counts.durations.iter().zip(BUCKETS) {
@@ -191,5 +223,9 @@ fn head(text: &mut String, name: &str, kind: &str, help: &str) {
 }
 
 fn line(text: &mut String, name: &str, labels: &str, value: impl std::fmt::Display) {
-    let _ = if labels.is_empty() { writeln!(text, "{name} {value}") } else { writeln!(text, "{name}{{{labels}}} {value}") };
+    let _ = if labels.is_empty() {
+        writeln!(text, "{name} {value}")
+    } else {
+        writeln!(text, "{name}{{{labels}}} {value}")
+    };
 }

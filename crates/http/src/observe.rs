@@ -61,7 +61,8 @@ fn explain(response: Response) -> Response {
     let problem = match response.status() {
         StatusCode::NOT_FOUND => Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address"),
         StatusCode::METHOD_NOT_ALLOWED => {
-            let allowed = response.headers().get(ALLOW).and_then(|methods| methods.to_str().ok()).unwrap_or("others");
+            let allowed =
+                response.headers().get(ALLOW).and_then(|methods| methods.to_str().ok()).unwrap_or("others");
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("this address takes {allowed}"))
         }
         _ => return response,

@@ -26,7 +26,11 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(crate) fn routes(routes: Routes) -> Routes {
     routes
         .get("/healthz", Access::Public("says only that the process runs"), healthz)
-        .get("/readyz", Access::Public("load balancers ask without credentials; says only which part is away"), readyz)
+        .get(
+            "/readyz",
+            Access::Public("load balancers ask without credentials; says only which part is away"),
+            readyz,
+        )
         .get("/metrics", Access::Operator, metrics)
 }
 
@@ -80,10 +84,12 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
 
 fn is_operator(shared: &Shared, request: &Request) -> bool {
     if let Some(expected) = &shared.metrics_token {
-        return bearer(request.headers()).is_some_and(|token| token.as_bytes().ct_eq(expected.as_bytes()).into());
+        return bearer(request.headers())
+            .is_some_and(|token| token.as_bytes().ct_eq(expected.as_bytes()).into());
     }
     // A reverse proxy on this machine brings strangers over the loopback interface: whoever is forwarded is none of us.
-    let is_forwarded = request.headers().contains_key(FORWARDED_FOR) || request.headers().contains_key(FORWARDED);
+    let is_forwarded =
+        request.headers().contains_key(FORWARDED_FOR) || request.headers().contains_key(FORWARDED);
     let is_local = |address: IpAddr| address.to_canonical().is_loopback();
     !is_forwarded
         && request.extensions().get::<Peer>().is_some_and(|peer| is_local(peer.0.ip()))

@@ -149,7 +149,9 @@ impl IntoResponse for Problem {
 impl From<StorageError> for Problem {
     fn from(error: StorageError) -> Self {
         match &error {
-            StorageError::Conflict(_) => Self::new(StatusCode::CONFLICT, "the change contradicts what is stored"),
+            StorageError::Conflict(_) => {
+                Self::new(StatusCode::CONFLICT, "the change contradicts what is stored")
+            }
             StorageError::Busy(_) | StorageError::Unavailable(_) => {
                 Self::unavailable("the database is not available at the moment", &error)
             }
@@ -166,7 +168,9 @@ impl From<AccountsError> for Problem {
             AccountsError::Throttled { retry_after } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()).retry_after(retry_after.as_secs())
             }
-            AccountsError::WrongCredentials | AccountsError::LinkExpired => Self::unauthorized(error.to_string()),
+            AccountsError::WrongCredentials | AccountsError::LinkExpired => {
+                Self::unauthorized(error.to_string())
+            }
             AccountsError::Invalid { field, why } => Self::invalid(field, why),
             AccountsError::Conflict(conflict) => Self::new(StatusCode::CONFLICT, conflict.to_string()),
             AccountsError::Storage(error) => error.into(),
@@ -194,7 +198,9 @@ impl From<IntakeError> for Problem {
             IntakeError::InvalidQuery(why) => Self::bad_request(why),
             IntakeError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
             IntakeError::Storage(error) => error.into(),
-            error if error.is_transient() => Self::unavailable("intake is not available at the moment", &error),
+            error if error.is_transient() => {
+                Self::unavailable("intake is not available at the moment", &error)
+            }
             error => Self::internal(&error),
         }
     }

@@ -112,7 +112,7 @@ impl Routes {
             Access::Public(_) | Access::IngestKey => route,
             Access::Needs(permission) => {
                 route.route_layer(from_fn_with_state((Arc::clone(&self.shared), permission), guard))
-            },
+            }
             Access::Operator => route.route_layer(from_fn_with_state(Arc::clone(&self.shared), ops::guard)),
         };
         self.registered.push(RouteInfo { method, path, access });
@@ -135,7 +135,10 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.remove::<Self>().ok_or_else(|| Problem::unauthorized("this address needs an API token"))
+        parts
+            .extensions
+            .remove::<Self>()
+            .ok_or_else(|| Problem::unauthorized("this address needs an API token"))
     }
 }
 
@@ -171,7 +174,11 @@ async fn guard(
 
 async fn record_denied(shared: &Shared, principal: &Principal, permission: Permission, client: &ClientInfo) {
     if let Err(error) = shared.sign_in.record_denied(principal, permission, client).await {
-        tracing::error!(request_id = client.request_id, error = chain(&error), "a refusal was not written into the audit log");
+        tracing::error!(
+            request_id = client.request_id,
+            error = chain(&error),
+            "a refusal was not written into the audit log"
+        );
     }
 }
 

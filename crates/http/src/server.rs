@@ -80,7 +80,14 @@ async fn run(router: Router, listener: TcpListener, tasks: Tasks, limits: Server
             next = accept(&listener, &slots) => next,
         };
         let Some((stream, peer, slot)) = next else { continue };
-        connections.spawn(connection(stream, peer, slot, router.clone(), Arc::clone(&limits), graceful.watcher()));
+        connections.spawn(connection(
+            stream,
+            peer,
+            slot,
+            router.clone(),
+            Arc::clone(&limits),
+            graceful.watcher(),
+        ));
     }
     drop(listener);
     let open = connections.len();

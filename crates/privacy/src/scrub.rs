@@ -267,19 +267,16 @@ fn is_list_of_versions(value: &Value) -> bool {
 
 /// Whether `value` is what the key says, rather than nothing, or something with another meaning.
 fn is_secret(secret: Secret<'_>, value: &Value) -> bool {
-    match value {
+    let says_something = match value {
         Value::Null | Value::Bool(_) => false,
-        Value::Number(_) => !secret.only_text,
-        Value::String(text) => {
-            let is_path = text.starts_with('/') || text.get(1..3) == Some(":\\");
-            !text.is_empty() && !(secret.not_paths && is_path)
-        }
-        Value::Array(items) => !secret.only_text && !items.is_empty(),
-        // `_meta` tells of each field under the empty key what an SDK removed from it.
-        Value::Object(fields) => {
-            !secret.only_text && !fields.is_empty() && !(fields.len() == 1 && fields.contains_key(""))
-        }
-    }
+        Value::Number(_) => true,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        // `_meta` tells of each field, under the empty key, what an SDK removed from it.
+        Value::Object(fields) => fields.keys().any(|key| !key.is_empty()),
+    };
+    let is_path = value.as_str().is_some_and(|text| text.starts_with('/') || text.get(1..3) == Some(":\\"));
+    says_something && (value.is_string() || !secret.only_text) && !(secret.not_paths && is_path)
 }
 
 /// The secret that `{"name": "Authorization", "value": ".."}` or `{"key": .., "value": ..}` describes.

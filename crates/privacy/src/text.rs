@@ -174,17 +174,16 @@ impl<'k> Scan<'_, 'k> {
 
     /// User name and password in an address, between `start` and the at-sign (RFC 3986, section 3.2.1).
     fn userinfo(&self, start: usize) -> Option<Hit<'k>> {
-        let limit = self.bytes.len().min(start + 512);
-        let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'<>\\`".contains(byte);
-        let rest = &self.bytes[start..limit];
-        let rest = &rest[..rest.iter().position(ends).unwrap_or(rest.len())];
-        let authority = &rest[..rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len())];
+        let rest = &self.bytes[start..self.bytes.len().min(start + 512)];
+        let is_end = |byte: &u8| byte.is_ascii_whitespace() || b"\"'<>\\`".contains(byte);
+        let until = |ends: &dyn Fn(&u8) -> bool| &rest[..rest.iter().position(ends).unwrap_or(rest.len())];
+        let authority = until(&|byte| is_end(byte) || b"/?#".contains(byte));
         let mut sign = authority.iter().rposition(|byte| *byte == b'@');
         if sign.is_none() && !authority.starts_with(b"[") {
             // A colon that is not followed by a port speaks for a password with unescaped signs.
             let port = authority.iter().rposition(|byte| *byte == b':').map(|colon| &authority[colon + 1..]);
             if port.is_some_and(|port| !port.iter().all(u8::is_ascii_digit)) {
-                sign = rest.iter().position(|byte| *byte == b'@');
+                sign = until(&is_end).iter().position(|byte| *byte == b'@');
             }
         }
         let end = start + sign.filter(|sign| *sign > 0)?;

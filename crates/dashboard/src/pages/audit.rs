@@ -78,7 +78,17 @@ pub(crate) async fn show(
     let (action, actor) = (pairs.text("action").to_owned(), pairs.text("actor").to_owned());
     let href = |after: &str| {
         let here = if is_here { "1" } else { "" };
-        address(&path, &[("action", &action), ("actor", &actor), ("from", &from), ("to", &to), ("here", here), ("after", after)])
+        address(
+            &path,
+            &[
+                ("action", &action),
+                ("actor", &actor),
+                ("from", &from),
+                ("to", &to),
+                ("here", here),
+                ("after", after),
+            ],
+        )
     };
     Ok(respond::page(&AuditPage {
         layout: scene.layout(Section::Audit, &pairs).await?,

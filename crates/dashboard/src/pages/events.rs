@@ -40,7 +40,8 @@ pub(crate) async fn raw(
 ) -> Result<Response, Refusal> {
     let scene = Scene::open(state, visitor, &project, Permission::ViewIssues).await?;
     let event = find(&scene, &event).await?;
-    let text = serde_json::to_string_pretty(&event.payload).map_err(|error| Refusal::Failed(error.to_string()))?;
+    let text =
+        serde_json::to_string_pretty(&event.payload).map_err(|error| Refusal::Failed(error.to_string()))?;
     let headers = [
         (CONTENT_TYPE, "application/json; charset=utf-8"),
         // Whatever a browser makes of it, nothing in it runs or loads.

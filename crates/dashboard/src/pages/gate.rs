@@ -73,7 +73,9 @@ pub(crate) async fn sign_in(
         Err(AccountsError::Throttled { retry_after }) => {
             let text = format!("Too many attempts. Try again in {} s.", retry_after.as_secs().max(1));
             let mut response = again(StatusCode::TOO_MANY_REQUESTS, &text);
-            response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+            response
+                .headers_mut()
+                .insert(http::header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
             Ok(response)
         }
         Err(AccountsError::WrongCredentials | AccountsError::Invalid { .. }) => {

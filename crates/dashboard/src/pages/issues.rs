@@ -167,7 +167,8 @@ async fn read_list(scene: &Scene, pairs: &Pairs) -> Result<IssueList, Refusal> {
     ];
     let (status_param, _, status) =
         STATUSES.into_iter().find(|(name, ..)| *name == pairs.text("status")).unwrap_or(STATUSES[0]);
-    let (sort_param, _, sort) = SORTS.into_iter().find(|(name, ..)| *name == pairs.text("sort")).unwrap_or(SORTS[0]);
+    let (sort_param, _, sort) =
+        SORTS.into_iter().find(|(name, ..)| *name == pairs.text("sort")).unwrap_or(SORTS[0]);
     let text: String = pairs.text("q").chars().take(TEXT_CHARS_MAX).collect();
     let environment = pairs.some("environment");
     let query = ListIssues {
@@ -193,7 +194,13 @@ async fn read_list(scene: &Scene, pairs: &Pairs) -> Result<IssueList, Refusal> {
     let status_in_href = |status: &'static str| if status == "unresolved" { "" } else { status };
     let sort_in_href = if sort_param == "last_seen" { "" } else { sort_param };
     let href = |status, after: &str| {
-        let pairs = [("status", status_in_href(status)), ("q", &text), ("environment", &chosen), ("sort", sort_in_href), ("after", after)];
+        let pairs = [
+            ("status", status_in_href(status)),
+            ("q", &text),
+            ("environment", &chosen),
+            ("sort", sort_in_href),
+            ("after", after),
+        ];
         address(&path, &pairs)
     };
     let is_filtered = !text.is_empty() || !chosen.is_empty();
@@ -209,7 +216,11 @@ async fn read_list(scene: &Scene, pairs: &Pairs) -> Result<IssueList, Refusal> {
     if !chosen.is_empty() && environments.iter().all(|choice| !choice.is_chosen) {
         environments.push(Choice { value: "", name: chosen.clone(), is_chosen: true });
     }
-    let choice = |(value, name, _): &(&'static str, &str, _)| Choice { value, name: (*name).to_owned(), is_chosen: *value == sort_param };
+    let choice = |(value, name, _): &(&'static str, &str, _)| Choice {
+        value,
+        name: (*name).to_owned(),
+        is_chosen: *value == sort_param,
+    };
     Ok(IssueList {
         tabs: tabs.collect(),
         rows: issues.items.iter().map(|issue| IssueRow::new(scene.id(), issue, scene.now)).collect(),
@@ -312,7 +323,7 @@ pub(crate) async fn list_events(
     let events = scene.errors()?.list_events(scene.id(), id, page_request(&pairs, ROWS_PER_PAGE)).await?;
     let view = EventList {
         issue: IssueRow::new(scene.id(), &issue.summary, scene.now),
-        rows: events.items.iter().map(|event| EventRow::new(scene.id(), event, scene.now)).collect(),
+        rows: events.items.iter().map(|event| EventRow::new(scene.id(), event)).collect(),
         unresolved: Count(scene.count_unresolved().await?.unwrap_or(0)),
     };
     if pairs.text("fragment") == "rows" {

@@ -145,7 +145,11 @@ async fn find_dsn(scene: &Scene) -> Result<Option<String>, Refusal> {
     if !scene.may(Permission::ViewKeys) {
         return Ok(None);
     }
-    let keys = scene.state.ingest_keys.list_ingest_keys(scene.principal(), scene.id(), PageRequest::first(100)).await?;
+    let keys = scene
+        .state
+        .ingest_keys
+        .list_ingest_keys(scene.principal(), scene.id(), PageRequest::first(100))
+        .await?;
     let working = keys.items.iter().find(|key| key.revoked_at.is_none());
     Ok(working.map(|key| dsn(&scene.state.public_url, &key.public_key, &scene.id().to_string())))
 }

@@ -140,7 +140,8 @@ pub(crate) async fn show_set_aside(
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
     let scene = Scene::open(state, visitor, &project, Permission::ReplaySetAside).await?;
-    let item = scene.state.intake_log.find_set_aside(scene.id(), parse(&id)?).await?.ok_or(Refusal::NotFound)?;
+    let item =
+        scene.state.intake_log.find_set_aside(scene.id(), parse(&id)?).await?.ok_or(Refusal::NotFound)?;
     let layout = scene.layout(Section::Pipeline, &pairs).await?;
     Ok(respond::page(&SetAsidePage { layout, base: scene.base(), row: row(&scene, &item) }))
 }

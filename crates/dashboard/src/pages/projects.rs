@@ -18,9 +18,22 @@ use crate::state::DashboardState;
 
 /// Time zones that forms suggest; every IANA name is accepted.
 pub(crate) const ZONES: [&str; 16] = [
-    "UTC", "Europe/London", "Europe/Berlin", "Europe/Paris", "Europe/Madrid", "Europe/Warsaw", "Europe/Istanbul",
-    "America/New_York", "America/Chicago", "America/Los_Angeles", "America/Sao_Paulo", "Africa/Lagos", "Asia/Kolkata",
-    "Asia/Shanghai", "Asia/Tokyo", "Australia/Sydney",
+    "UTC",
+    "Europe/London",
+    "Europe/Berlin",
+    "Europe/Paris",
+    "Europe/Madrid",
+    "Europe/Warsaw",
+    "Europe/Istanbul",
+    "America/New_York",
+    "America/Chicago",
+    "America/Los_Angeles",
+    "America/Sao_Paulo",
+    "Africa/Lagos",
+    "Asia/Kolkata",
+    "Asia/Shanghai",
+    "Asia/Tokyo",
+    "Australia/Sydney",
 ];
 
 #[derive(Template)]
@@ -34,7 +47,10 @@ struct NewProjectPage<'a> {
 }
 
 /// `GET /`: to the first project, and there to the first section that the visitor may see.
-pub(crate) async fn start(State(state): State<Arc<DashboardState>>, visitor: Visitor) -> Result<Response, Refusal> {
+pub(crate) async fn start(
+    State(state): State<Arc<DashboardState>>,
+    visitor: Visitor,
+) -> Result<Response, Refusal> {
     let projects = state.accounts.list_projects(&visitor.principal).await?;
     let rights = &visitor.principal.rights;
     let Some(project) = projects.iter().find(|project| !project.is_demo).or(projects.first()) else {
@@ -50,7 +66,10 @@ pub(crate) async fn start(State(state): State<Arc<DashboardState>>, visitor: Vis
 }
 
 /// `GET /projects/new`
-pub(crate) async fn new(State(state): State<Arc<DashboardState>>, visitor: Visitor) -> Result<Response, Refusal> {
+pub(crate) async fn new(
+    State(state): State<Arc<DashboardState>>,
+    visitor: Visitor,
+) -> Result<Response, Refusal> {
     visitor.principal.require(Permission::ManageProjects)?;
     form(&state, &visitor, None, "", "UTC").await
 }
@@ -62,7 +81,8 @@ pub(crate) async fn create(
     CheckedForm(pairs): CheckedForm,
 ) -> Result<Response, Refusal> {
     let (name, time_zone) = (pairs.text("name"), pairs.text("time_zone"));
-    let new = NewProject { name: name.to_owned(), slug: None, time_zone: time_zone.to_owned(), is_demo: false };
+    let new =
+        NewProject { name: name.to_owned(), slug: None, time_zone: time_zone.to_owned(), is_demo: false };
     match state.accounts.create_project(&visitor.principal, new, &visitor.client).await {
         Ok(project) => {
             let key = NewIngestKey {

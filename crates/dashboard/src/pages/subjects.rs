@@ -44,7 +44,8 @@ pub(crate) async fn reveal(
         request_id: scene.client().request_id.clone(),
     };
     let identity = scene.state.privacy.reveal_subject(reveal).await?;
-    let event = form.some("event").filter(|event| event.len() <= 36 && event.chars().all(|c| c.is_ascii_hexdigit()));
+    let event =
+        form.some("event").filter(|event| event.len() <= 36 && event.chars().all(|c| c.is_ascii_hexdigit()));
     Ok(respond::page(&RevealPage {
         layout: scene.layout(Section::Elsewhere, &Pairs::default()).await?,
         base: scene.base(),

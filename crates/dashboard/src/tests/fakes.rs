@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use belvedere_accounts::{
     AcceptInvite, Accounts, AccountsError, ApiTokenInfo, ApiTokens, ClientInfo, FirstSteps, IngestKeyChange,
     IngestKeyInfo, IngestKeys, InviteInfo, InviteLink, Member, Members, NewApiToken, NewIngestKey, NewInvite,
-    NewOrganisation, NewProject, NewSession, OrganisationChange, OrganisationInfo, PasswordChange, Permission,
-    Principal, ProfileChange, Project, ProjectChange, Rights, Role, RoleChange, Scope, Secret, SignIn,
+    NewOrganisation, NewProject, NewSession, OrganisationChange, OrganisationInfo, PasswordChange,
+    Permission, Principal, ProfileChange, Project, ProjectChange, Rights, Role, RoleChange, Scope, Secret,
+    SignIn,
 };
 use belvedere_audit::{AuditError, AuditLog, AuditRow, EntryFilter};
 use belvedere_error_tracking::{
@@ -16,7 +17,9 @@ use belvedere_error_tracking::{
     IssueSummary, Level, ListIssues, Recorded, SetStatus,
 };
 use belvedere_intake::{HourTally, IntakeError, IntakeLog, Outcome, Requester, SetAside};
-use belvedere_kernel::{Actor, ApiToken, Clock, Identity, IngestKey, Organisation, ProjectId, Removal, SubjectId, User};
+use belvedere_kernel::{
+    Actor, ApiToken, Clock, Identity, IngestKey, Organisation, ProjectId, Removal, SubjectId, User,
+};
 use belvedere_privacy::{ChangeSettings, Privacy, PrivacyError, PrivacySettings, RevealSubject};
 use belvedere_storage::{Cursor, Id, Page, PageRequest, Timestamp};
 use serde_json::{Value, json};
@@ -84,19 +87,47 @@ pub(crate) const EVENT: &str = "9b1f0a7c55e24d6fb0f4a1d2c3e4f501";
 
 fn issues(now: Timestamp) -> Vec<IssueDetail> {
     let titles = [
-        ("TypeError: cannot read properties of undefined (reading 'trim')", "runTests in src/lesson/runner.ts", Level::Error, "javascript"),
-        ("shop.errors.PaymentDeclined: card was declined by the issuer after three attempts", "charge in shop/payment/gateway.py", Level::Fatal, "python"),
-        ("could not reach the recommendation service, showing the default list instead", "recommend in shop/home.py", Level::Warning, "python"),
-        ("thread 'main' panicked at called `Option::unwrap()` on a `None` value", "importer::catalogue::read_row in src/catalogue.rs", Level::Error, "native"),
+        (
+            "TypeError: cannot read properties of undefined (reading 'trim')",
+            "runTests in src/lesson/runner.ts",
+            Level::Error,
+            "javascript",
+        ),
+        (
+            "shop.errors.PaymentDeclined: card was declined by the issuer after three attempts",
+            "charge in shop/payment/gateway.py",
+            Level::Fatal,
+            "python",
+        ),
+        (
+            "could not reach the recommendation service, showing the default list instead",
+            "recommend in shop/home.py",
+            Level::Warning,
+            "python",
+        ),
+        (
+            "thread 'main' panicked at called `Option::unwrap()` on a `None` value",
+            "importer::catalogue::read_row in src/catalogue.rs",
+            Level::Error,
+            "native",
+        ),
         ("Cache refreshed while stale", "refresh in shop/cache.py", Level::Info, "python"),
         ("ReferenceError: gtag is not defined", "onConsent in src/consent.ts", Level::Error, "javascript"),
     ];
-    let status = [IssueStatus::Unresolved, IssueStatus::Unresolved, IssueStatus::Unresolved, IssueStatus::Unresolved, IssueStatus::Ignored, IssueStatus::Resolved];
+    let status = [
+        IssueStatus::Unresolved,
+        IssueStatus::Unresolved,
+        IssueStatus::Unresolved,
+        IssueStatus::Unresolved,
+        IssueStatus::Ignored,
+        IssueStatus::Resolved,
+    ];
     titles
         .iter()
         .enumerate()
         .map(|(index, (title, culprit, level, platform))| {
-            let hourly: Vec<u64> = (0..24).map(|hour| ((hour * 7 + index * 5) % 11 * (hour / (4 + index * 3))) as u64).collect();
+            let hourly: Vec<u64> =
+                (0..24).map(|hour| ((hour * 7 + index * 5) % 11 * (hour / (4 + index * 3))) as u64).collect();
             let daily: Vec<u64> = (0..14).map(|day| ((day * day + index * 31) % 190) as u64).collect();
             IssueDetail {
                 summary: IssueSummary {
@@ -118,7 +149,11 @@ fn issues(now: Timestamp) -> Vec<IssueDetail> {
                 last_release: Some("shop@4.12.3".to_owned()),
                 grouping_version: 1,
                 grouping_reason: "exception type and the functions of the app's own frames".to_owned(),
-                grouping_values: vec!["TypeError".to_owned(), "src/lesson/runner.ts runTests".to_owned(), "src/lesson/editor.tsx onSubmit".to_owned()],
+                grouping_values: vec![
+                    "TypeError".to_owned(),
+                    "src/lesson/runner.ts runTests".to_owned(),
+                    "src/lesson/editor.tsx onSubmit".to_owned(),
+                ],
                 latest_event: Some(EVENT.to_owned()),
             }
         })
@@ -182,7 +217,10 @@ impl Accounts for Fake {
     async fn first_steps(&self) -> Result<FirstSteps, AccountsError> {
         Err(AccountsError::NotFound("first step"))
     }
-    async fn create_organisation(&self, _: NewOrganisation) -> Result<(OrganisationInfo, Id<User>), AccountsError> {
+    async fn create_organisation(
+        &self,
+        _: NewOrganisation,
+    ) -> Result<(OrganisationInfo, Id<User>), AccountsError> {
         Err(AccountsError::NotFound("organisation"))
     }
     async fn find_organisation(&self, _: &Principal) -> Result<Option<OrganisationInfo>, AccountsError> {
@@ -191,23 +229,45 @@ impl Accounts for Fake {
     async fn list_organisations(&self, _: &Principal) -> Result<Vec<OrganisationInfo>, AccountsError> {
         Ok(vec![organisation()])
     }
-    async fn update_organisation(&self, _: &Principal, _: OrganisationChange, _: &ClientInfo) -> Result<OrganisationInfo, AccountsError> {
+    async fn update_organisation(
+        &self,
+        _: &Principal,
+        _: OrganisationChange,
+        _: &ClientInfo,
+    ) -> Result<OrganisationInfo, AccountsError> {
         Ok(organisation())
     }
     async fn list_projects(&self, _: &Principal) -> Result<Vec<Project>, AccountsError> {
         Ok(vec![self.project(PROJECT), self.project(PROJECT + 1)])
     }
-    async fn find_project(&self, _: &Principal, project: ProjectId) -> Result<Option<Project>, AccountsError> {
+    async fn find_project(
+        &self,
+        _: &Principal,
+        project: ProjectId,
+    ) -> Result<Option<Project>, AccountsError> {
         Ok((project.0 == PROJECT || project.0 == PROJECT + 1).then(|| self.project(project.0)))
     }
-    async fn create_project(&self, principal: &Principal, new: NewProject, _: &ClientInfo) -> Result<Project, AccountsError> {
+    async fn create_project(
+        &self,
+        principal: &Principal,
+        new: NewProject,
+        _: &ClientInfo,
+    ) -> Result<Project, AccountsError> {
         principal.require(Permission::ManageProjects)?;
         self.note(format!("create_project {} {}", new.name, new.time_zone));
         Ok(self.project(PROJECT + 1))
     }
-    async fn update_project(&self, _: &Principal, change: ProjectChange, _: &ClientInfo) -> Result<Project, AccountsError> {
+    async fn update_project(
+        &self,
+        _: &Principal,
+        change: ProjectChange,
+        _: &ClientInfo,
+    ) -> Result<Project, AccountsError> {
         if change.time_zone.as_deref() == Some("Mars/Olympus") {
-            return Err(AccountsError::Invalid { field: "time_zone", why: "is not an IANA time zone".to_owned() });
+            return Err(AccountsError::Invalid {
+                field: "time_zone",
+                why: "is not an IANA time zone".to_owned(),
+            });
         }
         self.note(format!("update_project {}", change.name.unwrap_or_default()));
         Ok(self.project(PROJECT))
@@ -217,7 +277,12 @@ impl Accounts for Fake {
 #[async_trait]
 impl Members for Fake {
     async fn list_members(&self, _: &Principal, _: PageRequest) -> Result<Page<Member>, AccountsError> {
-        let member = |user, name: &str, email: &str, role| Member { user, name: name.to_owned(), email: email.to_owned(), role };
+        let member = |user, name: &str, email: &str, role| Member {
+            user,
+            name: name.to_owned(),
+            email: email.to_owned(),
+            role,
+        };
         let items = vec![
             member(ada(), "Ada", "ada@acme.example", self.role),
             member(Id::from_bytes([3; 16]), "Grace", "grace@acme.example", Role::Admin),
@@ -226,9 +291,19 @@ impl Members for Fake {
         Ok(Page { items, next: None })
     }
     async fn find_self(&self, _: &Principal) -> Result<Option<Member>, AccountsError> {
-        Ok(Some(Member { user: ada(), name: "Ada".to_owned(), email: "ada@acme.example".to_owned(), role: self.role }))
+        Ok(Some(Member {
+            user: ada(),
+            name: "Ada".to_owned(),
+            email: "ada@acme.example".to_owned(),
+            role: self.role,
+        }))
     }
-    async fn update_self(&self, _: &Principal, change: ProfileChange, _: &ClientInfo) -> Result<Member, AccountsError> {
+    async fn update_self(
+        &self,
+        _: &Principal,
+        change: ProfileChange,
+        _: &ClientInfo,
+    ) -> Result<Member, AccountsError> {
         self.note(format!("update_self {:?} {:?}", change.name, change.email));
         Ok(Member { user: ada(), name: "Ada".to_owned(), email: String::new(), role: self.role })
     }
@@ -236,11 +311,21 @@ impl Members for Fake {
         self.note(format!("set_role {}", change.role.as_str()));
         Ok(())
     }
-    async fn remove_member(&self, _: &Principal, user: Id<User>, _: &ClientInfo) -> Result<(), AccountsError> {
+    async fn remove_member(
+        &self,
+        _: &Principal,
+        user: Id<User>,
+        _: &ClientInfo,
+    ) -> Result<(), AccountsError> {
         self.note(format!("remove_member {user}"));
         Ok(())
     }
-    async fn invite(&self, _: &Principal, new: NewInvite, _: &ClientInfo) -> Result<InviteLink, AccountsError> {
+    async fn invite(
+        &self,
+        _: &Principal,
+        new: NewInvite,
+        _: &ClientInfo,
+    ) -> Result<InviteLink, AccountsError> {
         let invite = InviteInfo {
             id: Id::from_bytes([9; 16]),
             organisation: organisation(),
@@ -251,12 +336,21 @@ impl Members for Fake {
         };
         Ok(InviteLink { invite, secret: Secret("invite-secret".to_owned()) })
     }
-    async fn list_invites(&self, principal: &Principal, _: PageRequest) -> Result<Page<InviteInfo>, AccountsError> {
+    async fn list_invites(
+        &self,
+        principal: &Principal,
+        _: PageRequest,
+    ) -> Result<Page<InviteInfo>, AccountsError> {
         let new = NewInvite { email: "joan@acme.example".to_owned(), role: Role::Member };
         let link = self.invite(principal, new, &ClientInfo::default()).await?;
         Ok(Page { items: vec![link.invite], next: None })
     }
-    async fn revoke_invite(&self, _: &Principal, _: Id<InviteInfo>, _: &ClientInfo) -> Result<(), AccountsError> {
+    async fn revoke_invite(
+        &self,
+        _: &Principal,
+        _: Id<InviteInfo>,
+        _: &ClientInfo,
+    ) -> Result<(), AccountsError> {
         Ok(())
     }
 }
@@ -270,10 +364,17 @@ impl SignIn for Fake {
         self.note(format!("sign_in_with_link {secret}"));
         if secret == "link-secret" { Ok(self.session()) } else { Err(AccountsError::LinkExpired) }
     }
-    async fn sign_in_with_password(&self, email: &str, password: &str, _: &ClientInfo) -> Result<NewSession, AccountsError> {
+    async fn sign_in_with_password(
+        &self,
+        email: &str,
+        password: &str,
+        _: &ClientInfo,
+    ) -> Result<NewSession, AccountsError> {
         match (email, password) {
             ("ada@acme.example", " right password ") => Ok(self.session()),
-            ("throttled@acme.example", _) => Err(AccountsError::Throttled { retry_after: Duration::from_secs(30) }),
+            ("throttled@acme.example", _) => {
+                Err(AccountsError::Throttled { retry_after: Duration::from_secs(30) })
+            }
             _ => Err(AccountsError::WrongCredentials),
         }
     }
@@ -285,15 +386,28 @@ impl SignIn for Fake {
     }
     async fn accept_invite(&self, accept: AcceptInvite, _: &ClientInfo) -> Result<NewSession, AccountsError> {
         if accept.password.0.len() < 12 {
-            return Err(AccountsError::Invalid { field: "password", why: "must be 12 to 200 characters".to_owned() });
+            return Err(AccountsError::Invalid {
+                field: "password",
+                why: "must be 12 to 200 characters".to_owned(),
+            });
         }
         Ok(self.session())
     }
-    async fn set_password(&self, _: &Principal, change: PasswordChange, _: &ClientInfo) -> Result<NewSession, AccountsError> {
+    async fn set_password(
+        &self,
+        _: &Principal,
+        change: PasswordChange,
+        _: &ClientInfo,
+    ) -> Result<NewSession, AccountsError> {
         self.note(format!("set_password {}", change.current.is_some()));
         Ok(NewSession { secret: Secret("rotated".to_owned()), ..self.session() })
     }
-    async fn switch_organisation(&self, _: &str, _: Id<Organisation>, _: &ClientInfo) -> Result<NewSession, AccountsError> {
+    async fn switch_organisation(
+        &self,
+        _: &str,
+        _: Id<Organisation>,
+        _: &ClientInfo,
+    ) -> Result<NewSession, AccountsError> {
         Ok(self.session())
     }
     async fn sign_out(&self, secret: &str, _: &ClientInfo) -> Result<(), AccountsError> {
@@ -315,7 +429,12 @@ impl SignIn for Fake {
     async fn authenticate_token(&self, _: &str) -> Result<Option<Principal>, AccountsError> {
         Ok(None)
     }
-    async fn record_denied(&self, _: &Principal, permission: Permission, _: &ClientInfo) -> Result<(), AccountsError> {
+    async fn record_denied(
+        &self,
+        _: &Principal,
+        permission: Permission,
+        _: &ClientInfo,
+    ) -> Result<(), AccountsError> {
         self.note(format!("denied {}", permission.as_str()));
         Ok(())
     }
@@ -346,18 +465,44 @@ impl IngestKeys for Fake {
     async fn find_ingest_key(&self, _: &str) -> Result<Option<Arc<IngestKeyInfo>>, AccountsError> {
         Ok(None)
     }
-    async fn list_ingest_keys(&self, _: &Principal, _: ProjectId, _: PageRequest) -> Result<Page<IngestKeyInfo>, AccountsError> {
-        Ok(Page { items: vec![self.key(0xa1, "web app", false), self.key(0xb2, "old server", true)], next: None })
+    async fn list_ingest_keys(
+        &self,
+        _: &Principal,
+        _: ProjectId,
+        _: PageRequest,
+    ) -> Result<Page<IngestKeyInfo>, AccountsError> {
+        Ok(Page {
+            items: vec![self.key(0xa1, "web app", false), self.key(0xb2, "old server", true)],
+            next: None,
+        })
     }
-    async fn create_ingest_key(&self, _: &Principal, new: NewIngestKey, _: &ClientInfo) -> Result<IngestKeyInfo, AccountsError> {
-        self.note(format!("create_ingest_key {} {:?} {:?}", new.label, new.rate_limit_per_minute, new.allowed_origins));
+    async fn create_ingest_key(
+        &self,
+        _: &Principal,
+        new: NewIngestKey,
+        _: &ClientInfo,
+    ) -> Result<IngestKeyInfo, AccountsError> {
+        self.note(format!(
+            "create_ingest_key {} {:?} {:?}",
+            new.label, new.rate_limit_per_minute, new.allowed_origins
+        ));
         Ok(self.key(0xc3, &new.label, false))
     }
-    async fn update_ingest_key(&self, _: &Principal, change: IngestKeyChange, _: &ClientInfo) -> Result<IngestKeyInfo, AccountsError> {
+    async fn update_ingest_key(
+        &self,
+        _: &Principal,
+        change: IngestKeyChange,
+        _: &ClientInfo,
+    ) -> Result<IngestKeyInfo, AccountsError> {
         self.note(format!("update_ingest_key {:?} {:?}", change.label, change.rate_limit_per_minute));
         Ok(self.key(0xa1, "web app", false))
     }
-    async fn revoke_ingest_key(&self, _: &Principal, key: Id<IngestKey>, _: &ClientInfo) -> Result<(), AccountsError> {
+    async fn revoke_ingest_key(
+        &self,
+        _: &Principal,
+        key: Id<IngestKey>,
+        _: &ClientInfo,
+    ) -> Result<(), AccountsError> {
         self.note(format!("revoke_ingest_key {key}"));
         Ok(())
     }
@@ -365,7 +510,11 @@ impl IngestKeys for Fake {
 
 #[async_trait]
 impl ApiTokens for Fake {
-    async fn list_api_tokens(&self, _: &Principal, _: PageRequest) -> Result<Page<ApiTokenInfo>, AccountsError> {
+    async fn list_api_tokens(
+        &self,
+        _: &Principal,
+        _: PageRequest,
+    ) -> Result<Page<ApiTokenInfo>, AccountsError> {
         let token = |number: u8, label: &str, revoked_at| ApiTokenInfo {
             id: Id::from_bytes([number; 16]),
             label: label.to_owned(),
@@ -376,16 +525,29 @@ impl ApiTokens for Fake {
             expires_at: None,
             revoked_at,
         };
-        Ok(Page { items: vec![token(1, "deploy script", None), token(2, "laptop", Some(self.ago(60)))], next: None })
+        Ok(Page {
+            items: vec![token(1, "deploy script", None), token(2, "laptop", Some(self.ago(60)))],
+            next: None,
+        })
     }
-    async fn create_api_token(&self, principal: &Principal, new: NewApiToken, _: &ClientInfo) -> Result<(ApiTokenInfo, Secret), AccountsError> {
+    async fn create_api_token(
+        &self,
+        principal: &Principal,
+        new: NewApiToken,
+        _: &ClientInfo,
+    ) -> Result<(ApiTokenInfo, Secret), AccountsError> {
         if new.scopes.is_empty() {
             return Err(AccountsError::Invalid { field: "scopes", why: "must be at least one".to_owned() });
         }
         let token = self.list_api_tokens(principal, PageRequest::first(1)).await?.items.remove(0);
         Ok((token, Secret("bv_the-secret-of-the-token".to_owned())))
     }
-    async fn revoke_api_token(&self, _: &Principal, token: Id<ApiToken>, _: &ClientInfo) -> Result<(), AccountsError> {
+    async fn revoke_api_token(
+        &self,
+        _: &Principal,
+        token: Id<ApiToken>,
+        _: &ClientInfo,
+    ) -> Result<(), AccountsError> {
         self.note(format!("revoke_api_token {token}"));
         Ok(())
     }
@@ -416,15 +578,29 @@ impl ErrorTracking for Fake {
         let count = issues.iter().filter(|issue| issue.summary.status == status).count() as u64;
         Ok(if project.0 == PROJECT { count } else { 0 })
     }
-    async fn find_issue(&self, project: ProjectId, id: IssueId) -> Result<Option<IssueDetail>, ErrorTrackingError> {
+    async fn find_issue(
+        &self,
+        project: ProjectId,
+        id: IssueId,
+    ) -> Result<Option<IssueDetail>, ErrorTrackingError> {
         let issues = self.issues.lock().unwrap();
         Ok(issues.iter().find(|issue| issue.summary.id == id && project.0 == PROJECT).cloned())
     }
-    async fn list_events(&self, _: ProjectId, _: IssueId, _: PageRequest) -> Result<Page<EventSummary>, ErrorTrackingError> {
-        let items = (0..12).map(|n| self.event_summary(&format!("{n:02x}{}", &EVENT[2..]), n * 611)).collect();
+    async fn list_events(
+        &self,
+        _: ProjectId,
+        _: IssueId,
+        _: PageRequest,
+    ) -> Result<Page<EventSummary>, ErrorTrackingError> {
+        let items =
+            (0..12).map(|n| self.event_summary(&format!("{n:02x}{}", &EVENT[2..]), n * 611)).collect();
         Ok(Page { items, next: Some(Cursor::of(&[&1, &2])) })
     }
-    async fn find_event(&self, project: ProjectId, event_id: &str) -> Result<Option<Event>, ErrorTrackingError> {
+    async fn find_event(
+        &self,
+        project: ProjectId,
+        event_id: &str,
+    ) -> Result<Option<Event>, ErrorTrackingError> {
         if event_id != EVENT || project.0 != PROJECT {
             return Ok(None);
         }
@@ -452,7 +628,12 @@ impl ErrorTracking for Fake {
     async fn list_environments(&self, _: ProjectId) -> Result<Vec<String>, ErrorTrackingError> {
         Ok(vec!["production".to_owned(), "staging".to_owned()])
     }
-    async fn count_events_by_hour(&self, project: ProjectId, from: Timestamp, _: Timestamp) -> Result<Vec<HourCount>, ErrorTrackingError> {
+    async fn count_events_by_hour(
+        &self,
+        project: ProjectId,
+        from: Timestamp,
+        _: Timestamp,
+    ) -> Result<Vec<HourCount>, ErrorTrackingError> {
         let count = |hour: u64| HourCount {
             hour: from.plus(Duration::from_secs(hour * 3_600)),
             events: 180 + (hour * 97) % 240 + if (36..40).contains(&hour) { 900 } else { 0 },
@@ -492,12 +673,23 @@ impl Fake {
 
 #[async_trait]
 impl IntakeLog for Fake {
-    async fn list_tallies(&self, project: ProjectId, _: Timestamp, _: Timestamp) -> Result<Vec<HourTally>, IntakeError> {
+    async fn list_tallies(
+        &self,
+        project: ProjectId,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Result<Vec<HourTally>, IntakeError> {
         let mut tallies = Vec::new();
         for day in 0..7_u64 {
             let hour = self.clock.now().start_of_day().minus(Duration::from_secs(day * 86_400));
             let mut add = |item: &str, outcome, reason: &str, quantity| {
-                tallies.push(HourTally { hour, item: item.to_owned(), outcome, reason: reason.to_owned(), quantity });
+                tallies.push(HourTally {
+                    hour,
+                    item: item.to_owned(),
+                    outcome,
+                    reason: reason.to_owned(),
+                    quantity,
+                });
             };
             add("event", Outcome::Stored, "", 12_340 + day * 1_117);
             add("event", Outcome::Dropped, "duplicate", 3 * (day % 3));
@@ -507,8 +699,13 @@ impl IntakeLog for Fake {
         }
         Ok(if project.0 == PROJECT { tallies } else { Vec::new() })
     }
-    async fn list_set_aside(&self, project: ProjectId, _: PageRequest) -> Result<Page<SetAside>, IntakeError> {
-        let items = if project.0 == PROJECT { vec![self.set_aside(5), self.set_aside(6)] } else { Vec::new() };
+    async fn list_set_aside(
+        &self,
+        project: ProjectId,
+        _: PageRequest,
+    ) -> Result<Page<SetAside>, IntakeError> {
+        let items =
+            if project.0 == PROJECT { vec![self.set_aside(5), self.set_aside(6)] } else { Vec::new() };
         Ok(Page { items, next: None })
     }
     async fn count_set_aside(&self, project: ProjectId) -> Result<u64, IntakeError> {
@@ -517,18 +714,33 @@ impl IntakeLog for Fake {
     async fn find_set_aside(&self, _: ProjectId, id: Id<SetAside>) -> Result<Option<SetAside>, IntakeError> {
         Ok(Some(self.set_aside(5)).filter(|found| found.id == id))
     }
-    async fn replay_set_aside(&self, by: Requester, _: ProjectId, id: Id<SetAside>) -> Result<(), IntakeError> {
+    async fn replay_set_aside(
+        &self,
+        by: Requester,
+        _: ProjectId,
+        id: Id<SetAside>,
+    ) -> Result<(), IntakeError> {
         self.note(format!("replay_set_aside {id} by {}", by.actor.kind()));
         Ok(())
     }
-    async fn discard_set_aside(&self, _: Requester, _: ProjectId, _: Id<SetAside>) -> Result<(), IntakeError> {
+    async fn discard_set_aside(
+        &self,
+        _: Requester,
+        _: ProjectId,
+        _: Id<SetAside>,
+    ) -> Result<(), IntakeError> {
         Err(IntakeError::NotFound)
     }
 }
 
 #[async_trait]
 impl AuditLog for Fake {
-    async fn list_entries(&self, _: Id<Organisation>, filter: EntryFilter, _: PageRequest) -> Result<Page<AuditRow>, AuditError> {
+    async fn list_entries(
+        &self,
+        _: Id<Organisation>,
+        filter: EntryFilter,
+        _: PageRequest,
+    ) -> Result<Page<AuditRow>, AuditError> {
         self.note(format!("list_entries {:?} {:?}", filter.action, filter.to.map(|to| to.to_string())));
         let entry = |seq: u64, action: &str, outcome: &str, detail| AuditRow {
             seq,
@@ -561,13 +773,22 @@ impl AuditLog for Fake {
 #[async_trait]
 impl Privacy for Fake {
     async fn settings(&self, _: ProjectId) -> Result<PrivacySettings, PrivacyError> {
-        Ok(PrivacySettings { scrub_keys: vec!["iban".to_owned(), "taxid".to_owned()], ..PrivacySettings::default() })
+        Ok(PrivacySettings {
+            scrub_keys: vec!["iban".to_owned(), "taxid".to_owned()],
+            ..PrivacySettings::default()
+        })
     }
     async fn change_settings(&self, change: ChangeSettings) -> Result<PrivacySettings, PrivacyError> {
         if change.settings.scrub_keys.iter().any(|key| key.len() < 2) {
-            return Err(PrivacyError::Invalid { field: "scrub_keys", why: "a word has 2 to 64 letters and digits".to_owned() });
+            return Err(PrivacyError::Invalid {
+                field: "scrub_keys",
+                why: "a word has 2 to 64 letters and digits".to_owned(),
+            });
         }
-        self.note(format!("change_settings analytics {} keys {:?}", change.settings.consent_default.analytics, change.settings.scrub_keys));
+        self.note(format!(
+            "change_settings analytics {} keys {:?}",
+            change.settings.consent_default.analytics, change.settings.scrub_keys
+        ));
         Ok(change.settings)
     }
     async fn reveal_subject(&self, reveal: RevealSubject) -> Result<Option<Identity>, PrivacyError> {

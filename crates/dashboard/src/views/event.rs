@@ -184,8 +184,10 @@ fn facts(event: &Event, root: &Node<'_>) -> Vec<Field> {
         ("Platform", Some(event.platform.clone()).filter(|platform| !platform.is_empty())),
         ("SDK", event.sdk.clone()),
     ];
-    let mut facts: Vec<Field> =
-        own.into_iter().filter_map(|(key, text)| text.map(|text| Field::plain(key, shorten(&text, 300)))).collect();
+    let mut facts: Vec<Field> = own
+        .into_iter()
+        .filter_map(|(key, text)| text.map(|text| Field::plain(key, shorten(&text, 300))))
+        .collect();
     if let Some(fingerprint) = root.get("fingerprint") {
         facts.push(Field { key: "Fingerprint".to_owned(), ..fingerprint.field("") });
     }
@@ -195,8 +197,12 @@ fn facts(event: &Event, root: &Node<'_>) -> Vec<Field> {
 fn read_request(request: &Node<'_>) -> Option<RequestView> {
     let url = request.get("url").map(|url| url.field("url")).unwrap_or_default();
     let named = [
-        ("Query", "query_string"), ("Headers", "headers"), ("Cookies", "cookies"), ("Body", "data"),
-        ("Environment", "env"), ("Fragment", "fragment"),
+        ("Query", "query_string"),
+        ("Headers", "headers"),
+        ("Cookies", "cookies"),
+        ("Body", "data"),
+        ("Environment", "env"),
+        ("Fragment", "fragment"),
     ];
     let parts = named
         .iter()
@@ -218,7 +224,9 @@ fn read_request(request: &Node<'_>) -> Option<RequestView> {
 /// The contexts with what people look for first at the top; those without attributes are left out.
 fn contexts(root: &Node<'_>) -> Vec<Group> {
     const FIRST: [&str; 7] = ["trace", "browser", "os", "device", "runtime", "app", "gpu"];
-    let Some(contexts) = root.get("contexts").filter(|contexts| contexts.is_object()) else { return Vec::new() };
+    let Some(contexts) = root.get("contexts").filter(|contexts| contexts.is_object()) else {
+        return Vec::new();
+    };
     let mut names: Vec<String> = contexts.fields().into_iter().map(|field| field.key).collect();
     names.sort_by_key(|name| FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len()));
     let group = |name: String| {
@@ -251,8 +259,17 @@ mod tests {
         ]);
         for payload in [json!({"breadcrumbs": items}), json!({"breadcrumbs": {"values": items}})] {
             let crumbs = with_root(&payload, |root| crumbs(root, at));
-            let read: Vec<_> = crumbs.iter().map(|c| (c.clock.as_str(), c.before.as_str(), c.category.as_str(), c.is_bad)).collect();
-            assert_eq!(read, [("10:00:15", "\u{2212}14 s", "ui.click", false), ("10:00:29", "\u{2212}100 ms", "http", true)]);
+            let read: Vec<_> = crumbs
+                .iter()
+                .map(|c| (c.clock.as_str(), c.before.as_str(), c.category.as_str(), c.is_bad))
+                .collect();
+            assert_eq!(
+                read,
+                [
+                    ("10:00:15", "\u{2212}14 s", "ui.click", false),
+                    ("10:00:29", "\u{2212}100 ms", "http", true)
+                ]
+            );
             assert_eq!(crumbs[0].level, None);
             assert_eq!(crumbs[1].data, [Field::plain("status_code", "500")]);
         }
@@ -281,7 +298,10 @@ mod tests {
     #[test]
     fn contexts_come_in_a_useful_order_without_empty_ones() {
         let payload = json!({"contexts": {"zeta": {"a": 1}, "os": {"type": "os", "name": "Windows"}, "trace": {"trace_id": "1"}, "device": {}, "app": null, "runtime": {"type": "runtime"}}});
-        let titles: Vec<_> = with_root(&payload, contexts).into_iter().map(|group| (group.title, group.fields.len())).collect();
+        let titles: Vec<_> = with_root(&payload, contexts)
+            .into_iter()
+            .map(|group| (group.title, group.fields.len()))
+            .collect();
         assert_eq!(titles, [("trace".to_owned(), 1), ("os".to_owned(), 1), ("zeta".to_owned(), 1)]);
     }
 
@@ -290,7 +310,10 @@ mod tests {
         let trace = Trace { value: "it broke".to_owned(), ..Trace::default() };
         let said = with_root(&json!({"message": "it broke"}), |root| message(root, &[trace]));
         assert_eq!(said, None);
-        let formatted = with_root(&json!({"logentry": {"message": "user %s", "formatted": "user 7"}}), |root| message(root, &[]));
+        let formatted =
+            with_root(&json!({"logentry": {"message": "user %s", "formatted": "user 7"}}), |root| {
+                message(root, &[])
+            });
         assert_eq!(formatted.as_deref(), Some("user 7"));
     }
 }

@@ -62,20 +62,18 @@ pub(crate) struct EventRow {
     pub(crate) short_id: String,
     pub(crate) title: String,
     pub(crate) occurred_at: At,
-    pub(crate) ago: Ago,
     pub(crate) release: String,
     pub(crate) environment: String,
     pub(crate) subject: String,
 }
 
 impl EventRow {
-    pub(crate) fn new(project: ProjectId, event: &EventSummary, now: Timestamp) -> Self {
+    pub(crate) fn new(project: ProjectId, event: &EventSummary) -> Self {
         Self {
             href: event_href(project, &event.event_id),
             short_id: event.event_id.chars().take(8).collect(),
             title: event.title.clone(),
             occurred_at: At(event.occurred_at),
-            ago: Ago { at: event.occurred_at, now },
             release: event.release.clone().unwrap_or_default(),
             environment: event.environment.clone().unwrap_or_default(),
             subject: event.subject.map(|subject| format!("Subject {subject}")).unwrap_or_default(),
@@ -120,8 +118,11 @@ pub(crate) fn split_title(title: &str) -> (&str, &str) {
 }
 
 fn is_type_name(text: &str) -> bool {
-    let is_name_char = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '$' | '<' | '>' | '\\' | '/');
-    text.len() <= 120 && text.starts_with(|c: char| c.is_alphabetic() || c == '_') && text.chars().all(is_name_char)
+    let is_name_char =
+        |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '$' | '<' | '>' | '\\' | '/');
+    text.len() <= 120
+        && text.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        && text.chars().all(is_name_char)
 }
 
 #[cfg(test)]

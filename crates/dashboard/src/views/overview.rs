@@ -32,7 +32,8 @@ pub(crate) fn fill_hours(counts: &[HourCount], start: Timestamp, hours: usize) -
 pub(crate) fn hourly_chart(hourly: &[u64], now: Timestamp, about: &str, is_small: bool) -> BarChart {
     let start = hours_start(now, u32::try_from(hourly.len().max(1)).unwrap_or(1));
     let bars = hourly.iter().enumerate();
-    let bars = bars.map(|(index, quantity)| Bar { label: hour(start.plus(HOUR * index as u32)), quantity: *quantity });
+    let bars = bars
+        .map(|(index, quantity)| Bar { label: hour(start.plus(HOUR * index as u32)), quantity: *quantity });
     BarChart::new(bars.collect(), &Caption { about, unit: "events", column: "Hour (UTC)", is_small })
 }
 
@@ -40,7 +41,8 @@ pub(crate) fn hourly_chart(hourly: &[u64], now: Timestamp, about: &str, is_small
 pub(crate) fn daily_chart(daily: &[u64], now: Timestamp, about: &str) -> BarChart {
     let start = now.start_of_day().minus(DAY * u32::try_from(daily.len().saturating_sub(1)).unwrap_or(0));
     let bars = daily.iter().enumerate();
-    let bars = bars.map(|(index, quantity)| Bar { label: day(start.plus(DAY * index as u32)), quantity: *quantity });
+    let bars =
+        bars.map(|(index, quantity)| Bar { label: day(start.plus(DAY * index as u32)), quantity: *quantity });
     BarChart::new(bars.collect(), &Caption { about, unit: "events", column: "Day (UTC)", is_small: true })
 }
 
@@ -54,7 +56,12 @@ mod tests {
         let start = hours_start(now, 3);
         assert_eq!(start.to_string(), "2026-11-23T08:00:00Z");
         let count = |hour: &str, events| HourCount { hour: hour.parse().unwrap(), events };
-        let counts = [count("2026-11-23T07:00:00Z", 9), count("2026-11-23T08:00:00Z", 2), count("2026-11-23T10:00:00Z", 5), count("2026-11-23T11:00:00Z", 7)];
+        let counts = [
+            count("2026-11-23T07:00:00Z", 9),
+            count("2026-11-23T08:00:00Z", 2),
+            count("2026-11-23T10:00:00Z", 5),
+            count("2026-11-23T11:00:00Z", 7),
+        ];
         assert_eq!(fill_hours(&counts, start, 3), [2, 0, 5]);
     }
 }

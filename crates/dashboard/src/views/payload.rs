@@ -204,7 +204,9 @@ pub(crate) fn followable(text: &str) -> Option<String> {
         let head = text.get(..scheme.len())?;
         head.eq_ignore_ascii_case(scheme).then(|| &text[scheme.len()..])
     })?;
-    let is_address = !rest.is_empty() && !rest.starts_with('/') && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    let is_address = !rest.is_empty()
+        && !rest.starts_with('/')
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control());
     is_address.then(|| text.to_owned())
 }
 
@@ -218,7 +220,16 @@ mod tests {
     fn only_web_addresses_are_followable() {
         assert_eq!(followable("https://shop.example/a?b=c").as_deref(), Some("https://shop.example/a?b=c"));
         assert_eq!(followable("HTTP://shop.example").as_deref(), Some("HTTP://shop.example"));
-        for text in ["javascript:alert(1)", "data:text/html,x", "//evil.example", "https://", "http:///x", "/path", "https://a b", ""] {
+        for text in [
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "//evil.example",
+            "https://",
+            "http:///x",
+            "/path",
+            "https://a b",
+            "",
+        ] {
             assert_eq!(followable(text), None, "{text}");
         }
     }
@@ -253,7 +264,10 @@ mod tests {
         let password = inner.iter().find(|field| field.key == "password").unwrap();
         assert_eq!((password.text.as_str(), password.removed.as_deref()), ("", Some("removed: password")));
         let mail = inner.iter().find(|field| field.key == "a/b").unwrap();
-        assert_eq!((mail.text.as_str(), mail.removed.as_deref()), ("mail to [email] failed", Some("removed: email")));
+        assert_eq!(
+            (mail.text.as_str(), mail.removed.as_deref()),
+            ("mail to [email] failed", Some("removed: email"))
+        );
     }
 
     #[test]

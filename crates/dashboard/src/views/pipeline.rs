@@ -54,7 +54,8 @@ pub(crate) fn tally_table(tallies: &[HourTally], now: Timestamp) -> TallyTable {
     let mut sums: BTreeMap<(Outcome, &str, &str), [u64; DAYS]> = BTreeMap::new();
     for tally in tallies {
         let index = tally.hour.since(start).as_secs() / DAY.as_secs();
-        let Some(index) = usize::try_from(index).ok().filter(|index| *index < DAYS && tally.hour >= start) else {
+        let Some(index) = usize::try_from(index).ok().filter(|index| *index < DAYS && tally.hour >= start)
+        else {
             continue;
         };
         sums.entry((tally.outcome, &tally.item, &tally.reason)).or_default()[index] += tally.quantity;
@@ -122,7 +123,13 @@ mod tests {
     use super::*;
 
     fn tally(hour: &str, item: &str, outcome: Outcome, reason: &str, quantity: u64) -> HourTally {
-        HourTally { hour: hour.parse().unwrap(), item: item.to_owned(), outcome, reason: reason.to_owned(), quantity }
+        HourTally {
+            hour: hour.parse().unwrap(),
+            item: item.to_owned(),
+            outcome,
+            reason: reason.to_owned(),
+            quantity,
+        }
     }
 
     #[test]
@@ -139,10 +146,19 @@ mod tests {
         ];
         let table = tally_table(&tallies, now);
         assert_eq!(table.days, ["17 Nov", "18 Nov", "19 Nov", "20 Nov", "21 Nov", "22 Nov", "23 Nov"]);
-        let rows: Vec<_> = table.rows.iter().map(|row| (row.outcome, row.item.as_str(), row.reason.as_str(), row.total.0)).collect();
+        let rows: Vec<_> = table
+            .rows
+            .iter()
+            .map(|row| (row.outcome, row.item.as_str(), row.reason.as_str(), row.total.0))
+            .collect();
         assert_eq!(
             rows,
-            [("Stored", "event", "", 25), ("Dropped", "event", "duplicate", 30), ("Dropped", "session", "not yet supported", 7), ("Set aside", "event", "invalid", 1)]
+            [
+                ("Stored", "event", "", 25),
+                ("Dropped", "event", "duplicate", 30),
+                ("Dropped", "session", "not yet supported", 7),
+                ("Set aside", "event", "invalid", 1)
+            ]
         );
         assert_eq!(table.rows[0].days, [1, 0, 0, 0, 0, 0, 24].map(Count));
         let today = totals(&tallies, "2026-11-23T00:00:00Z".parse().unwrap());

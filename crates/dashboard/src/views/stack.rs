@@ -118,11 +118,16 @@ fn group_id(exception: &Node<'_>) -> Option<u64> {
 }
 
 fn exception_name(value: &Node<'_>) -> String {
-    let is_synthetic =
-        value.get("mechanism").and_then(|m| m.get("synthetic")).and_then(|flag| flag.as_bool()).unwrap_or(false);
+    let is_synthetic = value
+        .get("mechanism")
+        .and_then(|m| m.get("synthetic"))
+        .and_then(|flag| flag.as_bool())
+        .unwrap_or(false);
     match (value.text_of("type"), value.text_of("module")) {
         (None, _) => if is_synthetic { "Message" } else { "Exception" }.to_owned(),
-        (Some(name), Some(module)) if !name.contains('.') && module != "builtins" => format!("{module}.{name}"),
+        (Some(name), Some(module)) if !name.contains('.') && module != "builtins" => {
+            format!("{module}.{name}")
+        }
         (Some(name), _) => name,
     }
 }
@@ -150,7 +155,8 @@ fn threads(event: &Node<'_>) -> Vec<Trace> {
             let stack = thread.get("stacktrace")?;
             let name = thread.text_of("name").or_else(|| thread.text_of("id")).unwrap_or_default();
             let is_first = is(thread, "crashed") || is(thread, "current");
-            let mut trace = Trace { heading: format!("Thread {name}").trim_end().to_owned(), ..Trace::default() };
+            let mut trace =
+                Trace { heading: format!("Thread {name}").trim_end().to_owned(), ..Trace::default() };
             if is(thread, "crashed") {
                 trace.marks.push(TraceMark { text: "crashed".to_owned(), is_bad: true });
             }
@@ -176,7 +182,10 @@ fn fill_frames(trace: &mut Trace, stack: &Node<'_>) {
     trace.summary = match total {
         0 => String::new(),
         1 => "one frame".to_owned(),
-        _ if total > FRAMES_MAX => format!("most recent call first, the newest {FRAMES_MAX} of {}", counted(total, "frame", "frames")),
+        _ if total > FRAMES_MAX => format!(
+            "most recent call first, the newest {FRAMES_MAX} of {}",
+            counted(total, "frame", "frames")
+        ),
         _ => format!("most recent call first, {in_app} of {} in app", counted(total, "frame", "frames")),
     };
     trace.groups = fold(frames);
@@ -222,7 +231,11 @@ fn read_frame(frame: &Node<'_>) -> Frame {
     let filename = frame.text_of("filename");
     let absolute = frame.text_of("abs_path");
     let line = frame.get("lineno").and_then(|line| line.as_u64());
-    let file = filename.clone().or_else(|| module.clone()).or_else(|| absolute.clone()).or_else(|| frame.text_of("package"));
+    let file = filename
+        .clone()
+        .or_else(|| module.clone())
+        .or_else(|| absolute.clone())
+        .or_else(|| frame.text_of("package"));
     let mut location = file.as_deref().map(without_origin).unwrap_or_default();
     if let Some(line) = line.filter(|_| !location.is_empty()) {
         location.push_str(&format!(":{line}"));
@@ -236,7 +249,9 @@ fn read_frame(frame: &Node<'_>) -> Frame {
     let is_in_app = frame.get("in_app").and_then(|flag| flag.as_bool()).unwrap_or(false);
     let lines = source_lines(frame, line);
     Frame {
-        function: frame.text_of("function").map_or_else(|| "(anonymous)".to_owned(), |name| shorten(&name, 300)),
+        function: frame
+            .text_of("function")
+            .map_or_else(|| "(anonymous)".to_owned(), |name| shorten(&name, 300)),
         path: absolute.filter(|path| Some(path) != filename.as_ref() && !path.is_empty()),
         package: package_of(frame.text_of("package").as_deref(), module.as_deref(), filename.as_deref()),
         is_open: is_in_app && !lines.is_empty(),
@@ -263,13 +278,20 @@ fn source_lines(frame: &Node<'_>, line: Option<u64>) -> Vec<SourceLine> {
         .collect();
     lines.push(SourceLine { number: line, text: shorten(&hit, LINE_CHARS_MAX), is_hit: true });
     let after = context("post_context").into_iter().take(CONTEXT_LINES_MAX).enumerate();
-    lines.extend(after.map(|(index, text)| SourceLine { number: number(index as i64 + 1), text, is_hit: false }));
+    lines.extend(after.map(|(index, text)| SourceLine {
+        number: number(index as i64 + 1),
+        text,
+        is_hit: false,
+    }));
     lines
 }
 
 /// The path of an address without scheme and host, which are the same for every frame; other paths as they are.
 fn without_origin(file: &str) -> String {
-    let path = ["https://", "http://"].iter().find_map(|scheme| file.strip_prefix(scheme)).and_then(|rest| rest.split_once('/'));
+    let path = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| file.strip_prefix(scheme))
+        .and_then(|rest| rest.split_once('/'));
     shorten(path.map_or(file, |(_, path)| if path.is_empty() { file } else { path }), 300)
 }
 
@@ -280,7 +302,8 @@ fn package_of(package: Option<&str>, module: Option<&str>, filename: Option<&str
         if let Some((_, rest)) = file.rsplit_once(mark) {
             let mut steps = rest.split('/');
             let first = steps.next()?;
-            let name = if first.starts_with('@') { format!("{first}/{}", steps.next()?) } else { first.to_owned() };
+            let name =
+                if first.starts_with('@') { format!("{first}/{}", steps.next()?) } else { first.to_owned() };
             return Some(shorten(name.trim_end_matches(".py"), 60));
         }
     }
@@ -304,7 +327,9 @@ mod tests {
     }
 
     fn outline(trace: &Trace) -> Vec<String> {
-        let show = |frame: &Frame| format!("{}{} @ {}", if frame.is_open { "+" } else { "" }, frame.function, frame.location);
+        let show = |frame: &Frame| {
+            format!("{}{} @ {}", if frame.is_open { "+" } else { "" }, frame.function, frame.location)
+        };
         trace
             .groups
             .iter()
@@ -360,7 +385,8 @@ mod tests {
         let read = read(&event);
         let names: Vec<_> = read.iter().map(|trace| (trace.relation, trace.heading.as_str())).collect();
         assert_eq!(names, [("", "Failed"), ("Caused by", "shop.load.LoadError"), ("Caused by", "KeyError")]);
-        let marks: Vec<_> = read.iter().flat_map(|trace| &trace.marks).map(|mark| mark.text.as_str()).collect();
+        let marks: Vec<_> =
+            read.iter().flat_map(|trace| &trace.marks).map(|mark| mark.text.as_str()).collect();
         assert_eq!(marks, ["not handled", "handled", "caught by chained"]);
     }
 
@@ -399,9 +425,14 @@ mod tests {
 
     #[test]
     fn shapes_that_no_sdk_sends_are_passed_over() {
-        for event in [json!(null), json!({"exception": 7}), json!({"exception": {"values": [null, 3, []]}}), json!({"threads": [1]}),
-            json!({"stacktrace": {"frames": "no"}}), json!({"exception": [{"stacktrace": {"frames": [null, 1, {"lineno": -1, "pre_context": 3}]}}]})]
-        {
+        for event in [
+            json!(null),
+            json!({"exception": 7}),
+            json!({"exception": {"values": [null, 3, []]}}),
+            json!({"threads": [1]}),
+            json!({"stacktrace": {"frames": "no"}}),
+            json!({"exception": [{"stacktrace": {"frames": [null, 1, {"lineno": -1, "pre_context": 3}]}}]}),
+        ] {
             for trace in read(&event) {
                 assert!(trace.heading.len() < 100);
             }

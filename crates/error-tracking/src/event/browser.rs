@@ -90,12 +90,11 @@ mod tests {
             ("curl/8.5.0", None, None),
         ] {
             let client = recognise(user_agent);
-            let plain = |seen: &Seen| seen.clone().map(|(name, version)| (name, version));
             let owned = |expected: Option<(&'static str, Option<&str>)>| {
                 expected.map(|(name, version)| (name, version.map(str::to_owned)))
             };
-            assert_eq!(plain(&client.browser), owned(browser), "{user_agent}");
-            assert_eq!(plain(&client.system), owned(system), "{user_agent}");
+            assert_eq!(client.browser, owned(browser), "{user_agent}");
+            assert_eq!(client.system, owned(system), "{user_agent}");
         }
     }
 }

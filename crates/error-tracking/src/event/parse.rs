@@ -14,11 +14,13 @@ pub(crate) fn parse_event(bytes: &[u8]) -> Result<Value, InvalidEvent> {
     if bytes.len() > EVENT_BYTES_MAX {
         return Err(InvalidEvent::TooLarge { limit: EVENT_BYTES_MAX });
     }
-    let error = match serde_json::from_slice(bytes) {
+    // Checked at once, which is much faster than string by string.
+    let text = String::from_utf8_lossy(bytes);
+    let error = match serde_json::from_str(&text) {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
-    let text = String::from_utf8_lossy(bytes).into_owned();
+    let text = text.into_owned();
     serde_json::from_str(&without_lone_surrogates(text))
         .map_err(|_| InvalidEvent::Json { line: error.line(), column: error.column() })
 }

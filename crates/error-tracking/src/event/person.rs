@@ -30,6 +30,26 @@ const ADDRESS_HEADERS: [&str; 7] = [
 /// Variables of the CGI environment that carry the address of the sender.
 const ADDRESS_VARIABLES: [&str; 3] = ["REMOTE_ADDR", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP"];
 
+/// The values that were taken out of an event.
+#[derive(Debug, Default)]
+pub(super) struct Taken(Vec<Value>);
+
+impl Taken {
+    /// How often `text` stands in what was taken out.
+    fn count(&self, text: &str) -> usize {
+        fn count_in(value: &Value, text: &str) -> usize {
+            match value {
+                Value::String(told) => memchr::memmem::find_iter(told.as_bytes(), text.as_bytes()).count(),
+                Value::Number(number) => usize::from(number.to_string() == text),
+                Value::Array(list) => list.iter().map(|entry| count_in(entry, text)).sum(),
+                Value::Object(object) => object.values().map(|entry| count_in(entry, text)).sum(),
+                _ => 0,
+            }
+        }
+        self.0.iter().map(|value| count_in(value, text)).sum()
+    }
+}
+
 /// Takes `user` out of the event and says who that is.
 ///
 /// An address is the one that the client tells, the sender's where it says `{{auto}}`, and the sender's as well where
@@ -39,6 +59,7 @@ pub(super) fn take_identity(
     event: &mut Map<String, Value>,
     platform: &str,
     remote_ip: Option<&str>,
+    taken: &mut Taken,
     removals: &mut Vec<Removal>,
 ) -> Identity {
     let user = match event.remove("user") {
@@ -55,13 +76,15 @@ pub(super) fn take_identity(
         None if infers_address(event, platform) => remote_ip.map(str::to_owned),
         None => environment_address(event),
     };
-    Identity {
+    let identity = Identity {
         id: told("id"),
         username: told("username"),
         email: told("email"),
         ip_address,
         name: told("name"),
-    }
+    };
+    taken.0.extend(user.into_iter().map(|(_, value)| value));
+    identity
 }
 
 fn identifier(value: &Value) -> Option<String> {
@@ -103,7 +126,11 @@ fn environment_address(event: &Map<String, Value>) -> Option<String> {
 
 /// Takes the sender's addresses and the user agent out of the request, and keeps of the latter the names and main
 /// versions of browser and operating system, unless the SDK has told them.
-pub(super) fn take_client_traces(event: &mut Map<String, Value>, removals: &mut Vec<Removal>) {
+pub(super) fn take_client_traces(
+    event: &mut Map<String, Value>,
+    taken: &mut Taken,
+    removals: &mut Vec<Removal>,
+) {
     let mut user_agent = None;
     if let Some(Value::Object(request)) = event.get_mut("request") {
         if let Some(Value::Array(headers)) = request.get_mut("headers") {
@@ -127,7 +154,8 @@ pub(super) fn take_client_traces(event: &mut Map<String, Value>, removals: &mut 
         }
         if let Some(Value::Object(environment)) = request.get_mut("env") {
             for name in ADDRESS_VARIABLES {
-                if environment.remove(name).is_some() {
+                if let Some(value) = environment.remove(name) {
+                    taken.0.push(value);
                     note(removals, || format!("/request/env/{name}"), "ip");
                 }
             }
@@ -170,12 +198,14 @@ pub(super) struct Needles {
 }
 
 impl Needles {
-    pub(super) fn new(identity: &Identity, raw: Option<&[u8]>) -> Self {
+    /// `raw` is the event as it was received, where that is at hand, and `taken` what is out of it already: most
+    /// events name their person nowhere else, and need not be searched string by string.
+    pub(super) fn new(identity: &Identity, raw: Option<&[u8]>, taken: &Taken) -> Self {
         let mut needles = Self::default();
         let values =
             [&identity.id, &identity.username, &identity.email, &identity.ip_address, &identity.name];
         for value in values.into_iter().flatten() {
-            if value.len() < 4 || raw.is_some_and(|raw| !occurs_twice(raw, value)) {
+            if value.len() < 4 || raw.is_some_and(|raw| !occurs_beside(raw, taken, value)) {
                 continue;
             }
             if value.len() >= 5 && value.bytes().any(|byte| !byte.is_ascii_alphabetic() && byte < 0x80) {
@@ -215,14 +245,14 @@ impl Needles {
     }
 }
 
-/// Whether `value` stands in the event anywhere but in `user`. Text that JSON may write in several ways is taken to.
-fn occurs_twice(raw: &[u8], value: &str) -> bool {
-    if value.bytes().any(|byte| {
+/// Whether `value` stands in the event oftener than in what was taken out. Text that JSON may write in several ways
+/// is taken to.
+fn occurs_beside(raw: &[u8], taken: &Taken, value: &str) -> bool {
+    let has_escapes = |byte: u8| {
         !(0x20..0x7f).contains(&byte) || matches!(byte, b'"' | b'\\' | b'/' | b'<' | b'>' | b'&' | b'\'')
-    }) {
-        return true;
-    }
-    memchr::memmem::find_iter(raw, value.as_bytes()).nth(1).is_some()
+    };
+    value.bytes().any(has_escapes)
+        || memchr::memmem::find_iter(raw, value.as_bytes()).take(1_000).count() > taken.count(value).min(999)
 }
 
 #[cfg(test)]
@@ -231,7 +261,7 @@ mod tests {
 
     fn replaced(identity: &Identity, text: &str) -> String {
         let mut text = text.to_owned();
-        Needles::new(identity, None).replace_in(&mut text);
+        Needles::new(identity, None, &Taken::default()).replace_in(&mut text);
         text
     }
 

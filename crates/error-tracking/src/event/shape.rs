@@ -338,12 +338,35 @@ fn mark_frames(holder: &mut Map<String, Value>, platform: &str) {
     };
     for frame in frames {
         let Value::Object(frame) = frame else { continue };
-        if !frame.get("in_app").is_some_and(Value::is_boolean) {
-            let platform = frame.get("platform").and_then(Value::as_str).unwrap_or(platform);
-            let in_app = looks_like_application(frame, platform);
+        let platform = frame.get("platform").and_then(Value::as_str).unwrap_or(platform);
+        let told = frame.get("in_app").and_then(Value::as_bool);
+        let in_app = match told {
+            // The Rust SDK takes every function for the application's whose name is not that of a known library.
+            Some(true) => !(is_native(platform) && lies_outside_application(frame)),
+            Some(false) => false,
+            None => looks_like_application(frame, platform),
+        };
+        if told != Some(in_app) {
             frame.insert("in_app".to_owned(), in_app.into());
         }
     }
+}
+
+fn is_native(platform: &str) -> bool {
+    matches!(platform, "native" | "rust" | "c" | "cpp")
+}
+
+/// Whether a compiled frame comes from the standard library, the C runtime, a registry or the SDK; or from nowhere.
+fn lies_outside_application(frame: &Map<String, Value>) -> bool {
+    let text = |key: &str| frame.get(key).and_then(Value::as_str).unwrap_or_default();
+    let path = if text("abs_path").is_empty() { text("filename") } else { text("abs_path") };
+    if path.is_empty() && text("module").is_empty() && text("package").is_empty() {
+        return true;
+    }
+    path.starts_with("/rustc/")
+        || path.starts_with("./csu/")
+        || path.starts_with("/usr/include/")
+        || ["/registry/src/", "/sentry-", "/glibc"].iter().any(|part| path.contains(part))
 }
 
 fn looks_like_application(frame: &Map<String, Value>, platform: &str) -> bool {

@@ -193,6 +193,23 @@ fn deep(levels: usize) -> Value {
 }
 
 #[test]
+fn a_compiled_frame_of_a_library_is_not_the_applications_even_if_the_sdk_says_so() {
+    let frame = |path: &str| json!({"function": "f", "abs_path": path, "in_app": true});
+    let frames = vec![
+        json!({"function": "main", "in_app": true}),
+        frame("/rustc/59807616/library/std/src/rt.rs"),
+        frame("/root/.cargo/registry/src/index/serde-1.0/src/lib.rs"),
+        frame("/srv/codeland/rusty/src/main.rs"),
+    ];
+    let event = stored(
+        json!({"platform": "native", "exception": [{"type": "panic", "stacktrace": {"frames": frames}}]}),
+    );
+    let frames = event["exception"]["values"][0]["stacktrace"]["frames"].as_array().unwrap();
+    let in_app: Vec<_> = frames.iter().map(|frame| frame["in_app"] == true).collect();
+    assert_eq!(in_app, [false, false, false, true]);
+}
+
+#[test]
 fn nul_characters_never_reach_a_column() {
     let event = normalise(
         json!({"release": "a\0b", "environment": "c\0", "exception": [{"type": "E\0", "value": "v\0w"}]}),

@@ -75,8 +75,10 @@ fn culprit(event: &Value, main: Option<&Map<String, Value>>) -> String {
 
 /// The frames that tell where: of the main exception, else of the nearest of its causes, else of the thread that
 /// crashed or is current or is alone, else of the event.
-fn frames<'a>(event: &'a Value, main: Option<&'a Map<String, Value>>) -> Option<&'a Vec<Value>> {
-    let of = |holder: &'a Map<String, Value>| holder.get("stacktrace")?.get("frames")?.as_array();
+fn frames<'a>(event: &'a Value, main: Option<&'a Map<String, Value>>) -> Option<&'a [Value]> {
+    let of = |holder: &'a Map<String, Value>| {
+        holder.get("stacktrace")?.get("frames")?.as_array().map(Vec::as_slice)
+    };
     if let Some(found) = main.and_then(of) {
         return Some(found);
     }
@@ -94,7 +96,7 @@ fn frames<'a>(event: &'a Value, main: Option<&'a Map<String, Value>>) -> Option<
     thread.and_then(Value::as_object).and_then(of).or_else(|| event.as_object().and_then(of))
 }
 
-fn culprit_frame(frames: &Vec<Value>) -> Option<&Map<String, Value>> {
+fn culprit_frame(frames: &[Value]) -> Option<&Map<String, Value>> {
     let of_application =
         frames.iter().rev().find(|frame| frame.get("in_app").and_then(Value::as_bool) == Some(true));
     of_application.or(frames.last())?.as_object()

@@ -245,6 +245,8 @@ fn native_function(function: &str) -> String {
         }
         rest = &rest[character.len_utf8()..];
     }
+    // Two manglings of one thing.
+    let mut name = name.replace("{{closure}}", "{closure}");
     while name.contains("::::") {
         name = name.replace("::::", "::");
     }
@@ -315,7 +317,7 @@ mod tests {
                 "<alloc::vec::Vec<T> as core::iter::FromIterator<T>>::from_iter",
                 Some("alloc::vec::Vec::from_iter"),
             ),
-            ("native", "depot::import::{{closure}}", Some("depot::import::{{closure}}")),
+            ("native", "depot::import::{{closure}}", Some("depot::import::{closure}")),
             (
                 "native",
                 "void ns::(anonymous namespace)::run<int>(std::vector<int> const&) const",

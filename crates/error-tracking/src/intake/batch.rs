@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -55,7 +56,7 @@ impl PreparedBatch for EventBatch {
 /// (the project of each new event) it is.
 pub(crate) fn live_messages(touched: &[TouchedIssue], projects_of_events: &[ProjectId]) -> Vec<LiveMessage> {
     let mut issues: Vec<&TouchedIssue> = touched.iter().collect();
-    issues.sort_by_key(|issue| (issue.project, std::cmp::Reverse(issue.last_seen), issue.id));
+    issues.sort_by_key(|issue| (issue.project, Reverse(issue.last_seen), Reverse(issue.events), issue.id));
     issues
         .chunk_by(|left, right| left.project == right.project)
         .filter_map(|of_project| {

@@ -98,7 +98,7 @@ async fn a_batch_that_fails_at_any_statement_leaves_nothing_and_can_be_written_a
     assert_eq!(
         content(&bench).await,
         [
-            "issue 1 A 0 3 3",
+            "issue 1 A 0 3 2",
             "issue 2 B 1 1 1",
             "issue 3 C 0 1 1",
             "event A 3",
@@ -112,7 +112,7 @@ async fn a_batch_that_fails_at_any_statement_leaves_nothing_and_can_be_written_a
             "environment A test 3",
             "environment B test 1",
             "environment C test 1",
-            "subjects A 3",
+            "subjects A 2",
             "subjects B 1",
             "subjects C 1",
             "project hour 5",

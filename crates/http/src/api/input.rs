@@ -47,7 +47,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let query = Query::<T>::from_request_parts(parts, state).await;
-        query.map(|Query(parameters)| Self(parameters)).map_err(|error| Problem::bad_request(error.body_text()))
+        query
+            .map(|Query(parameters)| Self(parameters))
+            .map_err(|error| Problem::bad_request(error.body_text()))
     }
 }
 
@@ -59,7 +61,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for JsonBody<T> {
 
     async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Problem> {
         let body = shared.bodies.read(request.into_body(), JSON_BYTES_MAX).await?;
-        serde_json::from_slice(&body.bytes).map(Self).map_err(|error| Problem::bad_request(format!("body: {error}")))
+        serde_json::from_slice(&body.bytes)
+            .map(Self)
+            .map_err(|error| Problem::bad_request(format!("body: {error}")))
     }
 }
 
@@ -68,7 +72,9 @@ impl From<BodyError> for Problem {
         let status = match error {
             BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             BodyError::Timeout(_) => StatusCode::REQUEST_TIMEOUT,
-            BodyError::Busy => return Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).retry_after(10),
+            BodyError::Busy => {
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).retry_after(10);
+            }
             BodyError::Decode(_) | BodyError::Broken => StatusCode::BAD_REQUEST,
         };
         Self::new(status, error.to_string())
@@ -91,7 +97,11 @@ pub(super) fn instant(field: &'static str, text: Option<&str>) -> Result<Option<
 }
 
 /// The project that a request means: by number or by slug, or the organisation's only one.
-pub(super) async fn project(shared: &Shared, caller: &Caller, named: Option<&str>) -> Result<Project, Problem> {
+pub(super) async fn project(
+    shared: &Shared,
+    caller: &Caller,
+    named: Option<&str>,
+) -> Result<Project, Problem> {
     let missing = || Problem::not_found("project");
     if let Some(number) = named.and_then(|named| named.parse::<ProjectId>().ok()) {
         return shared.accounts.find_project(&caller.principal, number).await?.ok_or_else(missing);

@@ -86,7 +86,8 @@ pub(super) async fn find_pipeline(
 ) -> Result<Json<Pipeline>, Problem> {
     let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     // The hour that has begun is part of what is shown.
-    let to = instant("to", wanted.to.as_deref())?.unwrap_or_else(|| shared.clock.now().plus(Duration::from_micros(1)));
+    let to = instant("to", wanted.to.as_deref())?
+        .unwrap_or_else(|| shared.clock.now().plus(Duration::from_micros(1)));
     let from = instant("from", wanted.from.as_deref())?.unwrap_or_else(|| hour_before(to));
     let tallies = shared.intake_log.list_tallies(project.id, from, to).await?;
     let depth = shared.intake.depth();

@@ -86,7 +86,9 @@ impl Refusal {
                 (Refused::Failed, StatusCode::INTERNAL_SERVER_ERROR)
             }
             Self::Accounts(_) => (Refused::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
-            Self::Intake(error) if error.is_transient() => (Refused::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
+            Self::Intake(error) if error.is_transient() => {
+                (Refused::Unavailable, StatusCode::SERVICE_UNAVAILABLE)
+            }
             Self::Intake(_) => (Refused::Failed, StatusCode::INTERNAL_SERVER_ERROR),
         }
     }

@@ -19,7 +19,9 @@ pub(super) fn key_of_head(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     sentry
         .and_then(key_of_pairs)
         .or_else(|| authorization.and_then(after_scheme("sentry")).and_then(key_of_pairs))
-        .or_else(|| uri.query().and_then(|query| query_value(query, "sentry_key")).filter(|key| !key.is_empty()))
+        .or_else(|| {
+            uri.query().and_then(|query| query_value(query, "sentry_key")).filter(|key| !key.is_empty())
+        })
         .map(str::to_owned)
         .or_else(|| authorization.and_then(after_scheme("basic")).and_then(key_of_basic))
 }
@@ -50,7 +52,9 @@ fn key_of_basic(value: &str) -> Option<String> {
 
 /// A value of a query string as it stands there. Keys are hexadecimal and need no decoding.
 pub(super) fn query_value<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+    query
+        .split('&')
+        .find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
 }
 
 /// The public key and the project of `{protocol}://{key}[:{secret}]@{host}[/{prefix}]/{project}`.

@@ -43,11 +43,10 @@ const POSTED: [(&str, &str, StatusCode); 22] = [
 
 pub(super) fn routes(mut routes: Routes) -> Routes {
     for (path, item, status) in POSTED {
-        let handler = move |State(shared): State<Arc<Shared>>,
-                            Path(path): Path<HashMap<String, String>>,
-                            request: Request| async move {
-            take(&shared, &path, request, item, status).await
-        };
+        let handler =
+            move |State(shared): State<Arc<Shared>>,
+                  Path(path): Path<HashMap<String, String>>,
+                  request: Request| async move { take(&shared, &path, request, item, status).await };
         // Check-ins are also sent by `curl` and by job runners that can only GET.
         if item == "check_in" {
             routes = routes.get(path, Access::IngestKey, handler);

@@ -11,7 +11,9 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use belvedere_accounts::IngestKeyInfo;
-use belvedere_error_tracking::envelope::{EnvelopeError, EventId, find_event_id, has_event_id, parse_outline};
+use belvedere_error_tracking::envelope::{
+    EnvelopeError, EventId, find_event_id, has_event_id, parse_outline,
+};
 use belvedere_kernel::{Delivery, ItemOutcome, ProjectId, Tally};
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, ORIGIN, USER_AGENT};
@@ -22,6 +24,7 @@ use serde_json::Value;
 use super::answer::{Refusal, accepted};
 use super::credentials::{key_of_head, parse_dsn};
 use crate::address::ClientAddress;
+use crate::decode::Encoding;
 use crate::state::Shared;
 
 /// How much of a User-Agent header is kept, in bytes.
@@ -50,7 +53,9 @@ struct Look {
     event_id: Option<EventId>,
     /// Whether something in it needs an id.
     needs_id: bool,
-    /// How many items of which type; of containers, how many things they hold.
+    /// Whether it counts against the key's limit of requests.
+    is_limited: bool,
+    /// How many items of which type, as far as the start of a large body shows.
     items: BTreeMap<String, u64>,
 }
 
@@ -174,12 +179,12 @@ impl<'a> Door<'a> {
         kind: &str,
         key: &IngestKeyInfo,
         look: Look,
-        encoding: Option<&str>,
+        encoding: Option<Encoding>,
         body: Bytes,
     ) -> Result<Option<EventId>, Refusal> {
         let now = self.shared.clock.now();
         if let Some(limit) = key.rate_limit_per_minute
-            && !(look.items.keys().all(|kind| UNLIMITED.contains(&kind.as_str())) && !look.items.is_empty())
+            && look.is_limited
             && let Err(retry_after_seconds) = self.shared.rate_limits.admit(key.id, limit, now)
         {
             self.note_items(&look.items, "rate_limited");
@@ -193,7 +198,7 @@ impl<'a> Door<'a> {
                 project: key.project,
                 key: key.id,
                 received_at: now,
-                encoding: encoding.map(str::to_owned),
+                encoding: encoding.map(|encoding| encoding.as_str().to_owned()),
                 remote_ip: self.parts.extensions.get::<ClientAddress>().map(|client| client.0.to_string()),
                 user_agent: self.user_agent(),
                 assigned_id: assigned.map(|id| id.to_string()),
@@ -210,12 +215,8 @@ impl<'a> Door<'a> {
         }
     }
 
-    /// The encodings that are undone; any other token counts as none, because clients invent some.
-    fn encoding(&self) -> Option<&'static str> {
-        let token = self.parts.headers.get(CONTENT_ENCODING)?.to_str().ok()?.trim();
-        [("gzip", "gzip"), ("x-gzip", "gzip"), ("deflate", "deflate"), ("br", "br"), ("zstd", "zstd")]
-            .into_iter()
-            .find_map(|(name, encoding)| token.eq_ignore_ascii_case(name).then_some(encoding))
+    fn encoding(&self) -> Option<Encoding> {
+        Encoding::parse(self.parts.headers.get(CONTENT_ENCODING)?.to_str().ok()?)
     }
 
     fn user_agent(&self) -> Option<String> {
@@ -248,39 +249,56 @@ impl<'a> Door<'a> {
     }
 }
 
-fn look_into_envelope(body: &[u8]) -> Result<Look, EnvelopeError> {
-    let outline = parse_outline(body)?;
-    let event_id = find_event_id(body, &outline);
-    let mut items = BTreeMap::new();
+/// What is needed of an envelope, if its start tells that.
+fn look_into_envelope(body: &[u8], is_whole: bool) -> Option<Result<Look, EnvelopeError>> {
+    let outline = match parse_outline(body) {
+        Ok(outline) => outline,
+        Err(error) => return Some(Err(error)),
+    };
     let needs_id = outline.items.iter().any(|item| has_event_id(&item.kind));
+    // An item whose end is missing is the last; an event may follow it.
+    if !is_whole && outline.event_id.is_none() {
+        return None;
+    }
+    let event_id = find_event_id(body, &outline);
+    let mut items: BTreeMap<String, u64> = BTreeMap::new();
     for item in outline.items {
         *items.entry(item.kind).or_insert(0) += 1;
     }
-    Ok(Look { dsn: outline.dsn, event_id, needs_id, items })
+    let is_unlimited =
+        is_whole && !items.is_empty() && items.keys().all(|kind| UNLIMITED.contains(&kind.as_str()));
+    Some(Ok(Look { dsn: outline.dsn, event_id, needs_id, is_limited: !is_unlimited, items }))
 }
 
-fn look_into_event(body: &[u8]) -> Result<Look, String> {
+fn look_into_event(body: &[u8], is_whole: bool) -> Option<Result<Look, String>> {
     #[derive(Deserialize)]
     struct OnlyId {
         event_id: Option<Value>,
     }
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err("not a JSON object".to_owned());
+        return Some(Err("not a JSON object".to_owned()));
     }
-    let event: OnlyId = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    if !is_whole {
+        return None;
+    }
+    let event: OnlyId = match serde_json::from_slice(body) {
+        Ok(event) => event,
+        Err(error) => return Some(Err(error.to_string())),
+    };
     let event_id = event.event_id.as_ref().and_then(Value::as_str).and_then(|id| id.parse().ok());
-    Ok(Look { dsn: None, event_id, needs_id: true, items: BTreeMap::from([("event".to_owned(), 1)]) })
+    let items = BTreeMap::from([("event".to_owned(), 1)]);
+    Some(Ok(Look { dsn: None, event_id, needs_id: true, is_limited: true, items }))
 }
 
 /// A legacy event's body: JSON as it is, or base64 of zlib-compressed JSON, as old SDKs sent without saying so.
-fn plain_or_base64(body: &Bytes) -> (Bytes, Option<&'static str>) {
+fn plain_or_base64(body: &Bytes) -> (Bytes, Option<Encoding>) {
     let text = body.trim_ascii();
     if text.first() == Some(&b'{') {
         return (body.clone(), None);
     }
     match BASE64_STANDARD.decode(text) {
         Ok(json) if json.first() == Some(&b'{') => (json.into(), None),
-        Ok(compressed) => (compressed.into(), Some("deflate")),
+        Ok(compressed) => (compressed.into(), Some(Encoding::Deflate)),
         Err(_) => (body.clone(), None),
     }
 }

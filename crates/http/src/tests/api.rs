@@ -56,7 +56,9 @@ fn the_description_has_exactly_the_routes_of_the_api() {
             .as_object()
             .unwrap()
             .iter()
-            .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{method} {path}")))
+            .flat_map(|(path, item)| {
+                item.as_object().unwrap().keys().map(move |method| format!("{method} {path}"))
+            })
             .collect();
         routes.sort();
         described.sort();
@@ -84,7 +86,12 @@ fn issues_and_events_are_read_as_they_are() {
     run(async {
         let house = House::new().await;
         let token = house.token(&[Scope::Read]).await;
-        let list = get(&house, &token, "/api/v1/issues?status=unresolved&query=type&environment=prod&sort=events&limit=7&cursor=abc").await;
+        let list = get(
+            &house,
+            &token,
+            "/api/v1/issues?status=unresolved&query=type&environment=prod&sort=events&limit=7&cursor=abc",
+        )
+        .await;
         assert_eq!(list.status, StatusCode::OK, "{list:?}");
         let issue = json!({
             "id": issue_id().to_string(), "number": 1, "title": "TypeError: x is undefined", "culprit": "load in app.js",
@@ -101,7 +108,10 @@ fn issues_and_events_are_read_as_they_are() {
             assert_eq!((asked.page.limit(), asked.page.after.as_ref().unwrap().as_str()), (7, "abc"));
         }
         let detail = get(&house, &token, &format!("/api/v1/issues/{}", issue_id())).await.json();
-        assert_eq!((&detail["title"], &detail["grouping_version"]), (&json!("TypeError: x is undefined"), &json!(1)));
+        assert_eq!(
+            (&detail["title"], &detail["grouping_version"]),
+            (&json!("TypeError: x is undefined"), &json!(1))
+        );
         let events = get(&house, &token, &format!("/api/v1/issues/{}/events", issue_id())).await.json();
         assert_eq!(events["items"][0]["event_id"], EVENT_ID);
         assert_eq!(events["items"][0]["subject"], 3);
@@ -242,7 +252,10 @@ fn unknown_addresses_and_methods_are_problems_too() {
         for answer in [nothing, method] {
             assert_eq!(answer.header("x-request-id").len(), 26);
             assert_eq!(answer.header("x-content-type-options"), "nosniff");
-            assert_eq!(answer.header("content-security-policy"), "default-src 'none'; frame-ancestors 'none'");
+            assert_eq!(
+                answer.header("content-security-policy"),
+                "default-src 'none'; frame-ancestors 'none'"
+            );
         }
     });
 }
@@ -254,7 +267,8 @@ fn tokens_that_are_wrong_or_revoked_open_nothing() {
         let token = house.token(&[Scope::Read]).await;
         assert_eq!(get(&house, &token, "/api/v1/projects").await.status, StatusCode::OK);
         for header in ["Bearer", "Bearer ", "Bearer wrong", &format!("Basic {token}"), &token] {
-            let answer = house.send(request(Method::GET, "/api/v1/projects", &[("authorization", header)], "")).await;
+            let answer =
+                house.send(request(Method::GET, "/api/v1/projects", &[("authorization", header)], "")).await;
             assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{header}");
             assert_eq!(answer.header("www-authenticate"), "Bearer");
         }
@@ -266,14 +280,22 @@ fn projects_and_keys_are_made_changed_and_revoked() {
     run(async {
         let house = House::new().await;
         let token = house.token(&[Scope::Admin]).await;
-        let made = send_json(&house, Method::POST, &token, "/api/v1/projects", json!({ "name": "Web shop" })).await;
+        let made =
+            send_json(&house, Method::POST, &token, "/api/v1/projects", json!({ "name": "Web shop" })).await;
         assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
         assert_eq!((&made.json()["slug"], &made.json()["time_zone"]), (&json!("web-shop"), &json!("UTC")));
         let project = made.json()["id"].as_i64().unwrap();
         let uri = format!("/api/v1/projects/{project}");
         let renamed = send_json(&house, Method::PUT, &token, &uri, json!({ "name": "Shop" })).await;
         assert_eq!((&renamed.json()["name"], &renamed.json()["slug"]), (&json!("Shop"), &json!("web-shop")));
-        let taken = send_json(&house, Method::POST, &token, "/api/v1/projects", json!({ "name": "Web", "slug": "web-shop" })).await;
+        let taken = send_json(
+            &house,
+            Method::POST,
+            &token,
+            "/api/v1/projects",
+            json!({ "name": "Web", "slug": "web-shop" }),
+        )
+        .await;
         assert_eq!(taken.status, StatusCode::CONFLICT);
 
         let body = json!({ "project": "web-shop", "label": "browser", "rate_limit_per_minute": 100 });
@@ -283,13 +305,20 @@ fn projects_and_keys_are_made_changed_and_revoked() {
         let uri = format!("/api/v1/ingest_keys/{}", key["id"].as_str().unwrap());
         let kept = send_json(&house, Method::PUT, &token, &uri, json!({ "label": "web" })).await.json();
         assert_eq!((&kept["label"], &kept["rate_limit_per_minute"]), (&json!("web"), &json!(100)));
-        let unlimited = send_json(&house, Method::PUT, &token, &uri, json!({ "rate_limit_per_minute": null })).await;
+        let unlimited =
+            send_json(&house, Method::PUT, &token, &uri, json!({ "rate_limit_per_minute": null })).await;
         assert_eq!(unlimited.json()["rate_limit_per_minute"], json!(null));
 
         let ingest = format!("/api/{project}/envelope/?sentry_key={public}");
         assert_eq!(house.send(request(Method::POST, &ingest, &[], "{}\n")).await.status, StatusCode::OK);
-        assert_eq!(house.send(with_token(Method::DELETE, &uri, &token, "")).await.status, StatusCode::NO_CONTENT);
-        assert_eq!(house.send(request(Method::POST, &ingest, &[], "{}\n")).await.status, StatusCode::FORBIDDEN);
+        assert_eq!(
+            house.send(with_token(Method::DELETE, &uri, &token, "")).await.status,
+            StatusCode::NO_CONTENT
+        );
+        assert_eq!(
+            house.send(request(Method::POST, &ingest, &[], "{}\n")).await.status,
+            StatusCode::FORBIDDEN
+        );
         let keys = get(&house, &token, "/api/v1/ingest_keys?project=web-shop").await.json();
         assert_eq!(keys["items"][0]["revoked_at"], "2026-11-23T12:04:05Z");
     });
@@ -326,6 +355,28 @@ fn the_pipeline_shows_counts_and_what_waits() {
         );
         assert_eq!(pipeline.json()["set_aside"], 0);
         assert_eq!(pipeline.json()["spool"]["bytes_max"], 64 << 20);
-        assert_eq!(get(&house, &token, "/api/v1/pipeline/set_aside").await.json(), json!({ "items": [], "next": null }));
+        assert_eq!(
+            get(&house, &token, "/api/v1/pipeline/set_aside").await.json(),
+            json!({ "items": [], "next": null })
+        );
+    });
+}
+
+#[test]
+fn what_failed_inside_is_not_shown() {
+    run(async {
+        let house = House::new().await;
+        let token = house.token(&[Scope::Read]).await;
+        house.state.db.close().await.unwrap();
+        let answer = get(&house, &token, "/api/v1/projects").await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.header("retry-after"), "5");
+        assert_eq!(
+            answer.json(),
+            json!({
+                "type": "about:blank", "title": "Service Unavailable", "status": 503,
+                "detail": "the database is not available at the moment",
+            })
+        );
     });
 }

@@ -20,7 +20,10 @@ impl http_body::Body for Arriving {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let length = self.0.len().min(16 << 10);
         let piece = self.0.split_to(length);
         Poll::Ready((length > 0).then(|| Ok(Frame::data(Bytes::copy_from_slice(&piece)))))
@@ -71,6 +74,7 @@ fn sixty_four_bombs_at_once_stay_within_the_memory_bound() {
         .unwrap();
     let output = String::from_utf8_lossy(&child.stdout);
     assert!(child.status.success(), "{output}\n{}", String::from_utf8_lossy(&child.stderr));
-    let peak = output.lines().find_map(|line| line.split_once("peak bytes: ")).unwrap().1.parse::<u64>().unwrap();
+    let peak =
+        output.lines().find_map(|line| line.split_once("peak bytes: ")).unwrap().1.parse::<u64>().unwrap();
     assert!(peak < 100 << 20, "{peak}");
 }

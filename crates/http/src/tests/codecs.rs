@@ -29,6 +29,8 @@ fn zstd(plain: &mut dyn Read) -> Vec<u8> {
     ::zstd::encode_all(plain, 1).unwrap()
 }
 
+type Encode = fn(&mut dyn Read) -> Vec<u8>;
+
 /// Content-Encoding tokens and their encoders.
-pub(crate) const CODECS: [(&str, fn(&mut dyn Read) -> Vec<u8>); 4] =
+pub(crate) const CODECS: [(&str, Encode); 4] =
     [("gzip", gzip), ("deflate", zlib), ("br", br), ("zstd", zstd)];

@@ -18,7 +18,8 @@ use belvedere_error_tracking::{
 };
 use belvedere_intake::{HourTally, Intake, IntakeLogService, IntakeParts, IntakeStats};
 use belvedere_kernel::{
-    Actor, AuditSink, Delivery, InProcessBus, KeyOwner, ManualClock, ProjectId, Removal, SubjectId, Vault, VaultError,
+    Actor, AuditSink, Delivery, InProcessBus, KeyOwner, ManualClock, ProjectId, Removal, SubjectId, Vault,
+    VaultError,
 };
 use belvedere_storage::spool::{Spool, SpoolConfig};
 use belvedere_storage::testing::TestDatabase;
@@ -106,7 +107,11 @@ impl ErrorTracking for OneIssue {
         Ok(1)
     }
 
-    async fn find_issue(&self, project: ProjectId, id: IssueId) -> Result<Option<IssueDetail>, ErrorTrackingError> {
+    async fn find_issue(
+        &self,
+        project: ProjectId,
+        id: IssueId,
+    ) -> Result<Option<IssueDetail>, ErrorTrackingError> {
         Ok((Some(project) == self.project && id == issue_id()).then(|| IssueDetail {
             summary: issue(),
             daily: vec![0; 14],
@@ -125,7 +130,8 @@ impl ErrorTracking for OneIssue {
         id: IssueId,
         _: PageRequest,
     ) -> Result<Page<EventSummary>, ErrorTrackingError> {
-        let items = if Some(project) == self.project && id == issue_id() { vec![event()] } else { Vec::new() };
+        let items =
+            if Some(project) == self.project && id == issue_id() { vec![event()] } else { Vec::new() };
         Ok(Page { items, next: None })
     }
 
@@ -213,8 +219,13 @@ impl House {
         let vault: Arc<dyn Vault> = Arc::new(OpenVault);
         let audit = Arc::new(AuditService::new(db.database(), clock.clone(), Arc::clone(&vault)));
         let sink: Arc<dyn AuditSink> = audit.clone();
-        let accounts =
-            AccountsService::new(db.database(), clock.clone(), Arc::clone(&sink), Arc::clone(&vault), [5; 32]);
+        let accounts = AccountsService::new(
+            db.database(),
+            clock.clone(),
+            Arc::clone(&sink),
+            Arc::clone(&vault),
+            [5; 32],
+        );
         let accounts = Arc::new(accounts);
         let first = accounts.first_steps().await.unwrap();
         let name = format!("belvedere-http-test-{}-{:?}", std::process::id(), std::thread::current().id());
@@ -355,7 +366,12 @@ pub(super) async fn send(router: &Router, request: Request<Body>) -> Answer {
 }
 
 /// A request with `headers`.
-pub(super) fn request(method: Method, uri: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Request<Body> {
+pub(super) fn request(
+    method: Method,
+    uri: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Body>,
+) -> Request<Body> {
     let mut request = Request::builder().method(method).uri(uri);
     for (name, value) in headers {
         request = request.header(*name, *value);

@@ -42,10 +42,11 @@ fn an_envelope_is_accepted_in_every_auth_form_and_kept_as_it_came() {
         let in_query = format!("{path}?sentry_version=7&sentry_key={}", house.key());
         let basic = format!("Basic {}", base64(&format!("{}:", house.key())));
         let dsn = format!("https://{}@belvedere.example/{}", house.key(), house.project());
-        let tunnelled = format!("{{\"event_id\":\"{EVENT_ID}\",\"dsn\":\"{dsn}\"}}\n{{\"type\":\"event\"}}\n{{}}");
+        let tunnelled =
+            format!("{{\"event_id\":\"{EVENT_ID}\",\"dsn\":\"{dsn}\"}}\n{{\"type\":\"event\"}}\n{{}}");
         let plain = envelope(WithId::Header);
-        let cases: [(&str, Vec<(&str, &str)>, &str); 7] = [
-            (&path, vec![("x-sentry-auth", &auth)], &plain),
+        let cases = [
+            (path.as_str(), vec![("x-sentry-auth", auth.as_str())], plain.as_str()),
             (path.trim_end_matches('/'), vec![("authorization", &auth)], &plain),
             (&in_query, vec![("content-type", "text/plain;charset=UTF-8")], &plain),
             (&path, vec![("authorization", &basic)], &plain),
@@ -63,7 +64,10 @@ fn an_envelope_is_accepted_in_every_auth_form_and_kept_as_it_came() {
             bodies.push(body.to_owned());
         }
         let deliveries = house.deliveries().await;
-        assert_eq!(deliveries.iter().map(|delivery| delivery.body.to_vec()).collect::<Vec<_>>(), bodies.iter().map(|body| body.as_bytes().to_vec()).collect::<Vec<_>>());
+        assert_eq!(
+            deliveries.iter().map(|delivery| delivery.body.to_vec()).collect::<Vec<_>>(),
+            bodies.iter().map(|body| body.as_bytes().to_vec()).collect::<Vec<_>>()
+        );
         assert!(deliveries.iter().all(|delivery| delivery.kind == "sentry.envelope"
             && delivery.project == house.project()
             && delivery.key == house.first.key.id
@@ -90,7 +94,10 @@ fn every_encoding_is_understood_and_kept() {
             assert_eq!(answer.text, format!("{{\"id\":\"{EVENT_ID}\"}}"), "{token}: {answer:?}");
             let damaged = post(&house, &path, &headers, body[..body.len() - 3].to_vec()).await;
             assert_eq!(damaged.status, StatusCode::BAD_REQUEST, "{token}: {damaged:?}");
-            assert_eq!(damaged.json(), json!({ "detail": format!("body is not valid {token}"), "causes": [] }));
+            assert_eq!(
+                damaged.json(),
+                json!({ "detail": format!("body is not valid {token}"), "causes": [] })
+            );
             let delivery = house.deliveries().await.pop().unwrap();
             assert_eq!((delivery.encoding.as_deref(), delivery.body.to_vec()), (Some(token), body));
         }
@@ -151,7 +158,11 @@ fn legacy_events_are_accepted_plain_compressed_and_in_base64() {
             let mut headers = vec![("x-sentry-auth", auth.as_str())];
             headers.extend(encoding.map(|encoding| ("content-encoding", encoding)));
             let answer = post(&house, uri, &headers, body).await;
-            assert_eq!((answer.status, answer.text), (StatusCode::OK, format!("{{\"id\":\"{EVENT_ID}\"}}")), "{uri}");
+            assert_eq!(
+                (answer.status, answer.text),
+                (StatusCode::OK, format!("{{\"id\":\"{EVENT_ID}\"}}")),
+                "{uri}"
+            );
         }
         let deliveries = house.deliveries().await;
         assert!(deliveries.iter().all(|delivery| delivery.kind == "sentry.store"));
@@ -213,7 +224,10 @@ fn only_a_working_key_of_the_named_project_lets_in() {
             let answer = post(&house, uri, &headers, body.to_owned()).await;
             assert_eq!(answer.status, status, "{uri} {header:?}: {answer:?}");
             assert!(!answer.header("x-sentry-error").is_empty());
-            assert_eq!(answer.header("access-control-expose-headers"), "x-sentry-error,x-sentry-rate-limits,retry-after");
+            assert_eq!(
+                answer.header("access-control-expose-headers"),
+                "x-sentry-error,x-sentry-rate-limits,retry-after"
+            );
         }
         assert!(house.deliveries().await.is_empty());
     });
@@ -243,7 +257,8 @@ fn preflight_requests_are_answered() {
     run(async {
         let house = House::new().await;
         for uri in ["/api/1/envelope/", "/api/1/store/", "/api/store/", "/tunnel", "/api/1/security/"] {
-            let answer = house.send(request(Method::OPTIONS, uri, &[("origin", "https://a.example")], "")).await;
+            let answer =
+                house.send(request(Method::OPTIONS, uri, &[("origin", "https://a.example")], "")).await;
             assert_eq!(answer.status, StatusCode::OK, "{uri}");
             assert_eq!(answer.header("access-control-allow-origin"), "*");
             assert_eq!(answer.header("access-control-allow-methods"), "POST");
@@ -289,7 +304,8 @@ fn a_key_beyond_its_limit_is_told_so_by_category_and_its_items_are_counted() {
 #[test]
 fn bodies_beyond_the_limits_are_refused_with_413() {
     run(async {
-        let limits = HttpLimits { body_bytes_max: 1_000, decompressed_bytes_max: 5_000, ..HttpLimits::default() };
+        let limits =
+            HttpLimits { body_bytes_max: 1_000, decompressed_bytes_max: 5_000, ..HttpLimits::default() };
         let house = House::with(limits, 64 << 20).await;
         let uri = format!("/api/{}/envelope/?sentry_key={}", house.project(), house.key());
         let long = format!("{{}}\n{{\"type\":\"event\"}}\n{}\n", "x".repeat(1_000));
@@ -377,5 +393,24 @@ fn a_door_that_is_switched_off_answers_404_and_counts() {
         let token = house.token(&[belvedere_accounts::Scope::Read]).await;
         let issues = house.send(super::house::with_token(Method::GET, "/api/v1/issues", &token, "")).await;
         assert_eq!(issues.status, StatusCode::NOT_FOUND);
+    });
+}
+
+#[test]
+fn a_known_key_goes_on_working_while_the_database_is_away() {
+    run(async {
+        let house = House::new().await;
+        let uri = format!("/api/{}/envelope/?sentry_key={}", house.project(), house.key());
+        assert_eq!(post(&house, &uri, &[], envelope(WithId::Header)).await.status, StatusCode::OK);
+        house.state.db.close().await.unwrap();
+        house.clock.advance(std::time::Duration::from_secs(60));
+        assert_eq!(post(&house, &uri, &[], envelope(WithId::Header)).await.status, StatusCode::OK);
+        let unknown =
+            format!("/api/{}/envelope/?sentry_key=00000000000000000000000000000000", house.project());
+        let answer = post(&house, &unknown, &[], envelope(WithId::Header)).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.json()["detail"], "cannot look the key up at the moment");
+        assert_eq!(answer.header("retry-after"), "10");
+        assert_eq!(house.deliveries().await.len(), 2);
     });
 }

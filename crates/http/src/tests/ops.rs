@@ -25,7 +25,8 @@ fn liveness_and_readiness_tell_the_parts() {
         assert_eq!((ready.status, ready.json()), (StatusCode::OK, parts));
         house.state.db.close().await.unwrap();
         let away = house.send(request(Method::GET, "/readyz", &[], "")).await;
-        let parts = json!({ "status": "unavailable", "database": "unavailable", "spool": "ok", "intake": "ok" });
+        let parts =
+            json!({ "status": "unavailable", "database": "unavailable", "spool": "ok", "intake": "ok" });
         assert_eq!((away.status, away.json()), (StatusCode::SERVICE_UNAVAILABLE, parts));
     });
 }
@@ -74,7 +75,8 @@ fn metrics_are_for_this_machine_or_for_the_token() {
         house.state.metrics_token = Some("correct".to_owned());
         for (token, status) in [("correct", StatusCode::OK), ("wrong", StatusCode::UNAUTHORIZED)] {
             let bearer = format!("Bearer {token}");
-            let answer = house.send(metrics_from("192.0.2.1", "192.0.2.1", &[("authorization", &bearer)])).await;
+            let answer =
+                house.send(metrics_from("192.0.2.1", "192.0.2.1", &[("authorization", &bearer)])).await;
             assert_eq!(answer.status, status, "{token}");
         }
         let without = house.send(metrics_from("127.0.0.1", "127.0.0.1", &[])).await;

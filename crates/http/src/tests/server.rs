@@ -141,7 +141,8 @@ fn connections_beyond_the_limit_wait_for_a_free_place() {
         let mut second = TcpStream::connect(address).await.unwrap();
         second.write_all(b"GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await.unwrap();
         let mut answer = String::new();
-        let waiting = tokio::time::timeout(Duration::from_millis(200), second.read_to_string(&mut answer)).await;
+        let waiting =
+            tokio::time::timeout(Duration::from_millis(200), second.read_to_string(&mut answer)).await;
         assert!(waiting.is_err(), "{answer}");
         drop(first);
         second.read_to_string(&mut answer).await.unwrap();
@@ -193,8 +194,11 @@ fn requests_know_the_peer_and_the_client_behind_a_trusted_proxy() {
             trusted_proxies: TrustedProxies::parse(&["127.0.0.0/8"]).unwrap(),
             ..ServerLimits::default()
         };
-        let request = "GET /who HTTP/1.1\r\nhost: h\r\nconnection: close\r\nx-forwarded-for: 203.0.113.9\r\n\r\n";
-        for (limits, expected) in [(limits, "127.0.0.1 203.0.113.9"), (ServerLimits::default(), "127.0.0.1 127.0.0.1")] {
+        let request =
+            "GET /who HTTP/1.1\r\nhost: h\r\nconnection: close\r\nx-forwarded-for: 203.0.113.9\r\n\r\n";
+        for (limits, expected) in
+            [(limits, "127.0.0.1 203.0.113.9"), (ServerLimits::default(), "127.0.0.1 127.0.0.1")]
+        {
             let (address, tasks) = start(limits).await;
             let answer = exchange(address, request).await;
             assert!(answer.ends_with(expected), "{answer}");

@@ -276,7 +276,7 @@ proptest! {
 fn plant(payload: &mut Value, number: usize, at: prop::sample::Index) {
     match payload {
         Value::Object(fields) => {
-            if !fields.is_empty() && number % 2 == 0 {
+            if !fields.is_empty() && number.is_multiple_of(2) {
                 let index = at.index(fields.len());
                 // What an event says of itself is not looked into.
                 let child = fields

@@ -75,7 +75,8 @@ pub(crate) async fn create(
                 rate_limit_per_minute,
                 allowed_origins: form.lines("origins"),
             };
-            let made = scene.state.ingest_keys.create_ingest_key(scene.principal(), new, scene.client()).await;
+            let made =
+                scene.state.ingest_keys.create_ingest_key(scene.principal(), new, scene.client()).await;
             made.map(drop).map_err(Refusal::from)
         }
         Err(refusal) => Err(refusal),
@@ -100,7 +101,8 @@ pub(crate) async fn change(
                 rate_limit_per_minute: Some(rate_limit),
                 allowed_origins: Some(form.lines("origins")),
             };
-            let changed = scene.state.ingest_keys.update_ingest_key(scene.principal(), change, scene.client()).await;
+            let changed =
+                scene.state.ingest_keys.update_ingest_key(scene.principal(), change, scene.client()).await;
             changed.map(drop).map_err(Refusal::from)
         }
         Err(refusal) => Err(refusal),
@@ -116,7 +118,8 @@ pub(crate) async fn revoke(
     _: CheckedForm,
 ) -> Result<Response, Refusal> {
     let scene = Scene::open(state, visitor, &project, Permission::ManageKeys).await?;
-    let revoked = scene.state.ingest_keys.revoke_ingest_key(scene.principal(), parse(&key)?, scene.client()).await;
+    let revoked =
+        scene.state.ingest_keys.revoke_ingest_key(scene.principal(), parse(&key)?, scene.client()).await;
     finish(&scene, revoked.map_err(Refusal::from), "revoked").await
 }
 

@@ -226,6 +226,10 @@ fn roles(scene: &Scene, chosen: Role) -> Vec<Choice> {
     let may_transfer = scene.may(Permission::TransferOrganisation);
     let may_give = Role::ALL.into_iter().filter(|role| may_transfer || *role != Role::Owner);
     may_give
-        .map(|role| Choice { value: role.as_str(), name: role_name(role).to_owned(), is_chosen: role == chosen })
+        .map(|role| Choice {
+            value: role.as_str(),
+            name: role_name(role).to_owned(),
+            is_chosen: role == chosen,
+        })
         .collect()
 }

@@ -71,7 +71,12 @@ pub(crate) async fn change(
     }
 }
 
-async fn page(scene: &Scene, pairs: &Pairs, project: Project, error: Option<String>) -> Result<Response, Refusal> {
+async fn page(
+    scene: &Scene,
+    pairs: &Pairs,
+    project: Project,
+    error: Option<String>,
+) -> Result<Response, Refusal> {
     let has_error = error.is_some();
     let page = ProjectPage {
         layout: scene.layout(Section::Settings, pairs).await?,

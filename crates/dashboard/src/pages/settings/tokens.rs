@@ -64,7 +64,8 @@ pub(crate) async fn create(
     CheckedForm(form): CheckedForm,
 ) -> Result<Response, Refusal> {
     let scene = Scene::open(state, visitor, &project, Permission::ManageTokens).await?;
-    let days: Option<u64> = form.some("days").and_then(|days| days.parse().ok()).filter(|days| *days <= 3_650);
+    let days: Option<u64> =
+        form.some("days").and_then(|days| days.parse().ok()).filter(|days| *days <= 3_650);
     let new = NewApiToken {
         label: form.text("label").to_owned(),
         scopes: Scope::ALL.into_iter().filter(|scope| form.is_ticked(scope.as_str())).collect(),
@@ -98,7 +99,8 @@ async fn page(
     secret: Option<String>,
     error: Option<String>,
 ) -> Result<Response, Refusal> {
-    let tokens = scene.state.api_tokens.list_api_tokens(scene.principal(), page_request(pairs, ROWS_PER_PAGE)).await?;
+    let tokens =
+        scene.state.api_tokens.list_api_tokens(scene.principal(), page_request(pairs, ROWS_PER_PAGE)).await?;
     let path = format!("{}/settings/tokens", scene.base());
     let has_error = error.is_some();
     let page = TokensPage {
