@@ -21,6 +21,9 @@ pub(crate) struct Options {
     /// Events sent per measurement
     #[arg(long, default_value_t = 20_000)]
     events: usize,
+    /// Measure the release build that is there
+    #[arg(long)]
+    no_build: bool,
     /// `postgres://..` to measure on PostgreSQL instead of the embedded database
     #[arg(long)]
     database: Option<String>,
@@ -33,7 +36,9 @@ const PAYLOADS: [(&str, &str); 2] = [
 ];
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    cargo(&["build", "--release", "--package", "api"]).run()?;
+    if !options.no_build {
+        cargo(&["build", "--release", "--package", "api"]).run()?;
+    }
     println!("{}", machine());
     println!(
         "| payload | concurrency | accepted/s | p50 ms | p99 ms | digested/s | CPU ms/event | peak RSS MB |"

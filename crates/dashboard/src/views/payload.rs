@@ -140,6 +140,7 @@ impl<'a> Node<'a> {
             Value::String(text) => (shorten(text, TEXT_CHARS_MAX), text.contains('\n')),
             Value::Array(items) if items.is_empty() => ("[]".to_owned(), false),
             Value::Object(entries) if entries.is_empty() => ("{}".to_owned(), false),
+            Value::Array(items) if is_short(items) => (self.value.to_string(), false),
             Value::Array(_) | Value::Object(_) => {
                 let pretty = serde_json::to_string_pretty(self.value).unwrap_or_default();
                 (shorten(&pretty, BLOCK_CHARS_MAX), true)
@@ -190,6 +191,16 @@ impl<'a> Node<'a> {
             _ => None,
         }
     }
+}
+
+/// Whether an array reads better on one line.
+fn is_short(items: &[Value]) -> bool {
+    let chars = |item: &Value| match item {
+        Value::String(text) => text.len() + 4,
+        Value::Array(_) | Value::Object(_) => usize::MAX,
+        _ => 8,
+    };
+    items.iter().fold(0_usize, |sum, item| sum.saturating_add(chars(item))) <= 60
 }
 
 /// Whether nothing but a scrubber's mark is left of a text: `[Filtered]`, `[credit_card]`, `***`.

@@ -1,6 +1,6 @@
 //! What became of everything that arrived: counts per type, outcome, reason and day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use belvedere_intake::{HourTally, Outcome};
@@ -21,7 +21,7 @@ pub(crate) struct TallyRow {
     pub(crate) is_stored: bool,
     pub(crate) is_set_aside: bool,
     pub(crate) reason: String,
-    /// What the reason means, and whether something can be done about it.
+    /// What the reason means; said in the first row that has it.
     pub(crate) meaning: &'static str,
     /// Oldest day first.
     pub(crate) days: Vec<Count>,
@@ -78,6 +78,13 @@ pub(crate) fn tally_table(tallies: &[HourTally], now: Timestamp) -> TallyTable {
         })
         .collect();
     rows.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
+    // Once is enough.
+    let mut said = HashSet::new();
+    for (_, _, row) in &mut rows {
+        if !said.insert(row.meaning) {
+            row.meaning = "";
+        }
+    }
     let days = (0..DAYS).map(|index| day(start.plus(DAY * index as u32))).collect();
     TallyTable { days, rows: rows.into_iter().map(|(_, _, row)| row).collect() }
 }
@@ -108,7 +115,7 @@ fn meaning(outcome: Outcome, reason: &str) -> &'static str {
     match (outcome, reason) {
         (Outcome::SetAside, _) => "Could not be digested; listed below.",
         (Outcome::Dropped, "duplicate") => "The same event id had arrived before.",
-        (Outcome::Dropped, "not_yet_supported") => "A known type that has no page yet. Counted, not kept.",
+        (Outcome::Dropped, "not_yet_supported") => "A known type that has no page yet: counted, not kept.",
         (Outcome::Dropped, "unknown_type") => "A type that Belvedere does not know.",
         (Outcome::Dropped, "invalid") => "The item was not what its type says.",
         (Outcome::Dropped, "rate_limited") => "Over the ingest key's limit per minute.",
@@ -142,6 +149,7 @@ mod tests {
             tally("2026-11-23T09:00:00Z", "event", Outcome::Stored, "", 4),
             tally("2026-11-23T09:00:00Z", "session", Outcome::Dropped, "not_yet_supported", 7),
             tally("2026-11-22T09:00:00Z", "event", Outcome::Dropped, "duplicate", 30),
+            tally("2026-11-22T09:00:00Z", "check_in", Outcome::Dropped, "not_yet_supported", 2),
             tally("2026-11-22T09:00:00Z", "event", Outcome::SetAside, "invalid", 1),
         ];
         let table = tally_table(&tallies, now);
@@ -157,9 +165,12 @@ mod tests {
                 ("Stored", "event", "", 25),
                 ("Dropped", "event", "duplicate", 30),
                 ("Dropped", "session", "not yet supported", 7),
+                ("Dropped", "check_in", "not yet supported", 2),
                 ("Set aside", "event", "invalid", 1)
             ]
         );
+        let said: Vec<_> = table.rows.iter().map(|row| !row.meaning.is_empty()).collect();
+        assert_eq!(said, [false, true, true, false, true]);
         assert_eq!(table.rows[0].days, [1, 0, 0, 0, 0, 0, 24].map(Count));
         let today = totals(&tallies, "2026-11-23T00:00:00Z".parse().unwrap());
         assert_eq!(today, Totals { stored: 24, dropped: 7, set_aside: 0 });

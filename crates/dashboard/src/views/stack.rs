@@ -11,7 +11,7 @@ const LINE_CHARS_MAX: usize = 400;
 /// An exception or a thread with its frames.
 #[derive(Debug, PartialEq, Default)]
 pub(crate) struct Trace {
-    /// How it relates to the one above: `Caused by`, `In group`; empty for the first.
+    /// How it relates to the one above: `Caused by`, `While handling`, `In group`; empty for the first.
     pub(crate) relation: &'static str,
     /// `TypeError`, or `Thread main`.
     pub(crate) heading: String,
@@ -62,7 +62,7 @@ pub(crate) struct SourceLine {
 
 impl Frame {
     pub(crate) fn has_body(&self) -> bool {
-        !self.lines.is_empty() || !self.variables.is_empty() || self.path.is_some()
+        !self.lines.is_empty() || !self.variables.is_empty()
     }
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn traces(event: &Node<'_>) -> Vec<Trace> {
     if traces.iter().all(|trace| trace.groups.is_empty())
         && let Some(stack) = event.get("stacktrace")
     {
-        let mut trace = Trace { heading: "Stack trace".to_owned(), ..Trace::default() };
+        let mut trace = Trace { ..Trace::default() };
         fill_frames(&mut trace, &stack);
         traces.push(trace);
     }
@@ -90,9 +90,12 @@ fn exceptions(event: &Node<'_>) -> Vec<Trace> {
     newest_first
         .map(|(index, value)| {
             let parent = value.get("mechanism").and_then(|m| m.get("parent_id")).and_then(|id| id.as_u64());
-            let relation = match (index, parent) {
+            let source = value.get("mechanism").and_then(|mechanism| mechanism.text_of("source"));
+            let relation = match (index, source.as_deref()) {
                 (0, _) => "",
-                (_, Some(parent)) if groups.contains(&parent) => "In group",
+                (_, Some("__context__")) => "While handling",
+                (_, Some("__cause__" | "cause")) => "Caused by",
+                _ if parent.is_some_and(|parent| groups.contains(&parent)) => "In group",
                 _ => "Caused by",
             };
             let mut trace = Trace {
@@ -134,13 +137,18 @@ fn exception_name(value: &Node<'_>) -> String {
 
 fn mechanism_marks(value: &Node<'_>) -> Vec<TraceMark> {
     let Some(mechanism) = value.get("mechanism") else { return Vec::new() };
+    let kind = mechanism.text_of("type").unwrap_or_default();
+    if kind == "chained" {
+        // SDKs say of every member of a chain what holds for its head.
+        return Vec::new();
+    }
     let mut marks = Vec::new();
     match mechanism.get("handled").and_then(|flag| flag.as_bool()) {
         Some(true) => marks.push(TraceMark { text: "handled".to_owned(), is_bad: false }),
         Some(false) => marks.push(TraceMark { text: "not handled".to_owned(), is_bad: true }),
         None => {}
     }
-    if let Some(kind) = mechanism.text_of("type").filter(|kind| kind != "generic") {
+    if !matches!(kind.as_str(), "" | "generic") {
         marks.push(TraceMark { text: format!("caught by {}", shorten(&kind, 60)), is_bad: false });
     }
     marks
@@ -164,6 +172,12 @@ fn threads(event: &Node<'_>) -> Vec<Trace> {
             Some((is_first, trace))
         })
         .collect();
+    if let [(_, only)] = traces.as_mut_slice()
+        && only.marks.is_empty()
+    {
+        // Nothing to tell it from.
+        only.heading.clear();
+    }
     traces.sort_by_key(|(is_first, _)| !is_first);
     traces.into_iter().map(|(_, trace)| trace).collect()
 }
@@ -249,9 +263,7 @@ fn read_frame(frame: &Node<'_>) -> Frame {
     let is_in_app = frame.get("in_app").and_then(|flag| flag.as_bool()).unwrap_or(false);
     let lines = source_lines(frame, line);
     Frame {
-        function: frame
-            .text_of("function")
-            .map_or_else(|| "(anonymous)".to_owned(), |name| shorten(&name, 300)),
+        function: function_name(frame),
         path: absolute.filter(|path| Some(path) != filename.as_ref() && !path.is_empty()),
         package: package_of(frame.text_of("package").as_deref(), module.as_deref(), filename.as_deref()),
         is_open: is_in_app && !lines.is_empty(),
@@ -260,6 +272,12 @@ fn read_frame(frame: &Node<'_>) -> Frame {
         is_in_app,
         lines,
     }
+}
+
+/// JavaScript's SDK writes `?` for a function without a name.
+fn function_name(frame: &Node<'_>) -> String {
+    let name = frame.text_of("function").filter(|name| name != "?");
+    name.map_or_else(|| "(anonymous)".to_owned(), |name| shorten(&name, 300))
 }
 
 fn source_lines(frame: &Node<'_>, line: Option<u64>) -> Vec<SourceLine> {
@@ -380,25 +398,27 @@ mod tests {
         let event = json!({"exception": {"values": [
             {"type": "KeyError", "value": "'a'", "module": "builtins"},
             {"type": "LoadError", "module": "shop.load", "value": "cannot load", "mechanism": {"type": "chained", "handled": true}},
-            {"type": "Failed", "mechanism": {"type": "generic", "handled": false}},
+            {"type": "Failed", "mechanism": {"type": "excepthook", "handled": false}},
         ]}});
         let read = read(&event);
         let names: Vec<_> = read.iter().map(|trace| (trace.relation, trace.heading.as_str())).collect();
         assert_eq!(names, [("", "Failed"), ("Caused by", "shop.load.LoadError"), ("Caused by", "KeyError")]);
         let marks: Vec<_> =
             read.iter().flat_map(|trace| &trace.marks).map(|mark| mark.text.as_str()).collect();
-        assert_eq!(marks, ["not handled", "handled", "caught by chained"]);
+        assert_eq!(marks, ["not handled", "caught by excepthook"]);
     }
 
     #[test]
     fn members_of_an_exception_group_are_not_called_causes() {
         let event = json!({"exception": {"values": [
-            {"type": "B", "mechanism": {"exception_id": 2, "parent_id": 0}},
+            {"type": "D", "mechanism": {"exception_id": 4, "parent_id": 0, "source": "__context__"}},
+            {"type": "C", "mechanism": {"exception_id": 3, "parent_id": 0, "source": "__cause__"}},
+            {"type": "B", "mechanism": {"exception_id": 2, "parent_id": 0, "source": "exceptions[1]"}},
             {"type": "A", "mechanism": {"exception_id": 1, "parent_id": 0}},
             {"type": "ExceptionGroup", "mechanism": {"exception_id": 0, "is_exception_group": true}},
         ]}});
         let relations: Vec<_> = read(&event).iter().map(|trace| trace.relation).collect();
-        assert_eq!(relations, ["", "In group", "In group"]);
+        assert_eq!(relations, ["", "In group", "In group", "Caused by", "While handling"]);
     }
 
     #[test]
