@@ -225,17 +225,29 @@ pub(crate) fn send_numbered(
     project: &str,
     number: u64,
 ) -> Option<u16> {
+    send(agent, &format!("{address}/api/{project}/envelope/"), key, &numbered_envelope(number, 0))
+}
+
+/// Sends an envelope; the status, or `None` when the connection broke.
+pub(crate) fn send(agent: &ureq::Agent, address: &str, key: &str, body: &str) -> Option<u16> {
+    let auth = format!("Sentry sentry_key={key}, sentry_version=7");
+    agent
+        .post(address)
+        .header("x-sentry-auth", auth)
+        .send(body)
+        .ok()
+        .map(|response| response.status().as_u16())
+}
+
+/// One event of a given number, made larger by some bytes.
+pub(crate) fn numbered_envelope(number: u64, padding: usize) -> String {
     let id = numbered_id(number);
+    let padding = "x".repeat(padding);
     let event = format!(
-        "{{\"event_id\":\"{id}\",\"platform\":\"python\",\"exception\":{{\"values\":[{{\"type\":\"E{}\",\"value\":\"v\"}}]}}}}",
+        r#"{{"event_id":"{id}","platform":"python","extra":{{"padding":"{padding}"}},"exception":{{"values":[{{"type":"E{}","value":"v"}}]}}}}"#,
         number % 7
     );
-    let body =
-        format!("{{\"event_id\":\"{id}\"}}\n{{\"type\":\"event\",\"length\":{}}}\n{event}\n", event.len());
-    let request = agent
-        .post(format!("{address}/api/{project}/envelope/"))
-        .header("x-sentry-auth", format!("Sentry sentry_key={key}, sentry_version=7"));
-    request.send(body).ok().map(|response| response.status().as_u16())
+    format!("{{\"event_id\":\"{id}\"}}\n{{\"type\":\"event\",\"length\":{}}}\n{event}\n", event.len())
 }
 
 pub(crate) fn numbered_id(number: u64) -> String {

@@ -37,6 +37,13 @@
     for (const menu of all("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
   });
 
+  // On a phone the sections are one scrolling row.
+  const section = $(".side a[aria-current]");
+  if (section && matchMedia("(max-width: 760px)").matches) {
+    const row = section.closest(".side");
+    row.scrollLeft = section.offsetLeft - (row.clientWidth - section.offsetWidth) / 2;
+  }
+
   const rows = () => all("[data-rows] a.open");
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") {
@@ -44,7 +51,7 @@
       if (menu) { menu.open = false; $("summary", menu).focus(); }
     }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input, textarea, select, [contenteditable]")) {
+    if (event.target instanceof Element && event.target.closest("input, textarea, select")) {
       if (event.key === "Escape") event.target.blur();
       return;
     }

@@ -123,4 +123,45 @@ mod tests {
         assert_eq!(a.name.len(), "belvedere-.css".len() + 12);
         assert!(a.brotli.len() * 3 < CSS.len(), "{} of {}", a.brotli.len(), CSS.len());
     }
+
+    /// The relative luminance of `#rrggbb` (WCAG 2.2).
+    fn luminance(colour: &str) -> f64 {
+        let channel = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
+    }
+
+    /// The token's colours in the light and in the dark scheme.
+    fn token(name: &str) -> [&'static str; 2] {
+        let css = std::str::from_utf8(CSS).unwrap();
+        let start = format!("--{name}: light-dark(");
+        let (_, rest) = css.split_once(&start).unwrap_or_else(|| panic!("no token {name}"));
+        let (light, rest) = rest.split_once(", ").unwrap();
+        [light, rest.split_once(')').unwrap().0]
+    }
+
+    #[test]
+    fn text_has_enough_contrast_in_both_schemes() {
+        let pairs = [
+            ("text", ["bg", "surface", "raised", "bad-soft"].as_slice()),
+            ("muted", &["bg", "surface", "raised", "accent-soft"]),
+            ("accent", &["bg", "surface"]),
+            ("accent-strong", &["surface", "accent-soft"]),
+            ("on-accent", &["accent", "accent-strong"]),
+            ("good", &["surface"]),
+            ("warn", &["surface", "warn-soft"]),
+            ("bad", &["surface", "bad-soft"]),
+        ];
+        for (text, grounds) in pairs {
+            for ground in grounds {
+                for scheme in 0..2 {
+                    let (a, b) = (luminance(token(text)[scheme]), luminance(token(ground)[scheme]));
+                    let ratio = (a.max(b) + 0.05) / (a.min(b) + 0.05);
+                    assert!(ratio >= 4.5, "{text} on {ground}: {ratio:.2}");
+                }
+            }
+        }
+    }
 }

@@ -161,9 +161,56 @@ fn opened(canvas: &Canvas, class: &str, alternative: &str) -> String {
         let _ = write!(svg, r#" role="img" aria-label="{}">"#, escape(alternative));
     }
     svg.push_str(shapes);
+    if !shapes.ends_with("</svg>") {
+        // A drawing without shapes is one empty tag, of which nothing is left.
+        svg.push_str("</svg>");
+    }
     svg
 }
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bars(quantities: &[u64]) -> Vec<Bar> {
+        quantities.iter().map(|quantity| Bar { label: "a<b".to_owned(), quantity: *quantity }).collect()
+    }
+
+    #[test]
+    fn a_chart_has_a_text_alternative_a_scale_and_its_numbers() {
+        let caption =
+            Caption { about: "Events per <day>", unit: "events", column: "Day (UTC)", is_small: true };
+        let html = BarChart::new(bars(&[0, 1_500, 3_000]), &caption).to_string();
+        assert!(
+            html.contains(r#"aria-label="Events per &lt;day&gt;: 4,500 events in all, at most 3,000""#),
+            "{html}"
+        );
+        assert!(html.contains("<title>a&lt;b: 1,500 events</title>"), "{html}");
+        assert!(html.contains(r#"<span>3,000</span>"#), "{html}");
+        assert!(html.contains(r#"<td>a&#60;b</td><td class="n">1500</td>"#), "{html}");
+        assert_eq!(html.matches(r#"class="bar""#).count(), 1, "{html}");
+        assert_eq!(html.matches(r#"class="now""#).count(), 1, "{html}");
+        for refused in ["style=", "<style", "fill=", "#5470"] {
+            assert!(!html.contains(refused), "{refused} in {html}");
+        }
+    }
+
+    #[test]
+    fn bars_are_as_high_as_their_share_and_never_invisible() {
+        let heights = [0, 1, 500, 1_000].map(|part| share(part, 1_000, 100.0, 2.0));
+        assert_eq!(heights, [2.0, 2.0, 50.0, 100.0]);
+        assert_eq!(share(0, 0, 100.0, 2.0), 0.0);
+    }
+
+    #[test]
+    fn a_quiet_trend_is_a_line_and_nothing_fails_without_numbers() {
+        let quiet = sparkline(&[0; 24]).to_string();
+        assert!(quiet.contains(r#"class="rest""#) && !quiet.contains(r#"class="bar""#), "{quiet}");
+        assert!(quiet.contains("0 events in the last 24 hours"));
+        assert!(sparkline(&[]).to_string().ends_with("</svg>"));
+    }
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use askama::Template;
 use axum::response::{IntoResponse, Redirect, Response};
-use belvedere_accounts::{AccountsError, Conflict, Permission};
+use belvedere_accounts::{AccountsError, Permission};
 use belvedere_audit::AuditError;
 use belvedere_error_tracking::ErrorTrackingError;
 use belvedere_intake::IntakeError;
@@ -142,15 +142,11 @@ impl From<AccountsError> for Refusal {
             AccountsError::WrongCredentials | AccountsError::LinkExpired | AccountsError::Invalid { .. } => {
                 Self::Invalid(error.to_string())
             }
-            AccountsError::Conflict(conflict) => Self::Invalid(conflict_text(conflict)),
+            AccountsError::Conflict(conflict) => Self::Invalid(conflict.to_string()),
             AccountsError::Storage(error) => Self::storage(&error),
             other => Self::Failed(chain(&other)),
         }
     }
-}
-
-fn conflict_text(conflict: Conflict) -> String {
-    conflict.to_string()
 }
 
 impl From<ErrorTrackingError> for Refusal {
@@ -218,4 +214,29 @@ fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", chars.as_str().trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use belvedere_accounts::Conflict;
+
+    use super::*;
+
+    #[test]
+    fn failures_keep_their_cause_for_the_log_and_off_the_page() {
+        let error = AccountsError::Storage(StorageError::corrupt("row 7 of accounts_user"));
+        let response = Refusal::from(error).into_response();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let Cause(cause) = response.extensions().get::<Cause>().unwrap();
+        assert_eq!(cause, "stored data is corrupt: row 7 of accounts_user");
+        assert!(Refusal::Failed(cause.clone()).into_form_error().is_err());
+    }
+
+    #[test]
+    fn what_visitors_can_put_right_becomes_a_sentence() {
+        let refusal = Refusal::from(AccountsError::Invalid { field: "slug", why: "is too long".to_owned() });
+        assert_eq!(refusal.into_form_error().unwrap(), "Slug: is too long.");
+        let refusal = Refusal::from(AccountsError::Conflict(Conflict::EmailTaken));
+        assert_eq!(refusal.into_form_error().unwrap(), "Email: already in use.");
+    }
 }

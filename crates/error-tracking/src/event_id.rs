@@ -2,7 +2,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use belvedere_storage::{Id, Timestamp};
-use sea_orm::Value;
 
 /// Marks event ids where they are stored as keys.
 #[derive(Debug)]
@@ -38,12 +37,6 @@ impl EventId {
 impl From<Id<EventKey>> for EventId {
     fn from(key: Id<EventKey>) -> Self {
         Self(key.to_bytes())
-    }
-}
-
-impl From<EventId> for Value {
-    fn from(id: EventId) -> Self {
-        id.to_key().into()
     }
 }
 

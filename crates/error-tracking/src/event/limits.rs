@@ -27,6 +27,9 @@ const TAGS_MAX: usize = 200;
 /// The most entries of any other list or object.
 const ENTRIES_MAX: usize = 1_000;
 
+/// The longest key of an object, in bytes; an entry with a longer one is dropped.
+const KEY_BYTES_MAX: usize = 256;
+
 /// How deeply lists and objects may nest below a top-level attribute.
 const DEPTH_MAX: usize = 12;
 
@@ -38,7 +41,7 @@ const FRAME_STRING_BYTES_MAX: usize = 1 << 10;
 
 /// Text fit for a column: one line without control characters (PostgreSQL refuses NUL), at most `chars` long.
 pub(crate) fn clean(text: &str, chars: usize) -> String {
-    let text = text.trim();
+    let text = text.trim_matches(|character: char| character.is_whitespace() || character.is_control());
     let mut cleaned = String::with_capacity(text.len().min(chars * 4));
     for (index, character) in text.chars().enumerate() {
         if index == chars {
@@ -102,14 +105,12 @@ pub(super) fn cut_lists(event: &mut Map<String, Value>, removals: &mut Vec<Remov
             note(removals, || format!("/{key}/values"), RULE);
         }
         for (index, value) in values.iter_mut().enumerate() {
-            cut_frames(value, removals, || format!("/{key}/values/{index}"));
+            if let Value::Object(holder) = value {
+                cut_frames(holder, removals, || format!("/{key}/values/{index}"));
+            }
         }
     }
-    if let Some(stacktrace) = event.remove("stacktrace") {
-        let mut holder = serde_json::json!({ "stacktrace": stacktrace });
-        cut_frames(&mut holder, removals, String::new);
-        event.insert("stacktrace".to_owned(), holder["stacktrace"].take());
-    }
+    cut_frames(event, removals, String::new);
     if let Some(Value::Array(values)) = event.get_mut("breadcrumbs").and_then(|list| list.get_mut("values"))
         && values.len() > BREADCRUMBS_MAX
     {
@@ -124,7 +125,7 @@ pub(super) fn cut_lists(event: &mut Map<String, Value>, removals: &mut Vec<Remov
     }
 }
 
-fn cut_frames(holder: &mut Value, removals: &mut Vec<Removal>, path: impl FnOnce() -> String) {
+fn cut_frames(holder: &mut Map<String, Value>, removals: &mut Vec<Removal>, path: impl FnOnce() -> String) {
     let Some(Value::Object(stacktrace)) = holder.get_mut("stacktrace") else { return };
     let Some(Value::Array(frames)) = stacktrace.get_mut("frames") else { return };
     let count = frames.len();
@@ -146,6 +147,9 @@ fn cut_middle(values: &mut Vec<Value>, most: usize) -> bool {
 
 /// Shortens strings, nesting and all other lists, and takes the person's identifiers out of strings.
 pub(super) fn trim(event: &mut Map<String, Value>, needles: &Needles, removals: &mut Vec<Removal>) {
+    if drop_entries(event) {
+        note(removals, String::new, RULE);
+    }
     for (key, value) in event.iter_mut() {
         // What describes the program, not what it did, names nobody.
         let is_about_program = matches!(
@@ -156,6 +160,20 @@ pub(super) fn trim(event: &mut Map<String, Value>, needles: &Needles, removals: 
             Trimmer { needles, removals, string_bytes_max: STRING_BYTES_MAX, searches: !is_about_program };
         trimmer.visit(value, Path::name(None, key), DEPTH_MAX);
     }
+}
+
+/// Drops entries with overlong keys, and those beyond the most; says whether there were any.
+fn drop_entries(object: &mut Map<String, Value>) -> bool {
+    let count = object.len();
+    if count > ENTRIES_MAX || object.keys().any(|key| key.len() > KEY_BYTES_MAX) {
+        let mut kept = 0;
+        object.retain(|key, _| {
+            let keeps = key.len() <= KEY_BYTES_MAX && kept < ENTRIES_MAX;
+            kept += usize::from(keeps);
+            keeps
+        });
+    }
+    object.len() < count
 }
 
 struct Trimmer<'a> {
@@ -184,12 +202,7 @@ impl Trimmer<'_> {
                 }
             }
             Value::Object(object) => {
-                if object.len() > ENTRIES_MAX {
-                    let mut kept = 0;
-                    object.retain(|_, _| {
-                        kept += 1;
-                        kept <= ENTRIES_MAX
-                    });
+                if drop_entries(object) {
                     note(self.removals, || path.pointer(), RULE);
                 }
                 let is_stacktrace = object.contains_key("frames");
@@ -240,7 +253,7 @@ mod tests {
 
     #[test]
     fn text_for_a_column_has_one_line_and_no_control_characters() {
-        assert_eq!(clean("  a\0b\nc ", 10), "a b c");
+        assert_eq!(clean(" \0 a\0b\nc \0", 10), "a b c");
         assert_eq!(clean("äöüß", 4), "äöüß");
         assert_eq!(clean("äöüßä", 4), "äöü…");
     }

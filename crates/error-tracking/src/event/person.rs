@@ -227,22 +227,33 @@ impl Needles {
         }
         let mut found = false;
         for finder in &self.words {
-            let mut from = 0;
-            while let Some(offset) = text.as_bytes().get(from..).and_then(|rest| finder.find(rest)) {
-                let start = from + offset;
-                let end = start + finder.needle().len();
-                let touches = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-                if touches(text.as_bytes()[..start].last()) || touches(text.as_bytes().get(end)) {
-                    from = start + 1;
-                } else {
-                    text.replace_range(start..end, REPLACEMENT);
-                    from = start + REPLACEMENT.len();
-                    found = true;
-                }
+            if let Some(replaced) = replace_words(text, finder) {
+                *text = replaced;
+                found = true;
             }
         }
         found
     }
+}
+
+/// `text` with every word that `finder` finds replaced; nothing if there is none.
+fn replace_words(text: &str, finder: &Finder<'_>) -> Option<String> {
+    let touches = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let mut replaced = String::new();
+    let mut copied = 0;
+    for start in finder.find_iter(text.as_bytes()) {
+        let end = start + finder.needle().len();
+        if !touches(text.as_bytes()[..start].last()) && !touches(text.as_bytes().get(end)) {
+            replaced.push_str(&text[copied..start]);
+            replaced.push_str(REPLACEMENT);
+            copied = end;
+        }
+    }
+    if copied == 0 {
+        return None;
+    }
+    replaced.push_str(&text[copied..]);
+    Some(replaced)
 }
 
 /// Whether `value` stands in the event oftener than in what was taken out. Text that JSON may write in several ways

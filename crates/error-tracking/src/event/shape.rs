@@ -1,5 +1,5 @@
 use belvedere_storage::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::limits::clean;
 use crate::Level;
@@ -31,6 +31,9 @@ const TEXTS: [(&str, usize); 7] = [
     ("logger", 64),
     ("culprit", 200),
 ];
+
+/// How much of a template is filled, in bytes: as much as is kept of a message.
+const TEMPLATE_BYTES_MAX: usize = 8 << 10;
 
 /// Brings the attributes into the stored shape and drops those that cannot be.
 pub(super) fn unify(event: &mut Map<String, Value>) {
@@ -75,7 +78,7 @@ pub(super) fn unify(event: &mut Map<String, Value>) {
             event.insert("fingerprint".to_owned(), parts.into());
         }
         Some(Value::String(part)) => {
-            event.insert("fingerprint".to_owned(), json!([clean(&part, 1_000)]));
+            event.insert("fingerprint".to_owned(), vec![clean(&part, 1_000)].into());
         }
         _ => {}
     }
@@ -97,7 +100,8 @@ fn unify_values(event: &mut Map<String, Value>, key: &str) {
         .filter(|value| value.as_object().is_some_and(|object| !object.is_empty()))
         .collect();
     if !values.is_empty() {
-        event.insert(key.to_owned(), json!({ "values": values }));
+        // Moved, not through `json!`, which would copy all of it.
+        event.insert(key.to_owned(), Map::from_iter([("values".to_owned(), values.into())]).into());
     }
 }
 
@@ -193,6 +197,7 @@ fn unify_message(event: &mut Map<String, Value>) {
     }
     if !logentry.contains_key("formatted") {
         let Some(template) = logentry.get("message").and_then(Value::as_str) else { return };
+        let template = &template[..template.floor_char_boundary(TEMPLATE_BYTES_MAX)];
         let formatted = fill_template(template, logentry.get("params"));
         logentry.insert("formatted".to_owned(), formatted.into());
     }
@@ -264,7 +269,7 @@ fn unify_pairs(holder: &mut Map<String, Value>, key: &str, value_chars_max: usiz
             other => scalar_text(other)?,
         };
         let name = clean(name, 200);
-        (!name.is_empty()).then(|| json!([name, clean(&value, value_chars_max)]))
+        (!name.is_empty()).then(|| Value::Array(vec![name.into(), clean(&value, value_chars_max).into()]))
     };
     let pairs: Vec<Value> = match holder.remove(key) {
         Some(Value::Object(object)) => object.iter().filter_map(|(name, value)| pair(name, value)).collect(),
@@ -418,6 +423,8 @@ pub(super) fn text_of(event: &Map<String, Value>, key: &str, chars_max: usize) -
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

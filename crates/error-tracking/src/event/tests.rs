@@ -188,6 +188,31 @@ fn lists_are_cut_where_they_say_least() {
     );
 }
 
+#[test]
+fn objects_lose_overlong_keys_and_what_is_beyond_the_most() {
+    let many: Map<String, Value> = (0..1_010).map(|number| (format!("k{number:04}"), Value::Null)).collect();
+    let long = Map::from_iter([("x".repeat(257), json!(1)), ("y".repeat(256), json!(2))]);
+    let event = normalise(json!({"extra": {"many": many, "long": long}}), &arrival()).unwrap();
+    assert_eq!(event.payload["extra"]["many"].as_object().unwrap().len(), 1_000);
+    assert_eq!(event.payload["extra"]["long"], json!({"y".repeat(256): 2}));
+    assert_eq!(rules(&event), [("/extra/long", "limit"), ("/extra/many", "limit")]);
+}
+
+#[test]
+fn events_made_to_be_slow_are_not() {
+    let started = std::time::Instant::now();
+    let event = json!({
+        "user": {"id": "12345"},
+        "logentry": {"message": "%(".repeat(300_000), "params": {"a": 1}},
+        "extra": {"words": "12345 ".repeat(100_000), "keys": {"k".repeat(300_000): vec!["12345"; 1_000]}},
+        "exception": [{"type": "E", "stacktrace": {"frames": [{"function": "<".repeat(200_000)}]}}],
+    });
+    let event = normalise(event, &arrival()).unwrap();
+    let _ = crate::grouping::group(&event.payload);
+    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+    assert!(event.removals.iter().map(|removal| removal.path.len()).sum::<usize>() < 10_000);
+}
+
 fn deep(levels: usize) -> Value {
     (0..levels).fold(json!(1), |inner, _| json!({ "a": inner }))
 }

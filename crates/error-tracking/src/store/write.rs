@@ -182,7 +182,7 @@ async fn insert_events(
             let event = &events[*index];
             [
                 event.project.0.into(),
-                event.event_id.into(),
+                event.event_id.to_key().into(),
                 issue_of[*index].into(),
                 event.occurred_at.into(),
                 event.received_at.into(),
@@ -310,7 +310,7 @@ async fn update_issues(
                 change.earliest.occurred_at.into(),
                 change.latest.occurred_at.into(),
                 change.level.to_number().into(),
-                change.latest.event_id.into(),
+                change.latest.event_id.to_key().into(),
                 change.latest.platform.clone().into(),
                 change.earliest.release.clone().into(),
                 change.latest.release.clone().into(),
@@ -387,7 +387,7 @@ async fn insert_issues(
             subjects_added(id).into(),
             change.earliest.occurred_at.into(),
             change.latest.occurred_at.into(),
-            change.latest.event_id.into(),
+            change.latest.event_id.to_key().into(),
             event.title.clone().into(),
             event.culprit.clone().into(),
             format!("{}\n{}", event.title, event.culprit).to_lowercase().into(),

@@ -27,6 +27,7 @@ pub(super) fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
         begun: None,
         buffer: Vec::new(),
         last_batch: 1,
+            refused: 0,
         last_sync: Duration::ZERO,
         last_work: Instant::now(),
         shared,
@@ -70,6 +71,8 @@ struct Writer {
     begun: Option<u64>,
     buffer: Vec<u8>,
     last_batch: usize,
+    /// Records refused since the last one that was stored.
+    refused: u64,
     last_sync: Duration,
     last_work: Instant,
 }
@@ -158,9 +161,19 @@ impl Writer {
             self.buffer = Vec::new();
         }
         match written {
-            Ok(at) => self.publish(first_seq, at, bytes, batch),
+            Ok(at) => {
+                if self.refused > 0 {
+                    tracing::info!(records = self.refused, "the spool stores again; records refused meanwhile");
+                    self.refused = 0;
+                }
+                self.publish(first_seq, at, bytes, batch);
+            }
             Err(error) => {
-                tracing::error!(records = count, bytes, %error, "spool batch was not stored");
+                // Once per outage: a full disk refuses every batch.
+                if self.refused == 0 {
+                    tracing::error!(records = count, bytes, %error, "the spool cannot store and refuses records");
+                }
+                self.refused += count;
                 self.shared.lock().queued_bytes -= bytes;
                 for pending in batch {
                     let _gone = pending.reply.send(Err(SpoolError::from_disk(&error)));
