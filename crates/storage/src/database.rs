@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use belvedere_migrations::Migrator;
+use sea_orm::sqlx::Connection;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait,
@@ -238,6 +239,14 @@ fn sqlite_options(config: &DatabaseConfig, connections: u32) -> ConnectOptions {
             .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "67108864");
         if is_reader { sqlite.pragma("query_only", "ON") } else { sqlite }
+    });
+    // SQLite ends a transaction by itself when the disk is full. The driver does not notice: it would nest every
+    // later transaction in one that is never committed. Such a connection is replaced.
+    options.map_sqlx_sqlite_pool_opts(|pool| {
+        pool.before_acquire(|connection, _| {
+            let is_clean = !connection.is_in_transaction();
+            Box::pin(async move { Ok(is_clean) })
+        })
     });
     options
 }
