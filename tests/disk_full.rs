@@ -35,7 +35,10 @@ fn a_full_disk_is_refused_loses_nothing_and_recovers_by_itself() {
         let request = agent.post(&address).header("x-sentry-auth", auth);
         let response = request.send(numbered_envelope(number, 20_000)).ok()?;
         let status = response.status().as_u16();
-        assert!(status != 503 || response.headers().contains_key("retry-after"), "503 came without Retry-After");
+        assert!(
+            status != 503 || response.headers().contains_key("retry-after"),
+            "503 came without Retry-After"
+        );
         Some(status)
     };
 

@@ -6,8 +6,13 @@ mod serve;
 use anyhow::Result;
 use belvedere_app::{App, Config, connect_database, init_telemetry};
 use clap::Parser;
+use mimalloc::MiMalloc;
 
 use arguments::Arguments;
+
+/// Parsing and scrubbing events is mostly allocation.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> Result<()> {

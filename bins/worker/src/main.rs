@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use anyhow::Result;
 use belvedere_app::{App, Config, Role, init_telemetry, until_interrupted};
 use clap::Parser;
+use mimalloc::MiMalloc;
+
+/// Parsing and scrubbing events is mostly allocation.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[derive(Parser)]
 #[command(

@@ -115,7 +115,10 @@ impl App {
         };
 
         let vault = Arc::new(VaultService::new(db.clone(), Arc::clone(&clock), &master_key));
-        vault.check_master_key().await.context("the master key is not the one that this database was made with")?;
+        vault
+            .check_master_key()
+            .await
+            .context("the master key is not the one that this database was made with")?;
         let audit = Arc::new(AuditService::new(db.clone(), Arc::clone(&clock), vault.clone()));
         let accounts = Arc::new(AccountsService::new(
             db.clone(),

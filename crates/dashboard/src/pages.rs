@@ -61,7 +61,7 @@ pub fn router(state: DashboardState) -> Router {
         .route("/live/{project}", get(live::stream))
         .route("/sign-out", post(gate::sign_out))
         .route("/sign-out/everywhere", post(gate::sign_out_everywhere))
-        .layer(middleware::from_fn_with_state(Arc::clone(&state), session::require_visitor));
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&state), session::require_visitor));
     Router::new()
         .merge(people)
         .route("/sign-in", get(gate::sign_in_form).post(gate::sign_in))

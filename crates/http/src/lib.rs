@@ -26,7 +26,7 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 
 pub use address::{AddressRange, ClientAddress, ParseAddressRangeError, Peer, TrustedProxies};
 pub use api::openapi;
@@ -66,8 +66,10 @@ impl Http {
     /// These routes and those of `others` as one, with what every answer has: an `x-request-id`, metrics, a log line
     /// at level debug, safe headers, and a problem (RFC 9457) where the router itself refuses.
     ///
-    /// Handlers find a [`RequestId`], and behind [`serve`] a [`Peer`] and a [`ClientAddress`], among the request's extensions.
+    /// Handlers find a [`RequestId`], and behind [`serve`] a [`Peer`] and a [`ClientAddress`], among the request's
+    /// extensions; those of `others` also a [`belvedere_accounts::ClientInfo`] made of them.
     pub fn finish(self, others: Router) -> Router {
+        let others = others.layer(from_fn(routes::introduce_client));
         self.router.merge(others).layer(from_fn_with_state(self.shared, observe::observe))
     }
 }

@@ -188,6 +188,13 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     Some(token.trim()).filter(|token| scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
 }
 
+/// Tells the handlers of other routers where a request comes from.
+pub(crate) async fn introduce_client(mut request: Request, next: Next) -> Response {
+    let client = client_of(&request);
+    request.extensions_mut().insert(client);
+    next.run(request).await
+}
+
 fn client_of(request: &Request) -> ClientInfo {
     let extensions = request.extensions();
     let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());

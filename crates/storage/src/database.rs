@@ -6,7 +6,8 @@ use belvedere_migrations::Migrator;
 use sea_orm::sqlx::Connection;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, DatabaseConnection, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 
@@ -189,7 +190,8 @@ impl Database {
         if self.dialect() == Dialect::Sqlite {
             return Ok(None);
         }
-        let statement = sea_orm::Statement::from_string(self.writer.get_database_backend(), "SELECT current_schema()");
+        let statement =
+            sea_orm::Statement::from_string(self.writer.get_database_backend(), "SELECT current_schema()");
         let row = self.writer.query_one_raw(statement).await?;
         Ok(match row {
             Some(row) => row.try_get_by_index::<Option<String>>(0)?,
@@ -235,7 +237,7 @@ fn sqlite_options(config: &DatabaseConfig, connections: u32) -> ConnectOptions {
             .foreign_keys(true)
             .pragma("secure_delete", "ON")
             .pragma("temp_store", "MEMORY")
-            .pragma("cache_size", "-8000")
+            .pragma("cache_size", if is_reader { "-1000" } else { "-8000" })
             .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "67108864");
         if is_reader { sqlite.pragma("query_only", "ON") } else { sqlite }

@@ -36,13 +36,14 @@ impl StorageError {
 
 impl From<DbErr> for StorageError {
     fn from(error: DbErr) -> Self {
-        if let Some(SqlErr::UniqueConstraintViolation(_) | SqlErr::ForeignKeyConstraintViolation(_)) = error.sql_err() {
+        if let Some(SqlErr::UniqueConstraintViolation(_) | SqlErr::ForeignKeyConstraintViolation(_)) =
+            error.sql_err()
+        {
             return Self::Conflict(error);
         }
         match &error {
-            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed) | DbErr::Conn(_) => {
-                Self::Unavailable(error)
-            }
+            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed)
+            | DbErr::Conn(_) => Self::Unavailable(error),
             DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner)) => {
                 match class_of(inner) {
                     Class::Busy => Self::Busy(error),
@@ -85,7 +86,11 @@ fn class_of_code(code: &str) -> Class {
         return match code {
             "40001" | "40P01" | "55P03" => Class::Busy,
             "XX001" | "XX002" => Class::Corrupt,
-            _ if code.starts_with("08") || code.starts_with("53") || code.starts_with("57P") || code.starts_with("58") => {
+            _ if code.starts_with("08")
+                || code.starts_with("53")
+                || code.starts_with("57P")
+                || code.starts_with("58") =>
+            {
                 Class::Unavailable
             }
             _ => Class::Other,

@@ -30,7 +30,10 @@ impl<T> Id<T> {
     #[must_use]
     pub fn generate(now: Timestamp) -> Self {
         let mut random = [0_u8; 16];
-        #[expect(clippy::expect_used, reason = "without random numbers no key can be made; nothing sensible can go on")]
+        #[expect(
+            clippy::expect_used,
+            reason = "without random numbers no key can be made; nothing sensible can go on"
+        )]
         getrandom::fill(&mut random[6..]).expect("the operating system provides random numbers");
         let millis = u64::try_from(now.as_millis()).unwrap_or(0);
         Self::from_ulid(Ulid::from_parts(millis, u128::from_be_bytes(random)))

@@ -62,7 +62,8 @@ impl TestDatabase {
     /// A database in a new temporary file, removed when dropped.
     pub async fn sqlite() -> Self {
         let directory = std::env::temp_dir().join(format!("belvedere-test-{}", random_name()));
-        std::fs::create_dir_all(&directory).unwrap_or_else(|error| panic!("cannot create {directory:?}: {error}"));
+        std::fs::create_dir_all(&directory)
+            .unwrap_or_else(|error| panic!("cannot create {directory:?}: {error}"));
         let config = DatabaseConfig::sqlite_file(&directory.join("belvedere.db"));
         Self { database: connect(&config).await, directory: Some(directory) }
     }
@@ -72,7 +73,8 @@ impl TestDatabase {
         let url = server_url("TEST_POSTGRES_URL", "PostgreSQL")?;
         let schema = format!("test_{}", random_name());
         let mut config = DatabaseConfig { connections_max: 4, ..DatabaseConfig::new(url) };
-        let server = Database::connect(&config).await.unwrap_or_else(|error| panic!("cannot connect: {error:?}"));
+        let server =
+            Database::connect(&config).await.unwrap_or_else(|error| panic!("cannot connect: {error:?}"));
         let created = server.read().execute_unprepared(&format!("CREATE SCHEMA {schema}")).await;
         created.unwrap_or_else(|error| panic!("cannot create schema {schema}: {error}"));
         server.close().await.unwrap_or_else(|error| panic!("cannot close: {error}"));
@@ -119,7 +121,10 @@ pub fn server_url(variable: &str, server: &str) -> Option<String> {
     if let Ok(url) = std::env::var(variable) {
         return Some(url);
     }
-    assert!(std::env::var_os("CI").is_none(), "{variable} is not set: the {server} suite may not be left out under CI");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{variable} is not set: the {server} suite may not be left out under CI"
+    );
     eprintln!("LEFT OUT: {server} test, because {variable} is not set");
     None
 }
@@ -156,7 +161,8 @@ macro_rules! database_tests {
 }
 
 async fn connect(config: &DatabaseConfig) -> Database {
-    let database = Database::connect(config).await.unwrap_or_else(|error| panic!("cannot connect: {error:?}"));
+    let database =
+        Database::connect(config).await.unwrap_or_else(|error| panic!("cannot connect: {error:?}"));
     database.migrate().await.unwrap_or_else(|error| panic!("cannot migrate: {error:?}"));
     database
 }

@@ -17,7 +17,9 @@ crate::database_tests!(
 );
 
 async fn with_table(db: &TestDatabase) {
-    db.write(async |tx| execute(tx, "CREATE TABLE thing (number BIGINT PRIMARY KEY, name TEXT)").await).await.unwrap();
+    db.write(async |tx| execute(tx, "CREATE TABLE thing (number BIGINT PRIMARY KEY, name TEXT)").await)
+        .await
+        .unwrap();
 }
 
 async fn execute(tx: &Tx, sql: &str) -> Result<(), StorageError> {
@@ -103,7 +105,8 @@ async fn every_migration_can_be_undone_and_applied_again(db: TestDatabase) {
 }
 
 async fn count_migrations(db: &Database) -> i64 {
-    let statement = Statement::from_string(db.read().get_database_backend(), "SELECT COUNT(*) FROM schema_migration");
+    let statement =
+        Statement::from_string(db.read().get_database_backend(), "SELECT COUNT(*) FROM schema_migration");
     db.read().query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
 }
 

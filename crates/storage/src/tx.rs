@@ -18,7 +18,10 @@ pub struct Tx {
 }
 
 impl Tx {
-    pub(crate) fn new(inner: DatabaseTransaction, #[cfg(feature = "testing")] faults: crate::testing::Faults) -> Self {
+    pub(crate) fn new(
+        inner: DatabaseTransaction,
+        #[cfg(feature = "testing")] faults: crate::testing::Faults,
+    ) -> Self {
         Self {
             inner,
             after_commit: Mutex::new(Vec::new()),

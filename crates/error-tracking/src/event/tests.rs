@@ -223,7 +223,7 @@ fn a_compiled_frame_of_a_library_is_not_the_applications_even_if_the_sdk_says_so
     let frames = vec![
         json!({"function": "main", "in_app": true}),
         frame("/rustc/59807616/library/std/src/rt.rs"),
-        frame("/root/.cargo/registry/src/index/serde-1.0/src/lib.rs"),
+        frame("/usr/local/cargo/registry/src/index/serde-1.0/src/lib.rs"),
         frame("/srv/codeland/rusty/src/main.rs"),
     ];
     let event = stored(

@@ -27,7 +27,7 @@ pub(super) fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
         begun: None,
         buffer: Vec::new(),
         last_batch: 1,
-            refused: 0,
+        refused: 0,
         last_sync: Duration::ZERO,
         last_work: Instant::now(),
         shared,
@@ -163,7 +163,10 @@ impl Writer {
         match written {
             Ok(at) => {
                 if self.refused > 0 {
-                    tracing::info!(records = self.refused, "the spool stores again; records refused meanwhile");
+                    tracing::info!(
+                        records = self.refused,
+                        "the spool stores again; records refused meanwhile"
+                    );
                     self.refused = 0;
                 }
                 self.publish(first_seq, at, bytes, batch);
