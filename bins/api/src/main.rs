@@ -14,9 +14,11 @@ use arguments::Arguments;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> Result<()> {
+    belvedere_app::run(run(Arguments::parse()))
+}
+
+async fn run(arguments: Arguments) -> Result<()> {
     if arguments.print_openapi {
         println!("{}", belvedere_http::openapi().to_pretty_json()?);
         return Ok(());

@@ -17,9 +17,11 @@ struct Arguments {
     check_config: bool,
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> Result<()> {
+    belvedere_app::run(run(Arguments::parse()))
+}
+
+async fn run(arguments: Arguments) -> Result<()> {
     let config = Config::load(arguments.config.as_deref())?;
     if arguments.check_config {
         println!("the configuration is valid");

@@ -140,7 +140,7 @@ pub struct IntakeSection {
 
 impl Default for IntakeSection {
     fn default() -> Self {
-        Self { batch_records_max: 256, tries_max: 3 }
+        Self { batch_records_max: 100, tries_max: 3 }
     }
 }
 

@@ -6,6 +6,7 @@
 mod config;
 mod first_steps;
 mod maintenance;
+mod runtime;
 mod telemetry;
 
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ pub use config::{
     PrivacySection, RedisSection, ServerSection, SpoolSection,
 };
 pub use first_steps::Ready;
+pub use runtime::run;
 pub use telemetry::{init as init_telemetry, until_interrupted};
 
 /// What a process does.
