@@ -12,6 +12,8 @@ pub(crate) fn run() -> Result<()> {
     let mut documentation = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
     documentation.0.env("RUSTDOCFLAGS", "-D warnings");
     documentation.run()?;
+    // Looking at the dependencies of all platforms needs all of them downloaded.
+    cargo(&["fetch", "--locked"]).run()?;
     cargo(&["deny", "--offline", "check", "bans", "licenses", "sources"]).run()?;
     cargo(&["xtask", "test"]).run()
 }

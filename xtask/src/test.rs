@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     // The end-to-end tests start the real binaries.
     cargo(&["build", "--package", "api", "--package", "worker", "--package", "scheduler"]).run()?;
-    let mut tests = cargo(&["test", "--workspace"]);
+    let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
     tests.0.args(&options.arguments).envs(environment);
     tests.run()
 }

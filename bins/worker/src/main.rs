@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use belvedere_app::{App, Config, Role, init_telemetry, until_interrupted};
+use belvedere_app::{Role, work};
 use clap::Parser;
 use mimalloc::MiMalloc;
 
@@ -27,19 +27,6 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
-    belvedere_app::run(run(Arguments::parse()))
-}
-
-async fn run(arguments: Arguments) -> Result<()> {
-    let config = Config::load(arguments.config.as_deref())?;
-    if arguments.check_config {
-        println!("the configuration is valid");
-        return Ok(());
-    }
-    init_telemetry(&config.log);
-    let app = App::init(config, Role::Worker).await?;
-    app.start();
-    until_interrupted().await;
-    app.stop().await;
-    Ok(())
+    let arguments = Arguments::parse();
+    belvedere_app::run(work(arguments.config.as_deref(), arguments.check_config, Role::Worker))
 }

@@ -428,10 +428,9 @@ mod tests {
         let example = include_str!("../../../belvedere.example.toml");
         let table: Table = example.parse().unwrap();
         assert_eq!(table, Table::try_from(Config::default()).unwrap());
-        for line in example.lines().filter(|line| line.contains(" = ")) {
-            let place = example.find(line).unwrap();
-            let before = example[..place].trim_end().lines().next_back().unwrap_or_default();
-            assert!(before.starts_with('#'), "{line:?} has no comment above it");
+        let lines: Vec<&str> = example.lines().collect();
+        for pair in lines.windows(2).filter(|pair| pair[1].contains(" = ") && !pair[1].starts_with('#')) {
+            assert!(pair[0].starts_with('#'), "{:?} has no comment above it", pair[1]);
         }
     }
 }

@@ -32,7 +32,7 @@ pub use config::{
     PrivacySection, RedisSection, ServerSection, SpoolSection,
 };
 pub use first_steps::Ready;
-pub use runtime::run;
+pub use runtime::{run, work};
 pub use telemetry::{init as init_telemetry, until_interrupted};
 
 /// What a process does.
