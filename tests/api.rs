@@ -48,8 +48,8 @@ pub(crate) fn free_port() -> u16 {
 pub(crate) fn binary(name: &str) -> PathBuf {
     static BUILD: Once = Once::new();
     BUILD.call_once(|| {
-        let packages = ["build", "--package", "api", "--package", "worker", "--package", "scheduler"];
-        assert!(Command::new(env!("CARGO")).args(packages).status().unwrap().success());
+        let packages = ["api", "worker", "scheduler", "xtask"].iter().flat_map(|name| ["--package", name]);
+        assert!(Command::new(env!("CARGO")).arg("build").args(packages).status().unwrap().success());
     });
     // The test binary lies in `target/debug/deps`.
     std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join(name)

@@ -181,3 +181,21 @@ fn a_component_that_is_switched_off_answers_404_and_counts_what_it_drops() {
     });
     assert_eq!(api.get("/readyz").0, 200);
 }
+
+#[test]
+fn the_demonstration_fills_a_project_that_says_what_it_is() {
+    let directory = Directory::new();
+    let api = Api::start(&directory.0);
+    let mut player = std::process::Command::new(crate::api::binary("xtask"));
+    player.args(["demo", "--events", "300", "--data"]).arg(&directory.0);
+    assert!(player.status().unwrap().success());
+    api.eventually("all errors are counted", |api| {
+        let issues = api.pages("/api/v1/issues?project=demo&limit=50");
+        (issues.iter().map(|issue| issue["events"].as_u64().unwrap()).sum::<u64>() == 300).then_some(())
+    });
+    let projects = api.pages("/api/v1/projects?");
+    let demo = projects.iter().find(|project| project["slug"] == "demo").unwrap();
+    assert_eq!(demo["is_demo"], true);
+    let (_, mine) = api.get("/api/v1/issues?project=1");
+    assert_eq!(mine["items"], serde_json::json!([]), "the first project stays empty");
+}

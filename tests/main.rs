@@ -12,4 +12,5 @@ mod disk_full;
 mod end_to_end;
 mod kill;
 mod schema;
+mod split;
 mod tidy;

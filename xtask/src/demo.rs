@@ -91,13 +91,13 @@ fn demo_dsn(client: &mut Client, token: &str) -> Result<String> {
         }
     };
     let id = project["id"].as_i64().context("the project has no id")?;
-    let keys = client.api("GET", &format!("/api/v1/projects/{id}/keys"), token, None)?;
+    let keys = client.api("GET", &format!("/api/v1/ingest_keys?project={id}"), token, None)?;
     let usable = keys["items"].as_array().into_iter().flatten().find(|key| key["revoked_at"].is_null());
     let dsn = match usable {
         Some(key) => key["dsn"].as_str().map(str::to_owned),
         None => {
-            let body = json!({"label": "Demo"});
-            let key = client.api("POST", &format!("/api/v1/projects/{id}/keys"), token, Some(&body))?;
+            let body = json!({"project": id.to_string(), "label": "Demo"});
+            let key = client.api("POST", "/api/v1/ingest_keys", token, Some(&body))?;
             key["dsn"].as_str().map(str::to_owned)
         }
     };
@@ -145,6 +145,11 @@ fn event(catalogue: &Value, random: &mut Random, at: u64, age: u64) -> Result<Va
     write!(id, "{:016x}{:016x}", random.next(), random.next())?;
     event["event_id"] = id.into();
     event["timestamp"] = at.into();
+    for (crumb, before) in
+        event["breadcrumbs"]["values"].as_array_mut().into_iter().flatten().rev().zip([1, 4, 53, 71])
+    {
+        crumb["timestamp"] = (at - before).into();
+    }
     event["release"] = release.into();
     event["environment"] = if random.below(12) == 0 { "staging" } else { "production" }.into();
     let learner = random.below(400).min(random.below(400));

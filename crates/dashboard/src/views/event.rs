@@ -88,7 +88,7 @@ impl EventView {
             occurred_at: At(event.summary.occurred_at),
             received_at: At(event.summary.received_at),
             time_was_clamped: event.time_was_clamped,
-            message: message(&root, &traces).filter(|message| *message != event.summary.title),
+            message: message(&root, &traces).filter(|said| traces.is_empty() || *said != event.summary.title),
             crumbs_summary: match crumbs.len() {
                 CRUMBS_MAX => format!("the last {CRUMBS_MAX}, newest last"),
                 count => format!("{}, newest last", counted(count, "step", "steps")),
