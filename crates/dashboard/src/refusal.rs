@@ -1,6 +1,6 @@
 //! Answers that are not the page that was asked for.
 
-use std::error::Error;
+use belvedere_kernel::error_chain;
 
 use askama::Template;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -67,7 +67,11 @@ impl Refusal {
     }
 
     fn storage(error: &StorageError) -> Self {
-        if error.is_transient() { Self::Unavailable(chain(error)) } else { Self::Failed(chain(error)) }
+        if error.is_transient() {
+            Self::Unavailable(error_chain(error))
+        } else {
+            Self::Failed(error_chain(error))
+        }
     }
 }
 
@@ -144,7 +148,7 @@ impl From<AccountsError> for Refusal {
             }
             AccountsError::Conflict(conflict) => Self::Invalid(conflict.to_string()),
             AccountsError::Storage(error) => Self::storage(&error),
-            other => Self::Failed(chain(&other)),
+            other => Self::Failed(error_chain(&other)),
         }
     }
 }
@@ -156,7 +160,7 @@ impl From<ErrorTrackingError> for Refusal {
                 Self::Invalid(text)
             }
             ErrorTrackingError::Storage(error) => Self::storage(&error),
-            other => Self::Failed(chain(&other)),
+            other => Self::Failed(error_chain(&other)),
         }
     }
 }
@@ -166,8 +170,8 @@ impl From<IntakeError> for Refusal {
         match error {
             IntakeError::NotFound => Self::NotFound,
             IntakeError::InvalidQuery(text) => Self::Invalid(text),
-            error if error.is_transient() => Self::Unavailable(chain(&error)),
-            error => Self::Failed(chain(&error)),
+            error if error.is_transient() => Self::Unavailable(error_chain(&error)),
+            error => Self::Failed(error_chain(&error)),
         }
     }
 }
@@ -177,7 +181,7 @@ impl From<AuditError> for Refusal {
         match error {
             AuditError::InvalidCursor(_) => Self::Invalid(error.to_string()),
             AuditError::Storage(error) => Self::storage(&error),
-            other => Self::Failed(chain(&other)),
+            other => Self::Failed(error_chain(&other)),
         }
     }
 }
@@ -187,27 +191,15 @@ impl From<PrivacyError> for Refusal {
         match error {
             PrivacyError::Invalid { .. } => Self::Invalid(error.to_string()),
             PrivacyError::Storage(error) => Self::storage(&error),
-            other => Self::Failed(chain(&other)),
+            other => Self::Failed(error_chain(&other)),
         }
     }
 }
 
 impl From<askama::Error> for Refusal {
     fn from(error: askama::Error) -> Self {
-        Self::Failed(chain(&error))
+        Self::Failed(error_chain(&error))
     }
-}
-
-/// An error with what caused it, in one line for the log.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 fn capitalised(text: &str) -> String {

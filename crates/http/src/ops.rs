@@ -1,5 +1,6 @@
 //! For whoever runs the installation: is it alive, is it ready, how does it fare.
 
+use belvedere_kernel::error_chain;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use subtle::ConstantTimeEq;
 
 use crate::address::{ClientAddress, Peer};
-use crate::problem::{Problem, chain};
+use crate::problem::Problem;
 use crate::routes::{Access, Routes, bearer};
 use crate::state::Shared;
 
@@ -54,7 +55,7 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let database = match tokio::time::timeout(PING_TIMEOUT, shared.db.ping()).await {
         Ok(Ok(())) => "ok",
         Ok(Err(error)) => {
-            tracing::warn!(error = chain(&error), "database does not answer");
+            tracing::warn!(error = error_chain(&error), "database does not answer");
             "unavailable"
         }
         Err(_) => "unavailable",

@@ -1,5 +1,6 @@
 //! Errors as clients see them: RFC 9457 problem details, one status mapping per slice.
 
+use belvedere_kernel::error_chain;
 use std::error::Error;
 
 use axum::response::{IntoResponse, Response};
@@ -93,34 +94,21 @@ impl Problem {
     /// A failure of ours: the log learns `error`, the client does not.
     pub(crate) fn internal(error: &(dyn Error + 'static)) -> Self {
         let detail = "something failed here; the log knows it by this answer's x-request-id";
-        Self { cause: Some(Cause(chain(error))), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail) }
+        Self {
+            cause: Some(Cause(error_chain(error))),
+            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+        }
     }
 
     /// A failure that will pass.
     pub(crate) fn unavailable(detail: &str, error: &(dyn Error + 'static)) -> Self {
-        Self { cause: Some(Cause(chain(error))), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+        Self { cause: Some(Cause(error_chain(error))), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
             .retry_after(5)
     }
 
     pub(crate) fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after_seconds: Some(seconds.max(1)), ..self }
     }
-}
-
-/// An error and its sources in one line.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        // Transparent errors repeat their source.
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        source = error.source();
-    }
-    text
 }
 
 impl IntoResponse for Problem {

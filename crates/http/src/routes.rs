@@ -9,6 +9,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use belvedere_accounts::{ClientInfo, Permission, Principal};
+use belvedere_kernel::error_chain;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method};
@@ -16,7 +17,7 @@ use http::{HeaderMap, Method};
 use crate::address::ClientAddress;
 use crate::observe::RequestId;
 use crate::ops;
-use crate::problem::{Denied, Problem, chain};
+use crate::problem::{Denied, Problem};
 use crate::state::Shared;
 
 /// Who may use a route.
@@ -176,7 +177,7 @@ async fn record_denied(shared: &Shared, principal: &Principal, permission: Permi
     if let Err(error) = shared.sign_in.record_denied(principal, permission, client).await {
         tracing::error!(
             request_id = client.request_id,
-            error = chain(&error),
+            error = error_chain(&error),
             "a refusal was not written into the audit log"
         );
     }

@@ -2,11 +2,12 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use belvedere_kernel::{Delivery, HandlerError, IntakeHandler, LiveMessage, Prepared, PreparedBatch};
+use belvedere_kernel::{
+    Delivery, HandlerError, IntakeHandler, LiveMessage, Prepared, PreparedBatch, error_chain,
+};
 use belvedere_storage::{StorageError, Timestamp, Tx};
 use futures_util::FutureExt;
 
-use crate::error::describe;
 use crate::set_aside::{NewSetAside, set_aside_in};
 use crate::source::{Batch, Source};
 use crate::tally::{Tallies, TallyBook, TallyKey};
@@ -29,7 +30,7 @@ impl Item {
         // Decoding takes the bytes; the copy is for those that turn out not to be a delivery.
         let content = match Delivery::decode(bytes.clone()) {
             Ok(delivery) => Content::Delivery(delivery),
-            Err(error) => Content::Unreadable { bytes, why: describe(&error) },
+            Err(error) => Content::Unreadable { bytes, why: error_chain(&error) },
         };
         Self { mark, content }
     }
@@ -82,11 +83,11 @@ pub(crate) struct Lasting {
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
         if error.is_transient() {
-            return Self::Transient(describe(&error));
+            return Self::Transient(error_chain(&error));
         }
         Self::Lasting(Lasting {
             reason: error.to_string(),
-            detail: describe(&error),
+            detail: error_chain(&error),
             is_storage: true,
             is_conflict: matches!(error, StorageError::Conflict(_)),
         })
@@ -108,7 +109,7 @@ impl From<IntakeError> for Failure {
             IntakeError::Storage(error) => error.into(),
             other => Self::Lasting(Lasting {
                 reason: other.to_string(),
-                detail: describe(&other),
+                detail: error_chain(&other),
                 is_storage: true,
                 is_conflict: false,
             }),

@@ -75,15 +75,3 @@ impl From<VaultError> for IntakeError {
         }
     }
 }
-
-/// An error with its sources.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
-}

@@ -1,12 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use belvedere_kernel::{IntakeHandler, Tasks};
+use belvedere_kernel::{IntakeHandler, Tasks, error_chain};
 use belvedere_storage::spool::Spool;
 
 use crate::IntakeParts;
 use crate::digest::{Digester, Failure, Item, Lasting, PreparedPart};
-use crate::error::describe;
 use crate::pace::Pace;
 use crate::source::{Batch, LocalSpool, Next, SharedBatches, Source};
 
@@ -131,7 +130,7 @@ impl Loop<'_> {
                 Ok(Next::Idle) => self.pace.succeeded(),
                 Ok(Next::End) => return,
                 Err(error) => {
-                    self.pace.failed(&describe(&error));
+                    self.pace.failed(&error_chain(&error));
                     self.pace.pause(self.tasks).await;
                 }
             }

@@ -1,10 +1,9 @@
-use belvedere_kernel::{KeyOwner, LiveMessage, Tasks};
+use belvedere_kernel::{KeyOwner, LiveMessage, Tasks, error_chain};
 use belvedere_storage::spool::Spool;
 use belvedere_storage::{Id, Tx};
 use serde_json::Value;
 
 use crate::digest::Failure;
-use crate::error::describe;
 use crate::pace::Pace;
 use crate::source::{Batch, LocalSpool, Next, Source, pack};
 use crate::{IntakeConfig, IntakeParts, WAKE_TOPIC, store};
@@ -39,7 +38,7 @@ impl Shipper {
                 }
                 Ok(Next::End) => return,
                 Err(error) => {
-                    pace.failed(&describe(&error));
+                    pace.failed(&error_chain(&error));
                     pace.pause(&tasks).await;
                     continue;
                 }

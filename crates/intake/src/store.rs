@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use belvedere_kernel::{ItemOutcome, ProjectId};
-use belvedere_storage::{Dialect, Id, StorageError, Timestamp, rows_per_statement};
+use belvedere_storage::{
+    Dialect, Id, StorageError, Timestamp, execute_sql as execute, query_sql as query, rows_per_statement,
+};
 use sea_orm::sea_query::Value;
-use sea_orm::{ConnectionTrait, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, QueryResult};
 
 use crate::model::{HourTally, Outcome, SetAside};
 use crate::tally::Tallies;
@@ -22,26 +24,6 @@ pub(crate) struct ClaimedBatch {
     pub(crate) records: u64,
     pub(crate) consumed: u64,
     pub(crate) sealed: Vec<u8>,
-}
-
-fn statement(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
-    Statement::from_sql_and_values(db.get_database_backend(), sql, values)
-}
-
-async fn execute(
-    db: &impl ConnectionTrait,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> Result<u64, StorageError> {
-    Ok(db.execute_raw(statement(db, sql, values)).await?.rows_affected())
-}
-
-async fn query(
-    db: &impl ConnectionTrait,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> Result<Vec<QueryResult>, StorageError> {
-    Ok(db.query_all_raw(statement(db, sql, values)).await?)
 }
 
 fn unsigned(row: &QueryResult, column: &str) -> Result<u64, StorageError> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use belvedere_kernel::{LiveMessage, Tasks};
+use belvedere_kernel::{LiveMessage, Tasks, error_chain};
 use belvedere_storage::{Id, StorageError, Timestamp, Tx};
 use futures_util::FutureExt;
 use serde_json::Value;
@@ -130,7 +130,7 @@ impl JobRunner {
                 is_stalled = claimed.is_err();
                 match &claimed {
                     Err(error) => {
-                        tracing::warn!(error = describe(error), "jobs cannot be claimed, trying on")
+                        tracing::warn!(error = error_chain(error), "jobs cannot be claimed, trying on")
                     }
                     Ok(_) => tracing::info!("jobs can be claimed again"),
                 }
@@ -238,7 +238,7 @@ async fn run_guarded(
                     Ok(false) if job.is_finished.load(Ordering::Relaxed) => {}
                     Ok(false) => tracing::warn!(job = %job.id, kind = job.kind, "the claim of a running job has lapsed"),
                     Err(error) => {
-                        tracing::warn!(job = %job.id, kind = job.kind, error = describe(&error), "a job's claim was not renewed");
+                        tracing::warn!(job = %job.id, kind = job.kind, error = error_chain(&error), "a job's claim was not renewed");
                     }
                 }
             }
@@ -264,7 +264,7 @@ async fn settle(queue: &JobQueue, config: &JobRunnerConfig, job: &RunningJob, ou
                 tokio::time::sleep(config.poll.min(config.lease / 10)).await;
             }
             Err(error) => {
-                let error = describe(&error);
+                let error = error_chain(&error);
                 tracing::error!(job = %job.id, kind = job.kind, error, "a job's outcome was not stored, it will run again");
                 return;
             }
@@ -283,7 +283,7 @@ async fn settle_in(
         Ok(()) => return store::delete_claimed(tx, job.id, job.claim).await,
         Err(error) => error,
     };
-    let text: String = describe(error).chars().take(ERROR_CHARS_MAX).collect();
+    let text: String = error_chain(error).chars().take(ERROR_CHARS_MAX).collect();
     // An outage of the database says nothing about the job.
     let is_outage = matches!(error, JobError::Storage(error) if error.is_transient());
     let is_last = matches!(error, JobError::GiveUp(_)) || (job.attempt >= job.attempts_max && !is_outage);
@@ -320,18 +320,6 @@ async fn woken(messages: &mut broadcast::Receiver<LiveMessage>) {
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }
-}
-
-/// An error with its sources.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -1,10 +1,9 @@
 use std::time::Duration;
 
-use belvedere_kernel::Tasks;
+use belvedere_kernel::{Tasks, error_chain};
 use belvedere_storage::{Id, StorageError, Timestamp, Tx};
 
 use crate::model::{NewJob, Schedule, ScheduleState, When};
-use crate::runner::describe;
 use crate::{JobQueue, JobsError, store};
 
 const LEASE: &str = "scheduler";
@@ -50,7 +49,7 @@ impl Scheduler {
                 is_stalled = ticked.is_err();
                 match &ticked {
                     Err(error) => {
-                        tracing::warn!(error = describe(error), "schedules cannot be kept, trying on")
+                        tracing::warn!(error = error_chain(error), "schedules cannot be kept, trying on")
                     }
                     Ok(_) => tracing::info!("schedules are kept again"),
                 }
@@ -63,7 +62,7 @@ impl Scheduler {
         let release = async |tx: &Tx| store::drop_lease(tx, LEASE, self.holder).await;
         if let Err(error) = self.queue.db.write::<_, StorageError, _>(release).await {
             tracing::warn!(
-                error = describe(&error),
+                error = error_chain(&error),
                 "the scheduler's lease was not given up, it will run out"
             );
         }

@@ -1,8 +1,8 @@
 //! All statements on `jobs_*`. Placeholders are `$n`, which both databases understand.
 
-use belvedere_storage::{Dialect, Id, StorageError, Timestamp};
+use belvedere_storage::{Dialect, Id, StorageError, Timestamp, execute_sql as execute, query_sql as query};
 use sea_orm::sea_query::Value;
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
 use crate::model::{DeadJob, Job, JobCounts, ScheduleState};
 
@@ -26,26 +26,6 @@ pub(crate) struct ClaimedRow {
     pub(crate) attempt: u32,
     pub(crate) attempts_max: u32,
     pub(crate) run_at: Timestamp,
-}
-
-fn statement(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
-    Statement::from_sql_and_values(db.get_database_backend(), sql, values)
-}
-
-async fn execute(
-    db: &impl ConnectionTrait,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> Result<u64, StorageError> {
-    Ok(db.execute_raw(statement(db, sql, values)).await?.rows_affected())
-}
-
-async fn query(
-    db: &impl ConnectionTrait,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> Result<Vec<QueryResult>, StorageError> {
-    Ok(db.query_all_raw(statement(db, sql, values)).await?)
 }
 
 fn count(row: &QueryResult, column: &str) -> Result<u64, DbErr> {

@@ -3,6 +3,7 @@
 //! Nothing here does I/O of its own. `App::init` collects the implementations and hands them to whom they concern.
 
 mod audit;
+mod chain;
 mod clock;
 mod consent;
 mod identity;
@@ -13,6 +14,7 @@ mod tasks;
 mod vault;
 
 pub use audit::{AuditSink, Entry, Outcome, Target};
+pub use chain::error_chain;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use consent::{Admitted, ConsentGate, Identity, RawPerson};
 pub use identity::{Actor, ApiToken, IngestKey, Organisation, ProjectId, SubjectId, User};

@@ -15,6 +15,7 @@ mod error;
 mod id;
 mod page;
 pub mod spool;
+mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(test)]
@@ -28,5 +29,6 @@ pub use dialect::Dialect;
 pub use error::StorageError;
 pub use id::{Id, ParseIdError};
 pub use page::{Cursor, Page, PageRequest};
+pub use sql::{execute_sql, query_sql};
 pub use timestamp::{ParseTimestampError, Timestamp};
 pub use tx::Tx;

@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use belvedere_accounts::AccountsError;
 use belvedere_error_tracking::envelope::{DecodeError, EnvelopeError, EventId};
 use belvedere_intake::IntakeError;
+use belvedere_kernel::error_chain;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CONTENT_TYPE, RETRY_AFTER,
@@ -13,7 +14,7 @@ use serde_json::json;
 
 use crate::body::BodyError;
 use crate::metrics::Refused;
-use crate::problem::{Cause, chain};
+use crate::problem::Cause;
 
 const X_SENTRY_ERROR: HeaderName = HeaderName::from_static("x-sentry-error");
 const X_SENTRY_RATE_LIMITS: HeaderName = HeaderName::from_static("x-sentry-rate-limits");
@@ -96,10 +97,10 @@ impl Refusal {
     /// What the log must learn, once; refusals that are the client's doing are only counted.
     fn cause(&self) -> Option<Cause> {
         match self {
-            Self::Accounts(error) => Some(Cause(chain(error))),
+            Self::Accounts(error) => Some(Cause(error_chain(error))),
             // A full queue would otherwise be logged for every request.
             Self::Intake(IntakeError::Full | IntakeError::DiskFull | IntakeError::Closed) => None,
-            Self::Intake(error) => Some(Cause(chain(error))),
+            Self::Intake(error) => Some(Cause(error_chain(error))),
             _ => None,
         }
     }
