@@ -232,6 +232,14 @@ fn differences(left: &mut Value, right: &Value, path: &mut String, into: &mut Ve
     }
 }
 
+#[test]
+fn a_card_number_under_a_key_of_text_secrets_is_replaced_once() {
+    let mut payload = json!([{"session": 4_076_197_203_037_552_774_u64}]);
+    scrub(&KEYS, &mut payload);
+    assert_eq!(payload, json!([{"session": "[card]"}]));
+    assert_eq!(scrub(&KEYS, &mut payload), vec![]);
+}
+
 /// Run with `cargo test --release -p belvedere-privacy -- --ignored --nocapture scrub_speed`.
 #[test]
 #[ignore = "measures; prints microseconds for one event of 23 KB"]
