@@ -33,6 +33,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = if options.release { "release" } else { "debug" };
     let data = root().join(&options.data);
     if options.demo {
+        // What an earlier server left there does not open this one.
+        let _ = std::fs::remove_file(data.join("ready.json"));
         let data = data.to_str().context("the data directory's name is not UTF-8")?;
         let mut player = std::process::Command::new(std::env::current_exe()?);
         player.args(["demo", "--wait", "--data", data]);

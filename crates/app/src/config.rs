@@ -40,7 +40,7 @@ pub struct ServerSection {
     pub address: SocketAddr,
     /// The address under which people and SDKs reach the server; empty for `http://` and `address`.
     pub public_url: String,
-    /// Addresses or CIDR ranges whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    /// Addresses or CIDR ranges whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<String>,
     /// The most open connections.
     pub connections_max: usize,

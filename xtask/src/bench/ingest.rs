@@ -24,9 +24,6 @@ pub(crate) struct Options {
     /// Measure the release build that is there
     #[arg(long)]
     no_build: bool,
-    /// `postgres://..` to measure on PostgreSQL instead of the embedded database
-    #[arg(long)]
-    database: Option<String>,
 }
 
 /// The payloads measured: a real error of the Python SDK of about 23 KB with gzip, and one of 2 KB.
@@ -48,16 +45,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let template: Value = serde_json::from_slice(&std::fs::read(root().join(path))?)?;
         for concurrency in [1, 8, 16, 64] {
             let events = if concurrency == 1 { options.events / 10 } else { options.events };
-            let row = measure(options, &template, events, concurrency)?;
+            let row = measure(&template, events, concurrency)?;
             println!("| {name} | {concurrency} | {row}");
         }
     }
-    visible(options)
+    visible()
 }
 
 /// One fresh server, one load, one row.
-fn measure(options: &Options, template: &Value, events: usize, concurrency: usize) -> Result<String> {
-    let server = Api::start(options)?;
+fn measure(template: &Value, events: usize, concurrency: usize) -> Result<String> {
+    let server = Api::start()?;
     let bodies = envelopes(template, events, 0)?;
     let warm_up = envelopes(template, 200, events)?;
     load(&server, &warm_up, concurrency.min(8))?;
@@ -84,8 +81,8 @@ fn measure(options: &Options, template: &Value, events: usize, concurrency: usiz
 }
 
 /// From sending to being found by the API, on an idle server.
-fn visible(options: &Options) -> Result<()> {
-    let server = Api::start(options)?;
+fn visible() -> Result<()> {
+    let server = Api::start()?;
     let template: Value = serde_json::from_slice(&std::fs::read(root().join(PAYLOADS[0].1))?)?;
     let mut times = Vec::new();
     let (mut sender, mut reader) = (Client::connect(&server.host)?, Client::connect(&server.host)?);
@@ -181,7 +178,7 @@ struct Api {
 }
 
 impl Api {
-    fn start(options: &Options) -> Result<Self> {
+    fn start() -> Result<Self> {
         let port = free_port()?;
         let directory = root().join(format!("target/bench-{port}"));
         let mut command = Command::new(built("release", "api"));
@@ -193,9 +190,6 @@ impl Api {
             .arg("--data")
             .arg(&directory);
         command.env("BELVEDERE_LOG_FILTER", "warn");
-        if let Some(url) = &options.database {
-            command.env("BELVEDERE_DATABASE_URL", url);
-        }
         let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start api")?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
