@@ -33,6 +33,12 @@ impl Run {
 pub(crate) fn cargo(arguments: &[&str]) -> Run {
     let mut command = Command::new(variable("CARGO").unwrap_or_else(|| "cargo".to_owned()));
     command.args(arguments).current_dir(root());
+    // What cargo tells this program of its own package would make build scripts of dependencies run again.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
+            command.env_remove(name);
+        }
+    }
     Run(command)
 }
 

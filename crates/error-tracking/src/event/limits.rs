@@ -1,7 +1,7 @@
 use belvedere_kernel::Removal;
 use serde_json::{Map, Value};
 
-use super::person::Needles;
+use super::person::{Needles, REPLACEMENT};
 
 /// The rule under which cuts are listed among the removals.
 const RULE: &str = "limit";
@@ -186,7 +186,13 @@ struct Trimmer<'a> {
 impl Trimmer<'_> {
     fn visit(&mut self, value: &mut Value, path: Path<'_>, depth: usize) {
         match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::Null | Value::Bool(_) => {}
+            Value::Number(number) => {
+                if self.searches && self.needles.is_identifier(number) {
+                    *value = Value::String(REPLACEMENT.to_owned());
+                    note(self.removals, || path.pointer(), super::person::RULE);
+                }
+            }
             Value::String(text) => self.visit_text(text, path),
             Value::Array(_) | Value::Object(_) if depth == 0 => {
                 *value = Value::String("...".to_owned());
@@ -205,6 +211,9 @@ impl Trimmer<'_> {
                 if drop_entries(object) {
                     note(self.removals, || path.pointer(), RULE);
                 }
+                if self.searches {
+                    self.rename_keys(object, path);
+                }
                 let is_stacktrace = object.contains_key("frames");
                 for (key, entry) in object.iter_mut() {
                     let path = Path::name(Some(&path), key);
@@ -214,6 +223,23 @@ impl Trimmer<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// Keys that are the person's identifiers, as in `{"u-20117": 3}`.
+    fn rename_keys(&mut self, object: &mut Map<String, Value>, path: Path<'_>) {
+        let renamed: Vec<(String, String)> =
+            object.keys().filter_map(|key| Some((key.clone(), self.needles.replaced_key(key)?))).collect();
+        for (key, new) in renamed {
+            let Some(value) = object.remove(&key) else { continue };
+            let mut name = new.clone();
+            let mut number = 2;
+            while object.contains_key(&name) {
+                name = format!("{new} {number}");
+                number += 1;
+            }
+            note(self.removals, || Path::name(Some(&path), &name).pointer(), super::person::RULE);
+            object.insert(name, value);
         }
     }
 

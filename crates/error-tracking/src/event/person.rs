@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use belvedere_kernel::{Identity, Removal};
 use memchr::memmem::Finder;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::browser;
 use super::limits::{clean, note};
@@ -11,7 +11,7 @@ use super::limits::{clean, note};
 pub(super) const RULE: &str = "identity";
 
 /// What stands where an identifier stood.
-const REPLACEMENT: &str = "[user]";
+pub(super) const REPLACEMENT: &str = "[user]";
 
 /// The longest identifier, in characters.
 const IDENTIFIER_CHARS_MAX: usize = 256;
@@ -217,6 +217,23 @@ impl Needles {
         // The longer first, or a name within an address would leave half of it.
         needles.words.sort_by_key(|finder| std::cmp::Reverse(finder.needle().len()));
         needles
+    }
+
+    /// `key` without the identifiers that are found as words; nothing if there is none. Mere words stay, or somebody
+    /// called `extra` would take the structure of their events apart.
+    pub(super) fn replaced_key(&self, key: &str) -> Option<String> {
+        self.words.iter().fold(None, |replaced: Option<String>, finder| {
+            replace_words(replaced.as_deref().unwrap_or(key), finder).or(replaced)
+        })
+    }
+
+    /// Whether `number` is one of the identifiers.
+    pub(super) fn is_identifier(&self, number: &Number) -> bool {
+        if self.words.is_empty() && self.wholes.is_empty() {
+            return false;
+        }
+        let text = number.to_string();
+        self.wholes.contains(&text) || self.words.iter().any(|finder| finder.needle() == text.as_bytes())
     }
 
     /// Replaces every identifier in `text`; says whether there was one.
