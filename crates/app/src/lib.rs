@@ -230,6 +230,18 @@ fn create_private_directory(path: &std::path::Path) -> Result<()> {
     builder.create(path).with_context(|| format!("data.directory: cannot create {}", path.display()))
 }
 
+/// Makes an empty file that nobody else may read, unless there is one: the directory may be one that others may look
+/// into. SQLite takes it for a new database and gives its log and index the same mode.
+fn create_private_file(path: &std::path::Path) -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(error).with_context(|| format!("data.directory: cannot create {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn master_key(config: &Config) -> Result<MasterKey> {
     match config.privacy.master_key.as_str() {
         "" => Ok(MasterKey::load_or_create(&config.data.directory.join("master.key"))?),
@@ -256,6 +268,7 @@ pub async fn connect_database(config: &Config) -> Result<Database> {
     let mut options = match config.database.url.as_str() {
         "" => {
             create_private_directory(&config.data.directory)?;
+            create_private_file(&file)?;
             DatabaseConfig::sqlite_file(&file)
         }
         url => DatabaseConfig::new(url),
@@ -277,4 +290,32 @@ async fn database_with_schema(config: &Config) -> Result<Database> {
         bail!("the database lacks {} migrations, from {first} on; run `api --migrate up`", pending.len());
     }
     Ok(db)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_new_database_can_be_read_by_its_owner_alone() {
+        let directory = std::env::temp_dir().join(format!("belvedere-app-private-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut config = Config::default();
+        config.data.directory.clone_from(&directory);
+        let db = database_with_schema(&config).await.unwrap();
+        let files = std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap());
+        let modes =
+            files.map(|file| (file.file_name(), file.metadata().unwrap().permissions().mode() & 0o777));
+        let mut modes: Vec<_> = modes.map(|(name, mode)| (name.into_string().unwrap(), mode)).collect();
+        modes.sort();
+        let expected =
+            ["belvedere.db", "belvedere.db-shm", "belvedere.db-wal"].map(|name| (name.to_owned(), 0o600));
+        assert_eq!(modes, expected);
+        db.close().await.unwrap();
+        database_with_schema(&config).await.unwrap().close().await.unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
 }

@@ -26,6 +26,7 @@ belvedere_storage::database_tests!(
     a_detail_beyond_the_limit_is_replaced_by_its_length,
     concurrent_acts_are_numbered_without_gaps,
     a_cursor_of_another_list_is_refused,
+    text_that_no_entry_can_hold_finds_nothing,
 );
 
 const ORGANISATION: Id<Organisation> = Id::from_bytes([1; 16]);
@@ -268,4 +269,12 @@ async fn a_cursor_of_another_list_is_refused(db: TestDatabase) {
     let page = PageRequest::new(10, Some(Cursor::from("01ARZ~7".to_owned())));
     let error = log.service.list_entries(ORGANISATION, EntryFilter::default(), page).await.unwrap_err();
     assert!(matches!(error, AuditError::InvalidCursor(cursor) if cursor == "01ARZ~7"));
+}
+
+async fn text_that_no_entry_can_hold_finds_nothing(db: TestDatabase) {
+    let log = Log::new(db);
+    log.record(act(Actor::User(ADA), "issue_resolved")).await;
+    let nul = || Some("issue_resolved\0".to_owned());
+    assert_eq!(log.seqs(EntryFilter { action: nul(), ..EntryFilter::default() }).await, [0; 0]);
+    assert_eq!(log.seqs(EntryFilter { actor: nul(), ..EntryFilter::default() }).await, [0; 0]);
 }

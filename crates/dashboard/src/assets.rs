@@ -53,14 +53,17 @@ impl Asset {
         let hash = Sha256::digest(identity);
         let short: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         let name = format!("belvedere-{short}.{extension}");
-        Self { name, content_type, identity, brotli: compress(identity, 11) }
+        Self { name, content_type, identity, brotli: compress(identity, 9) }
     }
 }
+
+/// Brotli's window: 128 KiB, no smaller than any page or asset, and no memory for more.
+const WINDOW_BITS: u32 = 17;
 
 /// `bytes` compressed with brotli (RFC 7932); quality 4 for what is made per request, 11 for what is made once.
 pub(crate) fn compress(bytes: &[u8], quality: u32) -> Bytes {
     let mut compressed = Vec::with_capacity(bytes.len() / 3);
-    let mut writer = brotli::CompressorWriter::new(&mut compressed, 16 << 10, quality, 20);
+    let mut writer = brotli::CompressorWriter::new(&mut compressed, 16 << 10, quality, WINDOW_BITS);
     // Writing into memory cannot fail.
     let _ = writer.write_all(bytes);
     drop(writer);

@@ -299,6 +299,21 @@ async fn a_tokens_secret_is_shown_once_and_never_in_an_address() {
 }
 
 #[tokio::test]
+async fn a_token_whose_end_cannot_be_read_is_not_made() {
+    let site = Site::new(Role::Owner);
+    for days in ["0", "3651", "soon", "-1"] {
+        let refused = site.post("/projects/7/settings/tokens", &format!("label=ci&read=1&days={days}")).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{days}");
+        assert!(refused.text().contains("Days must be a number from 1 to 3,650, or nothing."), "{days}");
+        assert!(!refused.text().contains("bv_the-secret"), "{days}");
+    }
+    for days in ["3650", ""] {
+        let made = site.post("/projects/7/settings/tokens", &format!("label=ci&read=1&days={days}")).await;
+        assert!(made.text().contains("bv_the-secret-of-the-token"), "{days}");
+    }
+}
+
+#[tokio::test]
 async fn people_are_numbers_until_somebody_who_may_asks_who_they_are() {
     let site = Site::new(Role::PrivacyOfficer);
     let revealed = site.post("/projects/7/subjects/318/reveal", &format!("event={EVENT}")).await;

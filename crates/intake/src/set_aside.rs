@@ -114,9 +114,11 @@ async fn make_room(
         if rows <= 1 || (rows <= ROWS_MAX && bytes <= BYTES_MAX) {
             break;
         }
+        if !store::delete_set_aside(tx, project, oldest.id).await? {
+            continue; // another worker has made room with it meanwhile, and counted it
+        }
         rows -= 1;
         bytes = bytes.saturating_sub(oldest.size_bytes);
-        store::delete_set_aside(tx, project, oldest.id).await?;
         if oldest.replayed_at.is_none() {
             count(tallies, &oldest, ItemOutcome::Dropped, "set_aside_overflow", now);
         }

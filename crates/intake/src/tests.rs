@@ -19,6 +19,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::set_aside::{NewSetAside, set_aside_in};
 use crate::{
     Intake, IntakeConfig, IntakeError, IntakeLog, IntakeLogService, IntakeParts, IntakeRunner, IntakeStats,
     Outcome, Requester, SetAside, Shipper, store,
@@ -724,6 +725,55 @@ async fn oldest_delivery_makes_room_beyond_the_limit(db: TestDatabase) {
     assert_eq!(log.count_set_aside(ProjectId(8)).await.unwrap(), 1);
     let expected = counts([("numbers dropped set_aside_overflow", 1), ("numbers set_aside failed", 1)]);
     assert_eq!(house.tallies(7).await, expected);
+}
+
+#[test]
+fn two_workers_that_make_room_at_once_count_each_delivery_once() {
+    belvedere_storage::testing::run(async {
+        let Some(db) = TestDatabase::postgres().await else { return };
+        let house = House::new(&db).await;
+        let at = house.parts.clock.now();
+        let row = |n: u32| SetAside {
+            id: Id::from_bytes(u128::from(n + 1).to_be_bytes()),
+            project: ProjectId(7),
+            kind: "numbers".to_owned(),
+            reason: "old".to_owned(),
+            tries: 3,
+            received_at: at,
+            set_aside_at: at,
+            replayed_at: None,
+            size_bytes: 1,
+        };
+        let fill = async |tx: &Tx| {
+            for n in 0..10_000 {
+                store::insert_set_aside(tx, row(n), vec![1]).await?;
+            }
+            Ok(())
+        };
+        house.parts.db.write::<_, StorageError, _>(fill).await.unwrap();
+        let worker = async |begins: u64, lasts: u64| {
+            tokio::time::sleep(Duration::from_millis(begins)).await;
+            let mut tallies = crate::tally::Tallies::new();
+            let new = [NewSetAside {
+                project: ProjectId(7),
+                kind: "numbers".to_owned(),
+                reason: "new".to_owned(),
+                word: "failed",
+                tries: 3,
+                received_at: at,
+                bytes: vec![1],
+            }];
+            let work = async |tx: &Tx| {
+                set_aside_in(tx, &house.parts, &new, &mut tallies).await?;
+                tokio::time::sleep(Duration::from_millis(lasts)).await;
+                Ok(())
+            };
+            house.parts.db.write::<_, IntakeError, _>(work).await.unwrap();
+        };
+        // The second looks for the oldest while the first has removed it and not yet committed.
+        tokio::join!(worker(0, 1_000), worker(300, 0));
+        assert_eq!(house.log().0.count_set_aside(ProjectId(7)).await.unwrap(), 10_000);
+    });
 }
 
 fn note(item: &str, quantity: u64) -> Tally {

@@ -9,7 +9,7 @@ use belvedere_kernel::{LiveMessage, Tasks, error_chain};
 use belvedere_storage::{Id, StorageError, Timestamp, Tx};
 use futures_util::FutureExt;
 use serde_json::Value;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinSet;
 
 use crate::model::Job;
@@ -214,33 +214,46 @@ enum Claimed {
     Nothing,
 }
 
-/// Runs the handler within its time, keeping the claim alive, and turns a panic into an error.
+/// Runs the handler within its time, keeping the claim alive beside it, and turns a panic into an error.
 async fn run_guarded(
     handler: &dyn JobHandler,
     job: &RunningJob,
     queue: &JobQueue,
     config: &JobRunnerConfig,
 ) -> Result<(), JobError> {
-    let work = AssertUnwindSafe(handler.run(job)).catch_unwind();
-    let mut work = std::pin::pin!(tokio::time::timeout(config.timeout, work));
+    let ended = Notify::new();
+    let work = async {
+        let work = AssertUnwindSafe(handler.run(job)).catch_unwind();
+        let outcome = match tokio::time::timeout(config.timeout, work).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => Err(JobError::Failed(format!("the handler panicked: {}", panic_text(&*panic)))),
+            Err(_) => Err(JobError::Failed(format!("the attempt took longer than {:?}", config.timeout))),
+        };
+        ended.notify_one();
+        outcome
+    };
+    // Joined and not awaited in turn: a handler that holds the one writer of SQLite must be able to go on while the
+    // renewal waits for it.
+    tokio::join!(work, keep_claim(job, queue, config, &ended)).0
+}
+
+/// Renews the claim of `job` until the attempt has `ended`.
+async fn keep_claim(job: &RunningJob, queue: &JobQueue, config: &JobRunnerConfig, ended: &Notify) {
     loop {
         tokio::select! {
-            ended = &mut work => return match ended {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(panic)) => Err(JobError::Failed(format!("the handler panicked: {}", panic_text(&*panic)))),
-                Err(_) => Err(JobError::Failed(format!("the attempt took longer than {:?}", config.timeout))),
-            },
-            () = tokio::time::sleep(config.lease / 3) => {
-                let until = queue.clock.now().plus(config.lease);
-                let renewal = async |tx: &Tx| store::renew_claim(tx, job.id, job.claim, until).await;
-                match queue.db.write::<_, StorageError, _>(renewal).await {
-                    Ok(true) => {}
-                    Ok(false) if job.is_finished.load(Ordering::Relaxed) => {}
-                    Ok(false) => tracing::warn!(job = %job.id, kind = job.kind, "the claim of a running job has lapsed"),
-                    Err(error) => {
-                        tracing::warn!(job = %job.id, kind = job.kind, error = error_chain(&error), "a job's claim was not renewed");
-                    }
-                }
+            () = ended.notified() => return,
+            () = tokio::time::sleep(config.lease / 3) => {}
+        }
+        let until = queue.clock.now().plus(config.lease);
+        let renewal = async |tx: &Tx| store::renew_claim(tx, job.id, job.claim, until).await;
+        match queue.db.write::<_, StorageError, _>(renewal).await {
+            Ok(true) => {}
+            Ok(false) if job.is_finished.load(Ordering::Relaxed) => {}
+            Ok(false) => {
+                tracing::warn!(job = %job.id, kind = job.kind, "the claim of a running job has lapsed");
+            }
+            Err(error) => {
+                tracing::warn!(job = %job.id, kind = job.kind, error = error_chain(&error), "a job's claim was not renewed");
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use belvedere_kernel::{Clock, InProcessBus, LiveBus, LiveMessage, ManualClock, SystemClock, Tasks};
 use belvedere_storage::testing::{TestDatabase, run, server_url};
-use belvedere_storage::{Id, PageRequest, StorageError, Timestamp};
+use belvedere_storage::{Database, Id, PageRequest, StorageError, Timestamp, Tx};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -22,6 +22,7 @@ belvedere_storage::database_tests!(
     job_of_a_vanished_worker_is_taken_over,
     job_that_kills_its_worker_each_time_is_given_up,
     long_job_keeps_its_claim,
+    job_that_holds_the_writer_goes_on_while_its_claim_waits_to_be_renewed,
     many_runners_do_each_job_once,
     waiting_job_with_the_same_key_is_not_doubled,
     outage_of_the_database_does_not_use_up_attempts,
@@ -251,6 +252,35 @@ async fn long_job_keeps_its_claim(db: TestDatabase) {
     for tasks in tasks {
         stop(tasks).await;
     }
+}
+
+/// Keeps a write transaction open beyond the moment when its claim is renewed; says how long that took.
+struct Writing(Database, Mutex<Duration>);
+
+#[async_trait]
+impl JobHandler for Writing {
+    async fn run(&self, job: &RunningJob) -> Result<(), JobError> {
+        let started = std::time::Instant::now();
+        let work = async |tx: &Tx| {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            job.finish_in(tx).await
+        };
+        self.0.write::<_, JobError, _>(work).await?;
+        *self.1.lock().unwrap() = started.elapsed();
+        Ok(())
+    }
+}
+
+async fn job_that_holds_the_writer_goes_on_while_its_claim_waits_to_be_renewed(db: TestDatabase) {
+    let queue = queue(&db, Arc::new(SystemClock));
+    let handler = Arc::new(Writing(db.database(), Mutex::default()));
+    enqueue(&queue, job(1)).await;
+    // The claim is to be renewed after 100 ms. The only writer of SQLite is waited for in vain for 5 s.
+    let tasks = start(&queue, fast(), handler.clone());
+    until(&queue, NONE).await;
+    stop(tasks).await;
+    let took = *handler.1.lock().unwrap();
+    assert!(took >= Duration::from_millis(250) && took < Duration::from_secs(3), "{took:?}");
 }
 
 async fn many_runners_do_each_job_once(db: TestDatabase) {

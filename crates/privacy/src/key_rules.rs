@@ -129,6 +129,13 @@ const SECRETS: &[BuiltIn] = &[
     ("signature", Whole, &["sig"], &[]),
     ("ip", Anywhere, &["clientip", "connectingip", "forwardedfor", "realip", "remoteaddr", "remoteip"], &[]),
     ("ip", Whole, &["forwarded"], &[]),
+    // Who has signed in, as web servers (RFC 3875, section 4.1.11) and proxies hand it on.
+    (
+        "user",
+        Anywhere,
+        &["remoteuser", "forwardeduser", "forwardedpreferredusername", "oidcidentity"],
+        &["agent", "count"],
+    ),
 ];
 
 /// The same, where only text is a secret.
@@ -387,6 +394,7 @@ mod tests {
             ("credit_card", "card[number] cardNumber credit_card cc_number cvv CVC2 iban"),
             ("ssn", "ssn user_ssn userSSN social_security_number"),
             ("ip", "X-Forwarded-For HTTP_X_REAL_IP CF-Connecting-IP REMOTE_ADDR True-Client-IP forwarded"),
+            ("user", "REMOTE_USER Remote-User HTTP_X_FORWARDED_USER X-Amzn-Oidc-Identity"),
         ] {
             for key in keys.split(' ') {
                 // Several rules may know a key; that one does is what counts.
@@ -402,7 +410,8 @@ mod tests {
             secretary secretariat tokenizer tokenize token_count tokenType max_token_limit compass bypass_cache \
             passed passenger session_duration sessions obsession cookie_consent password_reset_url passwordless \
             discard card cardinality dashboard_id number assassin inside reside_at residence sidebar pid \
-            monkey keyboard api_version forwarding message filename cvs topology optional lesson assignment";
+            monkey keyboard api_version forwarding message filename cvs topology optional lesson assignment \
+            remote_user_agent remoteUserCount";
         for key in keys.split_whitespace() {
             assert_eq!(rule_of(key), None, "{key}");
         }

@@ -247,7 +247,9 @@ fn field_of(place: Place, key: &str, value: &Value) -> Field {
         ) if is_scalar => Field::Keep,
         (Place::Event, "exception" | "threads" | "stacktrace") => Field::Place(Place::Stack),
         (Place::Event, _) => Field::Place(Place::Other),
-        (Place::Stack, "module" | "type") if is_scalar => Field::Keep,
+        (Place::Stack, "module") if is_scalar => Field::Keep,
+        // The name of a class, or what a program has put in its place; it becomes the title.
+        (Place::Stack, "type") if is_scalar => Field::Looks(Looks::CODE),
         (Place::Stack, "frames") => Field::Place(Place::Frame),
         (Place::Stack, "values" | "stacktrace" | "raw_stacktrace") => Field::Place(Place::Stack),
         (Place::Stack, _) => Field::Place(Place::Other),

@@ -6,8 +6,8 @@ use belvedere_migrations::Migrator;
 use sea_orm::sqlx::Connection;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 
@@ -25,14 +25,23 @@ pub struct DatabaseConfig {
     pub connections_max: u32,
     /// How long to wait for a free connection before the database counts as unavailable.
     pub acquire_timeout: Duration,
+    /// How long a write transaction may take on PostgreSQL before the server counts as unavailable; unused on SQLite.
+    /// A server that vanishes without a word (a failover, a cut cable) otherwise leaves its callers waiting for ever.
+    pub write_timeout: Duration,
     /// Looked up before `public` on PostgreSQL; unused on SQLite.
     pub schema: Option<String>,
 }
 
 impl DatabaseConfig {
-    /// The configuration for `url`, with 8 connections and 5 s of patience.
+    /// The configuration for `url`, with 8 connections, 5 s of patience for one and 120 s for a transaction.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), connections_max: 8, acquire_timeout: Duration::from_secs(5), schema: None }
+        Self {
+            url: url.into(),
+            connections_max: 8,
+            acquire_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(120),
+            schema: None,
+        }
     }
 
     /// The embedded database in the file at `path`, which is created if it does not exist.
@@ -51,6 +60,7 @@ pub struct Database {
     reader: DatabaseConnection,
     writer: DatabaseConnection,
     url: Arc<str>,
+    write_timeout: Duration,
     #[cfg(feature = "testing")]
     pub(crate) faults: crate::testing::Faults,
 }
@@ -73,6 +83,7 @@ impl Database {
             reader,
             writer,
             url: config.url.as_str().into(),
+            write_timeout: config.write_timeout,
             #[cfg(feature = "testing")]
             faults: crate::testing::Faults::default(),
         })
@@ -95,8 +106,22 @@ impl Database {
     /// One attempt: retrying belongs to the caller that knows whether its work can be repeated.
     ///
     /// # Errors
-    /// Whatever `work` returns, or the storage error of beginning or committing.
+    /// Whatever `work` returns, or the storage error of beginning or committing; [`StorageError::Unavailable`] when
+    /// PostgreSQL takes longer than [`DatabaseConfig::write_timeout`], and then it may have been committed or not.
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: AsyncFnOnce(&Tx) -> Result<T, E> + Send,
+        E: From<StorageError>,
+    {
+        match self.dialect() {
+            Dialect::Sqlite => self.write_unbounded(work).await,
+            Dialect::Postgres => tokio::time::timeout(self.write_timeout, self.write_unbounded(work))
+                .await
+                .unwrap_or_else(|_| Err(StorageError::Unavailable(no_answer()).into())),
+        }
+    }
+
+    async fn write_unbounded<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce(&Tx) -> Result<T, E> + Send,
         E: From<StorageError>,
@@ -204,6 +229,10 @@ impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Database({:?})", self.dialect())
     }
+}
+
+fn no_answer() -> DbErr {
+    DbErr::Conn(RuntimeErr::Internal("no answer within the time that a transaction may take".to_owned()))
 }
 
 fn common_options(config: &DatabaseConfig, connections: u32) -> ConnectOptions {

@@ -72,6 +72,7 @@ fn class_of(error: &SqlxError) -> Class {
         | SqlxError::PoolTimedOut
         | SqlxError::PoolClosed
         | SqlxError::WorkerCrashed
+        | SqlxError::BeginFailed
         | SqlxError::Protocol(_) => Class::Unavailable,
         SqlxError::Database(database) => class_of_code(database.code().as_deref().unwrap_or_default()),
         SqlxError::ColumnDecode { .. } | SqlxError::Decode(_) => Class::Corrupt,
@@ -84,7 +85,10 @@ fn class_of(error: &SqlxError) -> Class {
 fn class_of_code(code: &str) -> Class {
     if code.len() == 5 {
         return match code {
-            "40001" | "40P01" | "55P03" => Class::Busy,
+            // 57014: cancelled by an operator or a statement timeout, which a wait for a lock runs into.
+            "40001" | "40P01" | "55P03" | "57014" => Class::Busy,
+            // 25006: a standby after a failover; 25P03, 25P04: the server ended the session for its slowness.
+            "25006" | "25P03" | "25P04" => Class::Unavailable,
             "XX001" | "XX002" => Class::Corrupt,
             _ if code.starts_with("08")
                 || code.starts_with("53")
@@ -97,9 +101,29 @@ fn class_of_code(code: &str) -> Class {
         };
     }
     match code.parse::<u32>().map(|code| code & 0xff) {
-        Ok(5 | 6) => Class::Busy,
+        Ok(5 | 6 | 15) => Class::Busy,
         Ok(7 | 8 | 10 | 13 | 14) => Class::Unavailable,
         Ok(11 | 26) => Class::Corrupt,
         _ => Class::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_transient_and_nothing_else() {
+        let is_transient = |code: &str| matches!(class_of_code(code), Class::Busy | Class::Unavailable);
+        for code in ["40001", "40P01", "55P03", "57014", "57P01", "08006", "53300", "25006", "25P03", "25P04"]
+        {
+            assert!(is_transient(code), "SQLSTATE {code}");
+        }
+        for code in ["5", "261", "6", "13", "1032", "15"] {
+            assert!(is_transient(code), "SQLite's code {code}");
+        }
+        for code in ["22021", "42P01", "25P02", "XX001", "1", "11", "18", ""] {
+            assert!(!is_transient(code), "{code:?}");
+        }
     }
 }

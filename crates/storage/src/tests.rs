@@ -144,6 +144,40 @@ fn an_absent_server_is_unavailable() {
 }
 
 #[test]
+fn a_statement_that_the_server_cut_short_or_refused_as_a_standby_is_tried_again() {
+    crate::testing::run(async {
+        let Some(db) = TestDatabase::postgres().await else { return };
+        let slow = async |tx: &Tx| {
+            execute(tx, "SET LOCAL statement_timeout = 50").await?;
+            execute(tx, "SELECT pg_sleep(5)").await
+        };
+        let cancelled = db.write(slow).await;
+        assert!(matches!(cancelled, Err(StorageError::Busy(_))), "{cancelled:?}");
+        let read_only = async |tx: &Tx| {
+            execute(tx, "SET TRANSACTION READ ONLY").await?;
+            execute(tx, "CREATE TABLE thing (number BIGINT)").await
+        };
+        let refused = db.write(read_only).await;
+        assert!(matches!(refused, Err(StorageError::Unavailable(_))), "{refused:?}");
+    });
+}
+
+#[test]
+fn a_transaction_that_the_server_does_not_answer_ends_and_the_next_one_works() {
+    crate::testing::run(async {
+        let Some(url) = crate::testing::server_url("TEST_POSTGRES_URL", "PostgreSQL") else { return };
+        let write_timeout = std::time::Duration::from_millis(300);
+        let db =
+            Database::connect(&DatabaseConfig { write_timeout, ..DatabaseConfig::new(url) }).await.unwrap();
+        let started = std::time::Instant::now();
+        let silent = db.write(async |tx: &Tx| execute(tx, "SELECT pg_sleep(4)").await).await;
+        assert!(matches!(silent, Err(StorageError::Unavailable(_))), "{silent:?}");
+        db.write(async |tx: &Tx| execute(tx, "SELECT 1").await).await.unwrap();
+        assert!(started.elapsed() < std::time::Duration::from_secs(3), "{:?}", started.elapsed());
+    });
+}
+
+#[test]
 fn readers_of_the_embedded_database_cannot_write() {
     crate::testing::run(async {
         let db = TestDatabase::sqlite().await;

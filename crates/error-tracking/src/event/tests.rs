@@ -132,6 +132,41 @@ fn the_person_leaves_the_payload_entirely() {
 }
 
 #[test]
+fn the_person_is_found_in_numbers_and_keys_too() {
+    let event = json!({
+        "user": {"id": 20117, "username": "extra"},
+        "extra": {
+            "user_id": 20117,
+            "order": 201170,
+            "c-20117": {"20117": 1, "20118": 2},
+            "c-[user]": "sent so",
+            "extra": "a word of its own",
+        },
+        "exception": {"values": [{"type": "E", "stacktrace": {"frames": [
+            {"function": "f", "lineno": 20117, "vars": {"ids": [20117, 7], "seen": {"20117": true}}},
+        ]}}]},
+    });
+    let raw = event.to_string();
+    let event = normalise(event, &Arrival { raw: Some(raw.as_bytes()), ..arrival() }).unwrap();
+    assert_eq!(
+        event.payload["extra"],
+        json!({
+            "user_id": "[user]",
+            "order": 201170,
+            "c-[user] 2": {"[user]": 1, "20118": 2},
+            "c-[user]": "sent so",
+            "extra": "a word of its own",
+        })
+    );
+    let frame = &event.payload["exception"]["values"][0]["stacktrace"]["frames"][0];
+    assert_eq!(frame["vars"], json!({"ids": ["[user]", 7], "seen": {"[user]": true}}));
+    assert_eq!(frame["lineno"], json!(20117));
+    for path in ["/extra/user_id", "/extra/c-[user] 2", "/extra/c-[user] 2/[user]"] {
+        assert!(rules(&event).contains(&(path, "identity")), "{path}");
+    }
+}
+
+#[test]
 fn the_senders_address_is_inferred_where_the_sdk_wants_it() {
     let address = |event: Value| {
         let arrival = Arrival { remote_ip: Some("203.0.113.24"), ..arrival() };

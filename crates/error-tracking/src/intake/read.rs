@@ -14,6 +14,10 @@ use crate::event::{Arrival, parse_event};
 /// refused larger ones already.
 const DECODED_BYTES_MAX: usize = 100 << 20;
 
+/// The most events of one envelope that are read. It should have one; a thousand small ones compress to next to nothing,
+/// and a batch of such envelopes would fill the memory and hold the only writer of SQLite for minutes.
+const EVENTS_MAX: u64 = 10;
+
 /// The most entries of a client report that are read.
 const DISCARDS_MAX: usize = 100;
 
@@ -71,7 +75,7 @@ impl DeliveryReader<'_> {
         let body = decode_body(delivery.encoding.as_deref(), &delivery.body, DECODED_BYTES_MAX)
             .map_err(|error| error.to_string())?;
         let outline = parse_outline(&body).map_err(|error| error.to_string())?;
-        let mut has_event = false;
+        let mut events = 0;
         for item in &outline.items {
             let payload = body.get(item.payload.clone()).unwrap_or_default();
             let project = delivery.project;
@@ -81,10 +85,13 @@ impl DeliveryReader<'_> {
                 continue;
             }
             match item.kind.as_str() {
+                "event" if events == EVENTS_MAX => {
+                    self.read.tallies.add(project, "event", ItemOutcome::Dropped, "too_many_items", 1);
+                }
                 "event" => {
                     // The id in the headers is that of the one event an envelope should have.
-                    let arrival = arrival_of(delivery, Some(&outline), !has_event, payload);
-                    has_event = true;
+                    let arrival = arrival_of(delivery, Some(&outline), events == 0, payload);
+                    events += 1;
                     self.read_event(project, payload, &arrival);
                 }
                 "client_report" => self.read_client_report(project, payload),

@@ -8,6 +8,7 @@ use crate::{ErrorTracking, ListIssues};
 
 database_tests!(
     every_item_of_an_envelope_is_counted,
+    events_of_an_envelope_beyond_the_limit_are_counted_as_too_many,
     reports_of_clients_are_counted_by_category,
     what_is_no_envelope_is_rejected_and_the_rest_stored,
     repetitions_within_and_between_batches_count_once,
@@ -53,6 +54,16 @@ async fn every_item_of_an_envelope_is_counted(db: TestDatabase) {
             ("session", "dropped", "not_yet_supported", 1),
         ]
     );
+}
+
+async fn events_of_an_envelope_beyond_the_limit_are_counted_as_too_many(db: TestDatabase) {
+    let bench = Bench::new(db);
+    let items: Vec<String> =
+        (1..=13).map(|number| format!("{{\"type\":\"event\"}}\n{}\n", event(number, "A"))).collect();
+    let bodies = [format!("{{}}\n{}", items.concat()), envelope(&event(14, "A"))];
+    let (stored, rejected) = bench.take_in_envelopes(&bodies).await;
+    assert_eq!(rejected, []);
+    assert_eq!(tallies(&stored), [("event", "dropped", "too_many_items", 3), ("event", "stored", "", 11)]);
 }
 
 async fn reports_of_clients_are_counted_by_category(db: TestDatabase) {

@@ -109,6 +109,27 @@ fn frames_lose_secrets_in_variables_code_and_addresses() {
 }
 
 #[test]
+fn an_exceptions_type_loses_what_no_class_is_called() {
+    let kinds = |kinds: &[&str]| {
+        let values: Vec<Value> = kinds.iter().map(|kind| json!({ "type": kind })).collect();
+        json!({ "exception": { "values": values } })
+    };
+    let classes =
+        ["auth.TokenError", "Acme::V4::Password", "Foo$1@2x", "std::io::Error", "Password: 127.0.0.1"];
+    assert_eq!(scrubbed(kinds(&classes)), (kinds(&classes), vec![]));
+    assert_eq!(
+        scrubbed(kinds(&["no account ada@example.com", "card 4111 1111 1111 1111"])),
+        (
+            kinds(&["no account [email]", "card [card]"]),
+            vec![
+                "/exception/values/0/type email".to_owned(),
+                "/exception/values/1/type credit_card".to_owned()
+            ]
+        )
+    );
+}
+
+#[test]
 fn breadcrumbs_messages_tags_and_extra_are_scrubbed() {
     let (event, _) = scrubbed(json!({
         "logentry": { "message": "no account %s", "params": ["ada@example.com"] },

@@ -64,19 +64,30 @@ pub(crate) async fn create(
     CheckedForm(form): CheckedForm,
 ) -> Result<Response, Refusal> {
     let scene = Scene::open(state, visitor, &project, Permission::ManageTokens).await?;
-    let days: Option<u64> =
-        form.some("days").and_then(|days| days.parse().ok()).filter(|days| *days <= 3_650);
-    let new = NewApiToken {
-        label: form.text("label").to_owned(),
-        scopes: Scope::ALL.into_iter().filter(|scope| form.is_ticked(scope.as_str())).collect(),
-        expires_at: days.map(|days| scene.now.plus(Duration::from_secs(days * 86_400))),
-    };
-    match scene.state.api_tokens.create_api_token(scene.principal(), new, scene.client()).await {
-        Ok((_, secret)) => page(&scene, &Pairs::default(), Some(secret.0), None).await,
-        Err(error) => {
-            let error = Refusal::from(error).into_form_error()?;
-            page(&scene, &Pairs::default(), None, Some(error)).await
+    let made = match lifetime(&form) {
+        Ok(lifetime) => {
+            let new = NewApiToken {
+                label: form.text("label").to_owned(),
+                scopes: Scope::ALL.into_iter().filter(|scope| form.is_ticked(scope.as_str())).collect(),
+                expires_at: lifetime.map(|lifetime| scene.now.plus(lifetime)),
+            };
+            let made = scene.state.api_tokens.create_api_token(scene.principal(), new, scene.client()).await;
+            made.map_err(Refusal::from)
         }
+        Err(refusal) => Err(refusal),
+    };
+    match made {
+        Ok((_, secret)) => page(&scene, &Pairs::default(), Some(secret.0), None).await,
+        Err(refusal) => page(&scene, &Pairs::default(), None, Some(refusal.into_form_error()?)).await,
+    }
+}
+
+/// How long the token is to work: for ever only if the form says nothing, never because it cannot be read.
+fn lifetime(form: &Pairs) -> Result<Option<Duration>, Refusal> {
+    let Some(days) = form.some("days") else { return Ok(None) };
+    match days.parse::<u64>() {
+        Ok(days @ 1..=3_650) => Ok(Some(Duration::from_secs(days * 86_400))),
+        _ => Err(Refusal::Invalid("days must be a number from 1 to 3,650, or nothing".to_owned())),
     }
 }
 
