@@ -9,7 +9,7 @@ use belvedere_jobs::{
     JobError, JobHandler, JobRunner, JobRunnerConfig, NewJob, RunningJob, Schedule, Scheduler, When,
 };
 use belvedere_kernel::Tasks;
-use belvedere_privacy::{Privacy, PrivacyService};
+use belvedere_privacy::{Privacy, PrivacyError, PrivacyService};
 use serde_json::Value;
 
 use crate::App;
@@ -21,7 +21,10 @@ struct RotateSalts(Arc<PrivacyService>);
 #[async_trait]
 impl JobHandler for RotateSalts {
     async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
-        self.0.rotate_salts().await.map(drop).map_err(|error| JobError::Failed(error.to_string()))
+        self.0.rotate_salts().await.map(drop).map_err(|error| match error {
+            PrivacyError::Storage(error) => JobError::Storage(error),
+            other => JobError::Failed(other.to_string()),
+        })
     }
 }
 
@@ -30,11 +33,7 @@ struct SweepIntake(Arc<IntakeLogService>, Tasks);
 #[async_trait]
 impl JobHandler for SweepIntake {
     async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
-        self.0
-            .sweep(|| self.1.is_stopped())
-            .await
-            .map(drop)
-            .map_err(|error| JobError::Failed(error.to_string()))
+        self.0.sweep(|| self.1.is_stopped()).await.map(drop).map_err(JobError::Storage)
     }
 }
 

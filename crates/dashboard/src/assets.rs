@@ -53,7 +53,7 @@ impl Asset {
         let hash = Sha256::digest(identity);
         let short: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         let name = format!("belvedere-{short}.{extension}");
-        Self { name, content_type, identity, brotli: compress(identity, 9) }
+        Self { name, content_type, identity, brotli: compress(identity, 11) }
     }
 }
 
