@@ -44,6 +44,13 @@ struct IssueList {
     next_href: Option<String>,
 }
 
+impl IssueList {
+    /// Whether the list is that of one environment.
+    fn is_one_environment(&self) -> bool {
+        self.environments.iter().any(|choice| choice.is_chosen && !choice.name.is_empty())
+    }
+}
+
 struct Tab {
     label: &'static str,
     href: String,
