@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 use crate::api::{Api, Directory, Start, agent, free_port, get, send_numbered};
@@ -62,7 +64,10 @@ fn every_recorded_request_is_accepted_and_every_event_in_it_is_stored() {
         let recorded = "8f1d3c5e7a9b4c2d8e6f0a1b2c3d4e5f";
         let adapt = |text: &str| text.replace(recorded, &key);
         let basic = |name: &str| {
-            name.replace("OGYxZDNjNWU3YTliNGMyZDhlNmYwYTFiMmMzZDRlNWY6", &base64(&format!("{key}:")))
+            name.replace(
+                "OGYxZDNjNWU3YTliNGMyZDhlNmYwYTFiMmMzZDRlNWY6",
+                &BASE64_STANDARD.encode(format!("{key}:")),
+            )
         };
         let is_tunnel = path.file_stem().is_some_and(|name| name.to_string_lossy().ends_with("_tunnel"));
         let mut request = agent.post(format!("{}{}", api.address(), adapt(about["path"].as_str().unwrap())));
@@ -118,20 +123,6 @@ fn adapt_tunnel(body: &[u8], about: &Value, recorded: &str, key: &str, address: 
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(&text).unwrap();
     encoder.finish().unwrap()
-}
-
-fn base64(text: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut encoded = String::new();
-    for chunk in text.as_bytes().chunks(3) {
-        let bits =
-            chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize];
-            encoded.push(if place <= chunk.len() { char::from(digit) } else { '=' });
-        }
-    }
-    encoded
 }
 
 #[test]

@@ -261,26 +261,23 @@ impl Config {
         let shape =
             |error: &dyn std::fmt::Display| ConfigError::Shape(error.to_string().trim_end().to_owned());
         let defaults = Table::try_from(Self::default()).map_err(|error| shape(&error))?;
-        let mut known = 0;
-        for (section, keys) in &defaults {
-            for (key, default) in keys.as_table().into_iter().flatten() {
+        let mut keys = BTreeMap::new();
+        for (section, defaults) in &defaults {
+            for (key, default) in defaults.as_table().into_iter().flatten() {
                 let name = format!("{ENVIRONMENT_PREFIX}{}_{}", section.to_uppercase(), key.to_uppercase());
-                let Some(text) = environment.get(&name) else { continue };
-                known += 1;
-                let value = value_like(default, text)
-                    .map_err(|why| ConfigError::Shape(format!("environment variable {name}: {why}")))?;
-                let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
-                if let Some(section) = section.as_table_mut() {
-                    section.insert(key.clone(), value);
-                }
+                keys.insert(name, (section, key, default));
             }
         }
-        if known < environment.len() {
-            let unknown = environment.keys().find(|name| !is_known(&defaults, name));
-            return Err(ConfigError::Shape(format!(
-                "unknown environment variable {}",
-                unknown.map_or("", |name| name)
-            )));
+        for (name, text) in environment {
+            let Some((section, key, default)) = keys.get(name) else {
+                return Err(ConfigError::Shape(format!("unknown environment variable {name}")));
+            };
+            let value = value_like(default, text)
+                .map_err(|why| ConfigError::Shape(format!("environment variable {name}: {why}")))?;
+            let section = table.entry(*section).or_insert_with(|| Value::Table(Table::new()));
+            if let Some(section) = section.as_table_mut() {
+                section.insert((*key).clone(), value);
+            }
         }
         let config: Self = table.try_into().map_err(|error| shape(&error))?;
         config.check()?;
@@ -311,10 +308,10 @@ impl Config {
                 "must hold at least one body of server.decompressed_bytes_max",
             );
         }
-        if !["", "sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| match *scheme {
-            "" => self.database.url.is_empty(),
-            scheme => self.database.url.starts_with(scheme),
-        }) {
+        let url = &self.database.url;
+        if !url.is_empty()
+            && !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme))
+        {
             return refuse("database.url", "must begin with sqlite: or postgres:");
         }
         if self.database.connections_max < 2 {
@@ -338,14 +335,6 @@ impl Config {
         }
         Ok(())
     }
-}
-
-fn is_known(defaults: &Table, name: &str) -> bool {
-    defaults.iter().any(|(section, keys)| {
-        keys.as_table().into_iter().flatten().any(|(key, _)| {
-            name == format!("{ENVIRONMENT_PREFIX}{}_{}", section.to_uppercase(), key.to_uppercase())
-        })
-    })
 }
 
 /// Reads `text` as a value of the type that `default` has; lists are separated by commas.

@@ -18,11 +18,6 @@ impl<T> Page<T> {
         let next = if more { rows.last().map(cursor) } else { None };
         Self { items: rows, next }
     }
-
-    /// The same page with every item changed.
-    pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
-        Page { items: self.items.into_iter().map(f).collect(), next: self.next }
-    }
 }
 
 /// Which page of a list is wanted: keyset paging, never an offset.

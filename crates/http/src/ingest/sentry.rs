@@ -59,40 +59,26 @@ struct Look {
     items: BTreeMap<String, u64>,
 }
 
+/// Envelopes; without a project those that a page sends to its own server, with the key nowhere but in their first line.
 pub(super) async fn envelope(
     State(shared): State<Arc<Shared>>,
-    Path(project): Path<String>,
+    project: Option<Path<String>>,
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let mut door = Door::new(&shared, parts, Some(&project));
+    let mut door = Door::new(&shared, parts, project.as_ref().map(|Path(project)| project.as_str()));
     let taken = door.take_envelope(body).await;
     door.answer(taken, "envelope")
 }
 
-/// Envelopes that a page sends to its own server, with the key nowhere but in their first line.
-pub(super) async fn tunnel(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let mut door = Door::new(&shared, parts, None);
-    let taken = door.take_envelope(body).await;
-    door.answer(taken, "envelope")
-}
-
+/// Single events; without a project in the oldest form, in which the key alone names it.
 pub(super) async fn store(
     State(shared): State<Arc<Shared>>,
-    Path(project): Path<String>,
+    project: Option<Path<String>>,
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let mut door = Door::new(&shared, parts, Some(&project));
-    let taken = door.take_event(body).await;
-    door.answer(taken, "event")
-}
-
-/// The oldest form, in which the key alone names the project.
-pub(super) async fn store_by_key(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let mut door = Door::new(&shared, parts, None);
+    let mut door = Door::new(&shared, parts, project.as_ref().map(|Path(project)| project.as_str()));
     let taken = door.take_event(body).await;
     door.answer(taken, "event")
 }
