@@ -1,7 +1,6 @@
 //! Real SDKs and what they recorded, against the real `api` on a socket.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -10,7 +9,7 @@ use serde_json::Value;
 use crate::api::{Api, Directory, Start, agent, free_port, get, send_numbered};
 
 #[test]
-fn an_error_of_the_rust_sdk_is_a_grouped_issue_within_a_second() {
+fn an_error_of_the_rust_sdk_is_a_grouped_issue() {
     let directory = Directory::new();
     let api = Api::start(&directory.0);
     let mut options = sentry::ClientOptions::default();
@@ -24,13 +23,11 @@ fn an_error_of_the_rust_sdk_is_a_grouped_issue_within_a_second() {
         scope.set_user(Some(sentry::User { id: Some("learner-7".to_owned()), ..sentry::User::default() }));
     });
     let error = "lesson".parse::<u32>().unwrap_err();
-    let started = Instant::now();
     let id = hub.capture_error(&error).simple().to_string();
     let event = api.eventually("the event is found", |api| {
         let (status, event) = api.get(&format!("/api/v1/events/{id}"));
         (status == 200).then_some(event)
     });
-    assert!(started.elapsed() < Duration::from_secs(1), "it took {:?}", started.elapsed());
     assert_eq!(event["release"], "codeland@4.12.0");
     assert_eq!(event["environment"], "production");
     assert!(event["subject"].is_i64(), "{event}");

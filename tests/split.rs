@@ -1,7 +1,7 @@
 //! The shape for several machines: the door alone, a worker and a scheduler, on one PostgreSQL with Redis between them.
 
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use belvedere_storage::testing::server_url;
 use belvedere_storage::{Database, DatabaseConfig};
@@ -38,6 +38,8 @@ fn a_door_without_a_digest_hands_everything_to_workers() {
         ("BELVEDERE_REDIS_URL", redis.as_str()),
         ("BELVEDERE_PRIVACY_MASTER_KEY", key.as_str()),
         ("BELVEDERE_LOG_FILTER", "warn"),
+        // Only a wake-up brings a delivery to a worker before this test gives up.
+        ("BELVEDERE_INTAKE_POLL_SECONDS", "3600"),
     ];
     let refused = Command::new(binary("worker"))
         .envs(environment)
@@ -73,10 +75,8 @@ fn a_door_without_a_digest_hands_everything_to_workers() {
         .collect();
     api.assert_stored_exactly_once(&(0..20).collect::<Vec<_>>());
 
-    let started = Instant::now();
     assert_eq!(send_numbered(&agent(), api.address(), &public_key, &project, 20), Some(200));
     api.assert_stored_exactly_once(&[20]);
-    assert!(started.elapsed() < Duration::from_secs(1), "a wake-up took {:?}", started.elapsed());
     drop((processes, api));
     belvedere_storage::testing::run(async {
         let admin = Database::connect(&DatabaseConfig::new(&url)).await.unwrap();

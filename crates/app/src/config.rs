@@ -136,11 +136,13 @@ pub struct IntakeSection {
     pub batch_records_max: usize,
     /// How often a delivery is tried before it is set aside.
     pub tries_max: u32,
+    /// How often a worker looks for shared batches when no live message wakes it.
+    pub poll_seconds: u64,
 }
 
 impl Default for IntakeSection {
     fn default() -> Self {
-        Self { batch_records_max: 100, tries_max: 3 }
+        Self { batch_records_max: 100, tries_max: 3, poll_seconds: 1 }
     }
 }
 
@@ -325,6 +327,9 @@ impl Config {
         }
         if self.intake.tries_max == 0 {
             return refuse("intake.tries_max", "must be at least 1");
+        }
+        if !(1..=3_600).contains(&self.intake.poll_seconds) {
+            return refuse("intake.poll_seconds", "must be from 1 to 3,600");
         }
         let key = &self.privacy.master_key;
         if !key.is_empty() && (key.len() != 64 || !key.bytes().all(|byte| byte.is_ascii_hexdigit())) {

@@ -179,6 +179,7 @@ impl App {
         let intake_config = IntakeConfig {
             batch_records_max: self.config.intake.batch_records_max,
             tries_max: self.config.intake.tries_max,
+            poll: Duration::from_secs(self.config.intake.poll_seconds),
             ..IntakeConfig::default()
         };
         if let Some(intake) = &self.intake {

@@ -179,6 +179,9 @@ impl Gathered {
 
     /// Takes a message of `project` in; others are passed over.
     fn add(&mut self, project: ProjectId, message: LiveMessage) {
+        if message.topic == LiveMessage::MISSED {
+            return self.anything();
+        }
         if message.project != Some(project) {
             return;
         }
@@ -241,7 +244,7 @@ mod tests {
         gathered.add(ProjectId(7), message(7, "intake.tallies", json!({})));
         assert_eq!(gathered.into_json(), json!({"topics": ["issue.event", "intake.tallies"], "data": {}}));
         let mut gathered = Gathered::default();
-        gathered.anything();
+        gathered.add(ProjectId(7), LiveMessage::missed());
         assert_eq!(gathered.into_json(), json!({"topics": ["missed"], "data": {}}));
     }
 

@@ -1,8 +1,7 @@
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use belvedere_kernel::{KeyOwner, LiveMessage, Tasks};
+use belvedere_kernel::{KeyOwner, LiveMessage, Tasks, woken};
 use belvedere_storage::spool::Spool;
 use belvedere_storage::{Id, StorageError, Timestamp, Tx};
 use tokio::sync::broadcast;
@@ -165,7 +164,7 @@ impl Source for SharedBatches {
         }
         tokio::select! {
             () = tasks.stopped() => Ok(Next::End),
-            () = woken(&mut messages) => Ok(Next::Idle),
+            () = woken(&mut messages, WAKE_TOPIC) => Ok(Next::Idle),
             () = tokio::time::sleep(self.config.poll) => Ok(Next::Idle),
         }
     }
@@ -185,18 +184,6 @@ impl Source for SharedBatches {
         let release = async |tx: &Tx| store::release_batch(tx, place.id, place.claim).await;
         if let Err(error) = self.parts.db.write::<_, StorageError, _>(release).await {
             tracing::debug!(%error, "a batch was not given back, its claim will run out");
-        }
-    }
-}
-
-/// Resolves when a message says that there is a new batch, or when messages were missed.
-async fn woken(messages: &mut broadcast::Receiver<LiveMessage>) {
-    loop {
-        match messages.recv().await {
-            Ok(message) if message.topic == WAKE_TOPIC => return,
-            Ok(_) => {}
-            Err(broadcast::error::RecvError::Lagged(_)) => return,
-            Err(broadcast::error::RecvError::Closed) => tokio::time::sleep(Duration::from_secs(3_600)).await,
         }
     }
 }

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use belvedere_kernel::{LiveMessage, Tasks, error_chain};
+use belvedere_kernel::{Tasks, error_chain, woken};
 use belvedere_storage::{Id, StorageError, Timestamp, Tx};
 use futures_util::FutureExt;
 use serde_json::Value;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::model::Job;
@@ -148,7 +148,7 @@ impl JobRunner {
             tokio::select! {
                 () = tasks.stopped() => {}
                 _ = running.join_next(), if !running.is_empty() => {}
-                () = woken(&mut messages) => {}
+                () = woken(&mut messages, WAKE_TOPIC) => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -321,18 +321,6 @@ fn backoff(config: &JobRunnerConfig, attempt: u32, unit: f64) -> Duration {
 /// A random number from 0 to 1; without random numbers, 1.
 fn random_unit() -> f64 {
     getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX))
-}
-
-/// Resolves when a message says that a job was enqueued, or when messages were missed.
-async fn woken(messages: &mut broadcast::Receiver<LiveMessage>) {
-    loop {
-        match messages.recv().await {
-            Ok(message) if message.topic == WAKE_TOPIC => return,
-            Ok(_) => {}
-            Err(broadcast::error::RecvError::Lagged(_)) => return,
-            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-        }
-    }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

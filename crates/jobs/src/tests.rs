@@ -280,7 +280,7 @@ async fn job_that_holds_the_writer_goes_on_while_its_claim_waits_to_be_renewed(d
     until(&queue, NONE).await;
     stop(tasks).await;
     let took = *handler.1.lock().unwrap();
-    assert!(took >= Duration::from_millis(250) && took < Duration::from_secs(3), "{took:?}");
+    assert!(took >= Duration::from_millis(250) && took < Duration::from_millis(4_500), "{took:?}");
 }
 
 async fn many_runners_do_each_job_once(db: TestDatabase) {

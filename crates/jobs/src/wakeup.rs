@@ -229,6 +229,7 @@ impl Incoming {
         match self.subscriber.subscribe(self.channel.as_str()).await {
             Ok(()) => {
                 self.heartbeats_missed.store(0, Ordering::Relaxed);
+                self.local.publish(LiveMessage::missed());
                 if !self.is_connected.swap(true, Ordering::Relaxed) {
                     tracing::info!(channel = self.channel, "live messages arrive through redis");
                 }

@@ -22,7 +22,7 @@ pub use intake::{
     Delivery, DeliveryError, HandlerError, IntakeHandler, ItemOutcome, Prepared, PreparedBatch, Rejected,
     Stored, Tally,
 };
-pub use notify::{InProcessBus, LiveBus, LiveMessage};
+pub use notify::{InProcessBus, LiveBus, LiveMessage, woken};
 pub use scrub::{Removal, ScrubRules, Scrubber};
 pub use tasks::Tasks;
 pub use vault::{KeyOwner, Vault, VaultError};

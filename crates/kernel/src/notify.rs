@@ -18,6 +18,29 @@ pub struct LiveMessage {
     pub data: Value,
 }
 
+impl LiveMessage {
+    /// The topic of what a bus tells its own process when messages of others may have been missed.
+    pub const MISSED: &str = "bus.missed";
+
+    /// Messages of others may have been missed: look again at whatever they would have told of.
+    #[must_use]
+    pub fn missed() -> Self {
+        Self { project: None, topic: Self::MISSED.to_owned(), data: Value::Null }
+    }
+}
+
+/// Resolves with the next message of `topic`, or when messages were missed that may have been of it.
+pub async fn woken(messages: &mut broadcast::Receiver<LiveMessage>, topic: &str) {
+    loop {
+        match messages.recv().await {
+            Ok(message) if message.topic == topic || message.topic == LiveMessage::MISSED => return,
+            Ok(_) => {}
+            Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
 /// Live messages to every process of this installation.
 pub trait LiveBus: Send + Sync {
     /// Sends `message` to all present subscribers, in this process at once; never blocks, never fails.

@@ -170,10 +170,10 @@ fn a_transaction_that_the_server_does_not_answer_ends_and_the_next_one_works() {
         let db =
             Database::connect(&DatabaseConfig { write_timeout, ..DatabaseConfig::new(url) }).await.unwrap();
         let started = std::time::Instant::now();
-        let silent = db.write(async |tx: &Tx| execute(tx, "SELECT pg_sleep(4)").await).await;
+        let silent = db.write(async |tx: &Tx| execute(tx, "SELECT pg_sleep(60)").await).await;
         assert!(matches!(silent, Err(StorageError::Unavailable(_))), "{silent:?}");
         db.write(async |tx: &Tx| execute(tx, "SELECT 1").await).await.unwrap();
-        assert!(started.elapsed() < std::time::Duration::from_secs(3), "{:?}", started.elapsed());
+        assert!(started.elapsed() < std::time::Duration::from_secs(30), "{:?}", started.elapsed());
     });
 }
 

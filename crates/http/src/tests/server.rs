@@ -76,7 +76,7 @@ fn a_client_that_sends_its_head_too_slowly_is_cut_off() {
         };
         tokio::select! { () = drip => {}, () = closed => {} }
         let took = started.elapsed();
-        assert!(took >= Duration::from_millis(190) && took < Duration::from_secs(3), "{took:?}");
+        assert!(took >= Duration::from_millis(190) && took < Duration::from_secs(30), "{took:?}");
         tasks.stop();
     });
 }
