@@ -164,6 +164,7 @@ fn event(catalogue: &Value, random: &mut Random, at: u64, age: u64) -> Result<Va
     let text = event
         .to_string()
         .replace("{lesson}", &lesson.to_string())
+        .replace("{percent}", &random.below(100).to_string())
         .replace("{number}", &random.below(90_000).to_string());
     Ok(serde_json::from_str(&text)?)
 }
