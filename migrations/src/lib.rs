@@ -12,6 +12,7 @@ mod m20261123_000003_audit;
 mod m20261123_000004_jobs;
 mod m20261123_000005_intake;
 mod m20261123_000006_error_tracking;
+mod m20261125_000010_releases;
 
 /// Applies the migrations in order.
 pub struct Migrator;
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000004_jobs::Migration),
             Box::new(m20261123_000005_intake::Migration),
             Box::new(m20261123_000006_error_tracking::Migration),
+            Box::new(m20261125_000010_releases::Migration),
         ]
     }
 

@@ -70,6 +70,8 @@ pub mod grouping;
 mod intake;
 mod model;
 mod parameterize;
+pub mod release_order;
+mod releases;
 mod service;
 mod store;
 #[cfg(test)]

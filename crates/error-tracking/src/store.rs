@@ -7,4 +7,5 @@ mod write;
 pub(crate) use read::{
     count_events_by_hour, count_issues, find_event, find_issue, list_environments, list_events, list_issues,
 };
+pub(crate) use sql::{Sql, bulk};
 pub(crate) use write::{TouchedIssue, admit_in, set_status_in, store_events_in};

@@ -5,4 +5,5 @@ mod fakes;
 mod fixtures;
 mod intake;
 mod queries;
+mod releases;
 mod speed;

@@ -17,6 +17,7 @@ mod observe;
 mod ops;
 mod problem;
 mod routes;
+mod sentry_api;
 mod server;
 mod stalling;
 mod state;
@@ -53,7 +54,8 @@ impl Http {
         let features = state.features;
         let shared = Arc::new(Shared::new(state));
         let routes = ops::routes(ingest::routes(Routes::new(Arc::clone(&shared))));
-        let (router, routes) = api::routes(routes, features).finish();
+        let routes = sentry_api::routes(api::routes(routes, features), features);
+        let (router, routes) = routes.finish();
         Self { shared, router, routes }
     }
 

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tracing::Instrument;
 
 use crate::problem::{Cause, Problem};
+use crate::sentry_api;
 use crate::state::Shared;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,6 +33,7 @@ pub(crate) async fn observe(State(shared): State<Arc<Shared>>, mut request: Requ
     let id = Id::<RequestKey>::generate(shared.clock.now()).to_string();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let is_for_sentry_tools = request.uri().path().starts_with(sentry_api::BASE);
     request.extensions_mut().insert(RequestId(id.clone()));
     // A span at level info would be formatted for every request; what must be logged names the id itself.
     let span = tracing::debug_span!("request", id);
@@ -39,6 +41,9 @@ pub(crate) async fn observe(State(shared): State<Arc<Shared>>, mut request: Requ
     let route = route.as_ref().map(MatchedPath::as_str);
     if response.headers().get(CONTENT_TYPE).is_none() {
         response = explain(response);
+    }
+    if is_for_sentry_tools {
+        sentry_api::as_plain_json(&mut response);
     }
     if let Some(Cause(error)) = response.extensions_mut().remove::<Cause>() {
         let status = response.status().as_u16();

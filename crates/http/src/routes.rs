@@ -8,6 +8,8 @@ use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use belvedere_accounts::{ClientInfo, Permission, Principal};
 use belvedere_kernel::error_chain;
 use http::header::{AUTHORIZATION, USER_AGENT};
@@ -18,6 +20,7 @@ use crate::address::ClientAddress;
 use crate::observe::RequestId;
 use crate::ops;
 use crate::problem::{Denied, Problem};
+use crate::sentry_api;
 use crate::state::Shared;
 
 /// Who may use a route.
@@ -149,7 +152,9 @@ async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Some(token) = bearer(request.headers()) else {
+    let basic =
+        if request.uri().path().starts_with(sentry_api::BASE) { basic_user(request.headers()) } else { None };
+    let Some(token) = bearer(request.headers()).or(basic.as_deref()) else {
         return Problem::unauthorized("send an API token as Authorization: Bearer <token>").into_response();
     };
     let principal = match shared.sign_in.authenticate_token(token).await {
@@ -187,6 +192,15 @@ async fn record_denied(shared: &Shared, principal: &Principal, permission: Permi
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     Some(token.trim()).filter(|token| scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
+}
+
+/// The user of `Authorization: Basic <base64 of user:password>` (RFC 7617), where old tools of Sentry put a token.
+fn basic_user(headers: &HeaderMap) -> Option<String> {
+    let (scheme, encoded) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let decoded =
+        BASE64_STANDARD.decode(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let (user, _) = str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some(user.to_owned()).filter(|user| !user.is_empty())
 }
 
 /// Tells the handlers of other routers where a request comes from.

@@ -6,4 +6,5 @@ pub(crate) mod codecs;
 mod house;
 mod ingest;
 mod ops;
+mod sentry_api;
 mod server;

@@ -7,6 +7,7 @@ use sea_orm::Value;
 use super::sql::{Sql, bulk};
 use crate::digest::DigestedEvent;
 use crate::event_id::{EventId, EventKey};
+use crate::releases::{Activity, record_activity_in};
 use crate::{IssueId, IssueStatus, Level};
 
 /// How many keys one look-up asks for.
@@ -67,7 +68,8 @@ pub(crate) async fn admit_in(
 /// Writes events and everything that is counted of them. `subjects` are those of [`admit_in`].
 ///
 /// Locks are taken in one order everywhere, so that workers on PostgreSQL wait for each other and never in a circle:
-/// counters by project, events by id, issues by id, then hours, subjects and environments by their keys.
+/// counters by project, events by id, issues by id, then hours, subjects and environments by their keys, then what
+/// [`record_activity_in`] writes.
 pub(crate) async fn store_events_in(
     tx: &Tx,
     events: &[DigestedEvent],
@@ -95,6 +97,7 @@ pub(crate) async fn store_events_in(
     let is_new_event = insert_events(tx, events, subjects, &issue_of).await?;
 
     let mut written = Written::default();
+    let mut activity = Activity::default();
     let mut changes: BTreeMap<IssueId, Change<'_>> = BTreeMap::new();
     for (index, event) in events.iter().enumerate() {
         written.issues_of.push(is_new_event[index].then_some(issue_of[index]));
@@ -103,6 +106,7 @@ pub(crate) async fn store_events_in(
                 .entry(issue_of[index])
                 .or_insert_with(|| Change::new(event, index))
                 .add(event, subjects[index]);
+            activity.add_event(event, issue_of[index]);
         }
     }
     if changes.is_empty() {
@@ -115,6 +119,7 @@ pub(crate) async fn store_events_in(
     written.touched = update_issues(tx, &existing, added).await?;
     insert_issues(tx, new, added, &mut written.touched).await?;
     add_counts(tx, &changes).await?;
+    record_activity_in(tx, &activity, now).await?;
     Ok(written)
 }
 

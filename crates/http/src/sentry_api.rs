@@ -1,0 +1,62 @@
+//! The addresses under `/api/0` that `sentry-cli` and the plugins of bundlers call, with an API token of ours.
+//!
+//! Only what those tools need is here; the API for everything else is `/api/v1`. The token comes as `Authorization:
+//! Bearer`, or, as old tools have it, as the user of `Authorization: Basic`. What a handler refuses is a JSON object
+//! with the reason in `detail`. Another organisation, or a project of another one, is answered as if it did not exist.
+
+mod accounts;
+mod scene;
+
+use axum::response::Response;
+use belvedere_accounts::Permission;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+
+use crate::routes::{Access, Routes};
+use crate::state::HttpFeatures;
+
+/// Where this API begins.
+pub(crate) const BASE: &str = "/api/0/";
+
+/// An address as the tools write it, with a slash at its end, and without.
+macro_rules! both {
+    ($path:literal) => {
+        [concat!($path, "/"), $path]
+    };
+}
+
+pub(crate) fn routes(mut routes: Routes, _: HttpFeatures) -> Routes {
+    let view = Access::Needs(Permission::ViewProjects);
+    for path in both!("/api/0") {
+        routes = routes.get(path, view, accounts::show_token);
+    }
+    for path in both!("/api/0/users/me") {
+        routes = routes.get(path, view, accounts::show_self);
+    }
+    for path in both!("/api/0/organizations") {
+        routes = routes.get(path, view, accounts::list_organisations);
+    }
+    for path in both!("/api/0/organizations/{organisation}") {
+        routes = routes.get(path, view, accounts::show_organisation);
+    }
+    for path in both!("/api/0/organizations/{organisation}/projects") {
+        routes = routes.get(path, view, accounts::list_projects);
+    }
+    for path in both!("/api/0/projects") {
+        routes = routes.get(path, view, accounts::list_projects_of_token);
+    }
+    for path in both!("/api/0/projects/{organisation}/{project}") {
+        routes = routes.get(path, view, accounts::show_project);
+    }
+    for path in both!("/api/0/organizations/{organisation}/repos") {
+        routes = routes.get(path, view, accounts::list_repositories);
+    }
+    routes
+}
+
+/// Gives refusals the media type that the tools look into; their body has the `detail` that they show.
+pub(crate) fn as_plain_json(response: &mut Response) {
+    if response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json") {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+}
