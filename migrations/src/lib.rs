@@ -13,6 +13,7 @@ mod m20261123_000004_jobs;
 mod m20261123_000005_intake;
 mod m20261123_000006_error_tracking;
 mod m20261125_000010_releases;
+mod m20261125_000009_search;
 
 /// Applies the migrations in order.
 pub struct Migrator;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000005_intake::Migration),
             Box::new(m20261123_000006_error_tracking::Migration),
             Box::new(m20261125_000010_releases::Migration),
+            Box::new(m20261125_000009_search::Migration),
         ]
     }
 

@@ -9,6 +9,8 @@ use crate::Level;
 use crate::event::{Arrival, InvalidEvent, describe, normalise};
 use crate::event_id::EventId;
 use crate::grouping::{Grouping, group};
+use crate::search::EventText;
+use crate::tags::{Tag, tags_of, trace_of};
 
 /// Fast, and within a tenth of the size that higher levels reach on events.
 const ZSTD_LEVEL: i32 = 1;
@@ -34,6 +36,9 @@ pub(crate) struct DigestedEvent {
     pub(crate) culprit: String,
     pub(crate) identity: Identity,
     pub(crate) grouping: Grouping,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) trace_id: Option<[u8; 16]>,
+    pub(crate) text: EventText,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -81,6 +86,8 @@ impl<'a> Digester<'a> {
         // After scrubbing: title and grouping values are stored in the clear.
         let grouping = group(&event.payload);
         let description = describe(&event.payload);
+        let tags = tags_of(&event.payload, !event.identity.is_empty());
+        let text = EventText::of(&event.payload, &description.title);
         self.buffer.clear();
         let packing =
             Packing { clamped: event.time_was_clamped, removals: &event.removals, event: &event.payload };
@@ -99,6 +106,9 @@ impl<'a> Digester<'a> {
             culprit: description.culprit,
             identity: event.identity,
             grouping,
+            tags,
+            trace_id: trace_of(&event.payload),
+            text,
             payload,
         })
     }

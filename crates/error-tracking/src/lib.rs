@@ -72,8 +72,10 @@ mod model;
 mod parameterize;
 pub mod release_order;
 mod releases;
+mod search;
 mod service;
 mod store;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod timestamp;

@@ -2,6 +2,8 @@
 
 mod read;
 mod sql;
+mod tags;
+mod text;
 mod write;
 
 pub(crate) use read::{

@@ -84,7 +84,7 @@ pub(crate) async fn bulk<const COLUMNS: usize>(
     rows: Vec<[Value; COLUMNS]>,
     tail: &str,
 ) -> Result<Vec<QueryResult>, StorageError> {
-    let returns = tail.contains("RETURNING");
+    let returns = tail.contains("RETURNING") || head.starts_with("SELECT");
     let mut returned = Vec::new();
     let mut rows = rows.into_iter();
     while rows.len() > 0 {

@@ -5,9 +5,11 @@ use belvedere_storage::{Dialect, Id, StorageError, Timestamp, Tx};
 use sea_orm::Value;
 
 use super::sql::{Sql, bulk};
+use super::{tags, text};
 use crate::digest::DigestedEvent;
 use crate::event_id::{EventId, EventKey};
 use crate::releases::{Activity, record_activity_in};
+use crate::tags::pack_tags;
 use crate::{IssueId, IssueStatus, Level};
 
 /// How many keys one look-up asks for.
@@ -18,12 +20,16 @@ const KEYS_MAX: usize = 256;
 pub(crate) struct TouchedIssue {
     pub(crate) project: ProjectId,
     pub(crate) id: IssueId,
+    pub(crate) number: i64,
     pub(crate) title: String,
     pub(crate) is_new: bool,
     /// How many events it has now.
     pub(crate) events: u64,
     pub(crate) last_seen: Timestamp,
     pub(crate) level: Level,
+    /// How its text was when it was last indexed, and how often it has varied since.
+    pub(crate) text_hash: i64,
+    pub(crate) text_variants: i64,
 }
 
 /// What became of a batch of events.
@@ -69,7 +75,7 @@ pub(crate) async fn admit_in(
 ///
 /// Locks are taken in one order everywhere, so that workers on PostgreSQL wait for each other and never in a circle:
 /// counters by project, events by id, issues by id, then hours, subjects and environments by their keys, then what
-/// [`record_activity_in`] writes.
+/// [`record_activity_in`] writes, then tags of the project, tags of issues, and texts.
 pub(crate) async fn store_events_in(
     tx: &Tx,
     events: &[DigestedEvent],
@@ -120,6 +126,11 @@ pub(crate) async fn store_events_in(
     insert_issues(tx, new, added, &mut written.touched).await?;
     add_counts(tx, &changes).await?;
     record_activity_in(tx, &activity, now).await?;
+    tags::add_tags(tx, events, &written.issues_of).await?;
+    let text_of = |issue: &TouchedIssue| {
+        changes.get(&issue.id).map(|change| if issue.is_new { change.first_accepted } else { change.latest })
+    };
+    text::index_texts(tx, &written.touched, text_of).await?;
     Ok(written)
 }
 
@@ -197,11 +208,13 @@ async fn insert_events(
                 event.environment.clone().into(),
                 event.title.clone().into(),
                 event.payload.clone().into(),
+                event.trace_id.map(Id::<()>::from_bytes).into(),
+                Some(pack_tags(&event.tags)).filter(|tags| !tags.is_empty()).into(),
             ]
         })
         .collect();
     let head = "INSERT INTO error_event (project_id, event_id, issue_id, occurred_at, received_at, level, subject_id, \
-                release, environment, title, payload) VALUES ";
+                release, environment, title, payload, trace_id, tags) VALUES ";
     let tail = " ON CONFLICT (project_id, event_id) DO NOTHING RETURNING project_id, event_id";
     let mut inserted = HashSet::with_capacity(order.len());
     for row in bulk(tx, head, rows, tail).await? {
@@ -334,7 +347,8 @@ async fn update_issues(
                 level = CASE WHEN v.column6 > level THEN v.column6 ELSE level END, \
                 status = CASE WHEN status = 1 THEN 0 ELSE status END \
                 FROM (VALUES ";
-    let tail = ") AS v WHERE error_issue.id = v.column1 RETURNING id, project_id, title, event_count, last_seen, level";
+    let tail = ") AS v WHERE error_issue.id = v.column1 RETURNING id, project_id, title, event_count, last_seen, level, \
+                number, text_hash, text_variants";
     let mut touched = Vec::with_capacity(existing.len());
     for row in bulk(tx, head, rows, tail).await? {
         let events: i64 = row.try_get_by_index(3)?;
@@ -346,6 +360,9 @@ async fn update_issues(
             events: u64::try_from(events).unwrap_or(0),
             last_seen: row.try_get_by_index(4)?,
             level: level_of(row.try_get_by_index(5)?)?,
+            number: row.try_get_by_index(6)?,
+            text_hash: row.try_get_by_index(7)?,
+            text_variants: row.try_get_by_index(8)?,
         });
     }
     Ok(touched)
@@ -382,7 +399,7 @@ async fn insert_issues(
         let number = next.entry(event.project).or_default();
         *number += 1;
         hashes.push((key_of(event), *id));
-        let row: [Value; 19] = [
+        let row: [Value; 20] = [
             (*id).into(),
             event.project.0.into(),
             (*number).into(),
@@ -402,6 +419,7 @@ async fn insert_issues(
             i64::from(event.grouping.version).into(),
             event.grouping.reason.clone().into(),
             event.grouping.values.join("\n").into(),
+            event.text.hash.into(),
         ];
         rows.push(row);
         touched.push(TouchedIssue {
@@ -412,11 +430,14 @@ async fn insert_issues(
             events: u64::try_from(change.events).unwrap_or(0),
             last_seen: change.latest.occurred_at,
             level: change.level,
+            number: *number,
+            text_hash: event.text.hash,
+            text_variants: 0,
         });
     }
     let head = "INSERT INTO error_issue (id, project_id, number, status, level, event_count, subject_count, first_seen, \
                 last_seen, latest_event_id, title, culprit, search_text, platform, first_release, last_release, \
-                grouping_version, grouping_reason, grouping_values) VALUES ";
+                grouping_version, grouping_reason, grouping_values, text_hash) VALUES ";
     bulk(tx, head, rows, "").await?;
     let rows = hashes
         .into_iter()
