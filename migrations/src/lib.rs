@@ -12,8 +12,8 @@ mod m20261123_000003_audit;
 mod m20261123_000004_jobs;
 mod m20261123_000005_intake;
 mod m20261123_000006_error_tracking;
-mod m20261125_000010_releases;
 mod m20261125_000009_search;
+mod m20261125_000010_releases;
 
 /// Applies the migrations in order.
 pub struct Migrator;
