@@ -114,6 +114,16 @@ impl<'a> Digester<'a> {
     }
 }
 
+/// Packs what is no error but has the shape of an event.
+///
+/// # Errors
+/// [`InvalidEvent::Unwritable`] when memory is lacking.
+pub(crate) fn pack(clamped: bool, removals: &[Removal], event: &Value) -> Result<Vec<u8>, InvalidEvent> {
+    let removals = &removals[..removals.len().min(REMOVALS_MAX)];
+    let json = serde_json::to_vec(&Packing { clamped, removals, event }).map_err(InvalidEvent::unwritable)?;
+    zstd::bulk::compress(&json, ZSTD_LEVEL).map_err(InvalidEvent::unwritable)
+}
+
 /// The reverse of the packing.
 ///
 /// # Errors

@@ -4,6 +4,8 @@
 //! many bytes; one without ends at the next line feed. Types are kept as they are: what is not known yet must be
 //! answered with success. A damaged item never costs the others.
 
+mod compose;
+
 use std::ops::Range;
 
 use belvedere_storage::Timestamp;
@@ -11,6 +13,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
+pub use self::compose::{NewItem, compose, keep_items};
 pub use crate::encoding::{DecodeError, decode_body};
 pub use crate::event_id::{EventId, ParseEventIdError};
 
@@ -45,6 +48,8 @@ pub struct Outline {
 pub struct Item {
     /// Its type, cut to 64 bytes; empty if its headers cannot be read.
     pub kind: String,
+    /// Where its line of headers lies in the body.
+    pub headers: Range<usize>,
     /// Where its payload lies in the body.
     pub payload: Range<usize>,
     /// How many things a container holds, if it says so.
@@ -117,13 +122,13 @@ pub fn parse_outline(body: &[u8]) -> Result<Outline, EnvelopeError> {
     };
     let mut position = end + 1;
     while position < body.len() {
-        let end = line_end(body, position);
-        let line = &body[position..end];
+        let start = position;
+        let end = line_end(body, start);
         position = end + 1;
-        if line.iter().all(u8::is_ascii_whitespace) {
+        if body[start..end].iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let (item, next) = item_after(body, line, position.min(body.len()));
+        let (item, next) = item_after(body, start..end, position.min(body.len()));
         position = next;
         if outline.items.len() < ITEMS_MAX {
             outline.items.push(item);
@@ -162,8 +167,9 @@ pub fn has_event_id(kind: &str) -> bool {
     matches!(kind, "event" | "transaction" | "feedback" | "security")
 }
 
-/// Reads the headers in `line` and finds the payload that begins at `start`; also where the next line begins.
-fn item_after(body: &[u8], line: &[u8], start: usize) -> (Item, usize) {
+/// Reads the headers at `place` and finds the payload that begins at `start`; also where the next line begins.
+fn item_after(body: &[u8], place: Range<usize>, start: usize) -> (Item, usize) {
+    let line = &body[place.clone()];
     let headers =
         if line.len() > HEADER_LINE_BYTES_MAX { None } else { read_object::<ItemHeaders>(line).ok() };
     let Some(headers) = headers else {
@@ -171,6 +177,7 @@ fn item_after(body: &[u8], line: &[u8], start: usize) -> (Item, usize) {
         let end = line_end(body, start);
         let item = Item {
             kind: String::new(),
+            headers: place,
             payload: start..end,
             item_count: None,
             problem: Some(ItemProblem::Headers),
@@ -191,7 +198,7 @@ fn item_after(body: &[u8], line: &[u8], start: usize) -> (Item, usize) {
     let mut kind = headers.kind;
     kind.truncate(kind.floor_char_boundary(KIND_BYTES_MAX));
     let item_count = headers.item_count.as_ref().and_then(Value::as_u64);
-    (Item { kind, payload: start..end, item_count, problem }, end + 1)
+    (Item { kind, headers: place, payload: start..end, item_count, problem }, end + 1)
 }
 
 /// Where the line that begins at `start` ends: its line feed, or the end of the body.

@@ -57,6 +57,9 @@ pub(crate) enum InvalidEvent {
         /// The most bytes of one event.
         limit: usize,
     },
+    /// It is a feedback without a message.
+    #[error("nothing is said in it")]
+    NothingSaid,
     /// It cannot be written out again.
     #[error("cannot be packed: {0}")]
     Unwritable(String),

@@ -8,41 +8,40 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use belvedere_kernel::{
-    Clock, ConsentGate, Delivery, HandlerError, IntakeHandler, Prepared, ProjectId, Rejected, Scrubber,
+    Clock, ConsentGate, Delivery, HandlerError, IntakeHandler, Prepared, ProjectId, Rejected, Scrubber, Vault,
 };
+use belvedere_storage::Database;
 
 pub(crate) use batch::live_messages;
 
 use batch::EventBatch;
 use read::{DeliveryKind, read_deliveries};
-use tally::UnknownTypes;
+pub(crate) use tally::UnknownTypes;
+
+use crate::limits::LimitsBook;
 
 /// From so many deliveries on it pays to divide them among threads.
 const DIVIDED_MIN: usize = 32;
 
 /// What both handlers share.
 pub(crate) struct Reader {
-    clock: Arc<dyn Clock>,
-    gate: Arc<dyn ConsentGate>,
-    scrubber: Arc<dyn Scrubber>,
-    unknown_types: Arc<UnknownTypes>,
+    pub(crate) db: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) gate: Arc<dyn ConsentGate>,
+    pub(crate) scrubber: Arc<dyn Scrubber>,
+    pub(crate) vault: Option<Arc<dyn Vault>>,
+    pub(crate) limits: Arc<LimitsBook>,
+    pub(crate) unknown_types: Arc<UnknownTypes>,
 }
 
 impl Reader {
-    pub(crate) fn new(
-        clock: Arc<dyn Clock>,
-        gate: Arc<dyn ConsentGate>,
-        scrubber: Arc<dyn Scrubber>,
-    ) -> Self {
-        Self { clock, gate, scrubber, unknown_types: Arc::default() }
-    }
-
     /// Decodes, scrubs and groups on as many threads as there are processors; keeps the order of acceptance.
     async fn prepare(&self, deliveries: Vec<Delivery>, kind: DeliveryKind) -> Result<Prepared, HandlerError> {
         let mut projects: Vec<ProjectId> = deliveries.iter().map(|delivery| delivery.project).collect();
         projects.sort_unstable();
         projects.dedup();
         let rules = self.scrubber.load(&projects).await?;
+        let limits = Arc::new(self.limits.load(self.db.read(), &projects, self.clock.now()).await?);
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let portion = deliveries.len().div_ceil(threads).max(DIVIDED_MIN);
 
@@ -51,11 +50,17 @@ impl Reader {
         while deliveries.len() > 0 {
             let part: Vec<Delivery> = deliveries.by_ref().take(portion).collect();
             let (rules, unknown_types) = (Arc::clone(&rules), Arc::clone(&self.unknown_types));
+            let limits = Arc::clone(&limits);
             tasks.push(tokio::task::spawn_blocking(move || {
-                read_deliveries(&part, kind, &*rules, &unknown_types)
+                read_deliveries(&part, kind, &*rules, &limits, &unknown_types)
             }));
         }
-        let mut batch = EventBatch::new(Arc::clone(&self.clock), Arc::clone(&self.gate));
+        let mut batch = EventBatch::new(
+            Arc::clone(&self.clock),
+            Arc::clone(&self.gate),
+            self.vault.clone(),
+            Arc::clone(&limits),
+        );
         let mut rejected = Vec::new();
         for (index, task) in tasks.into_iter().enumerate() {
             let read = task.await.map_err(|error| HandlerError::Internal(error.to_string()))?;
@@ -66,6 +71,8 @@ impl Reader {
                     .map(|(at, reason)| Rejected { index: index * portion + at, reason }),
             );
             batch.events.extend(read.events);
+            batch.attachments.extend(read.attachments);
+            batch.feedback.extend(read.feedback);
             batch.tallies.extend(read.tallies);
         }
         Ok(Prepared { batch: Box::new(batch), rejected })

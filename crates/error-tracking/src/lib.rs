@@ -59,6 +59,7 @@
 //! # }
 //! ```
 
+pub mod attachment;
 mod digest;
 mod encoding;
 mod entity;
@@ -66,12 +67,16 @@ pub mod envelope;
 mod error;
 mod event;
 mod event_id;
+pub mod feedback;
 pub mod grouping;
 mod intake;
+pub mod limits;
 mod model;
 mod parameterize;
+pub mod quota;
 pub mod release_order;
 mod releases;
+pub mod retention;
 mod search;
 mod service;
 mod store;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use belvedere_kernel::{
-    AuditSink, Clock, ConsentGate, Entry, IntakeHandler, LiveBus, ProjectId, Scrubber, Target,
+    AuditSink, Clock, ConsentGate, Entry, IntakeHandler, LiveBus, ProjectId, Scrubber, Target, Vault,
 };
 use belvedere_storage::{Database, Page, PageRequest, Timestamp};
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use crate::digest::{Digester, unpack};
 use crate::event::{Arrival, describe};
 use crate::event_id::EventId;
 use crate::intake::{EnvelopeHandler, Reader, StoreHandler, live_messages};
+use crate::limits::{LimitsBook, StorageChange};
 use crate::store;
 use crate::{
     ErrorTracking, ErrorTrackingError, Event, EventSummary, HourCount, IssueDetail, IssueId, IssueStatus,
@@ -28,12 +29,14 @@ const CHANGED_ISSUES_MAX: usize = 200;
 
 /// Error tracking on a database.
 pub struct ErrorTrackingService {
-    db: Database,
-    clock: Arc<dyn Clock>,
+    pub(crate) db: Database,
+    pub(crate) clock: Arc<dyn Clock>,
     gate: Arc<dyn ConsentGate>,
     scrubber: Arc<dyn Scrubber>,
-    audit: Arc<dyn AuditSink>,
+    pub(crate) audit: Arc<dyn AuditSink>,
     bus: Option<Arc<dyn LiveBus>>,
+    pub(crate) vault: Option<Arc<dyn Vault>>,
+    pub(crate) limits: Arc<LimitsBook>,
 }
 
 impl ErrorTrackingService {
@@ -46,7 +49,7 @@ impl ErrorTrackingService {
         scrubber: Arc<dyn Scrubber>,
         audit: Arc<dyn AuditSink>,
     ) -> Self {
-        Self { db, clock, gate, scrubber, audit, bus: None }
+        Self { db, clock, gate, scrubber, audit, bus: None, vault: None, limits: Arc::default() }
     }
 
     /// The same service, which also announces events that are recorded in process. (What arrives through the intake
@@ -56,14 +59,25 @@ impl ErrorTrackingService {
         Self { bus: Some(bus), ..self }
     }
 
+    /// The same service, which keeps the names and e-mail addresses that people give with their feedback, sealed.
+    /// Without a vault they are not kept.
+    #[must_use]
+    pub fn with_vault(self, vault: Arc<dyn Vault>) -> Self {
+        Self { vault: Some(vault), ..self }
+    }
+
     /// The readers of what Sentry SDKs deliver: `sentry.envelope` and `sentry.store`.
     #[must_use]
     pub fn intake_handlers(&self) -> Vec<Arc<dyn IntakeHandler>> {
-        let reader = Arc::new(Reader::new(
-            Arc::clone(&self.clock),
-            Arc::clone(&self.gate),
-            Arc::clone(&self.scrubber),
-        ));
+        let reader = Arc::new(Reader {
+            db: self.db.clone(),
+            clock: Arc::clone(&self.clock),
+            gate: Arc::clone(&self.gate),
+            scrubber: Arc::clone(&self.scrubber),
+            vault: self.vault.clone(),
+            limits: Arc::clone(&self.limits),
+            unknown_types: Arc::default(),
+        });
         vec![Arc::new(EnvelopeHandler(Arc::clone(&reader))), Arc::new(StoreHandler(reader))]
     }
 }
@@ -91,8 +105,12 @@ impl ErrorTracking for ErrorTrackingService {
         let events = [event];
         self.db
             .write(async |tx| {
-                let subjects = store::admit_in(tx, &*self.gate, &events).await?;
+                let people = events.iter().map(|event| (event.project, &event.identity));
+                let subjects = store::admit_in(tx, &*self.gate, people).await?;
                 let written = store::store_events_in(tx, &events, &subjects, now).await?;
+                let mut storage = StorageChange::default();
+                written.add_storage(&events, &mut storage);
+                storage.store_in(tx).await?;
                 if let Some(bus) = self.bus.clone() {
                     let messages = live_messages(&written.touched, &[project]);
                     tx.after_commit(move || messages.into_iter().for_each(|message| bus.publish(message)));

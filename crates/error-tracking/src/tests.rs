@@ -1,9 +1,12 @@
 //! The slice through its trait and its intake handlers, on both databases.
 
+mod attachments;
 mod durability;
 mod fakes;
+mod feedback;
 mod fixtures;
 mod intake;
 mod queries;
 mod releases;
+mod retention;
 mod speed;

@@ -1,31 +1,88 @@
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use belvedere_kernel::{
-    Clock, ConsentGate, HandlerError, ItemOutcome, LiveMessage, PreparedBatch, ProjectId, Stored,
+    Clock, ConsentGate, HandlerError, LiveMessage, PreparedBatch, ProjectId, Stored, SubjectId, Vault,
 };
-use belvedere_storage::Tx;
+use belvedere_storage::{StorageError, Tx};
 use serde_json::json;
 
 use super::tally::Tallies;
+use crate::attachment::{self, NewAttachment};
 use crate::digest::DigestedEvent;
+use crate::feedback::{self, NewFeedback};
+use crate::limits::{ProjectLimits, StorageChange};
 use crate::store::{self, TouchedIssue};
 
 /// How many issues a live message names.
 const ISSUES_MAX: usize = 50;
 
-/// Digested events of some deliveries, in the order of their acceptance.
+/// What some deliveries held, in the order of their acceptance.
 pub(super) struct EventBatch {
     clock: Arc<dyn Clock>,
     gate: Arc<dyn ConsentGate>,
+    vault: Option<Arc<dyn Vault>>,
+    limits: Arc<HashMap<ProjectId, Arc<ProjectLimits>>>,
     pub(super) events: Vec<DigestedEvent>,
+    pub(super) attachments: Vec<NewAttachment>,
+    pub(super) feedback: Vec<NewFeedback>,
     pub(super) tallies: Tallies,
 }
 
 impl EventBatch {
-    pub(super) fn new(clock: Arc<dyn Clock>, gate: Arc<dyn ConsentGate>) -> Self {
-        Self { clock, gate, events: Vec::new(), tallies: Tallies::default() }
+    pub(super) fn new(
+        clock: Arc<dyn Clock>,
+        gate: Arc<dyn ConsentGate>,
+        vault: Option<Arc<dyn Vault>>,
+        limits: Arc<HashMap<ProjectId, Arc<ProjectLimits>>>,
+    ) -> Self {
+        Self {
+            clock,
+            gate,
+            vault,
+            limits,
+            events: Vec::new(),
+            attachments: Vec::new(),
+            feedback: Vec::new(),
+            tallies: Tallies::default(),
+        }
+    }
+
+    /// Writes feedback, then files, which belong to it or to the events.
+    async fn store_rest(
+        &self,
+        tx: &Tx,
+        subjects: &[Option<SubjectId>],
+        storage: &mut StorageChange,
+        tallies: &mut Tallies,
+    ) -> Result<(), StorageError> {
+        let now = self.clock.now();
+        if !self.feedback.is_empty() {
+            let vault = self.vault.as_deref();
+            let new = feedback::store_in(tx, vault, &self.feedback, subjects, now, storage).await?;
+            for (feedback, is_new) in self.feedback.iter().zip(new) {
+                tallies.add_written(
+                    feedback.project,
+                    feedback.item(),
+                    is_new.then_some(()).ok_or("duplicate"),
+                );
+            }
+        }
+        if !self.attachments.is_empty() {
+            let bytes_max = |project| {
+                self.limits.get(&project).map_or_else(
+                    || ProjectLimits::default().attachment_bytes_max,
+                    |limits| limits.attachment_bytes_max,
+                )
+            };
+            let outcomes = attachment::store_in(tx, &self.attachments, bytes_max, now, storage).await?;
+            for (file, outcome) in self.attachments.iter().zip(outcomes) {
+                tallies.add_written(file.project, "attachment", outcome);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -34,20 +91,26 @@ impl PreparedBatch for EventBatch {
     async fn store(&self, tx: &Tx) -> Result<Stored, HandlerError> {
         let mut tallies = self.tallies.clone();
         let mut messages = Vec::new();
+        let mut storage = StorageChange::default();
+        let people = self.events.iter().map(|event| (event.project, &event.identity));
+        let people =
+            people.chain(self.feedback.iter().map(|feedback| (feedback.project, &feedback.identity)));
+        let subjects = store::admit_in(tx, &*self.gate, people).await?;
+        let (of_events, of_feedback) = subjects.split_at(self.events.len());
         if !self.events.is_empty() {
-            let subjects = store::admit_in(tx, &*self.gate, &self.events).await?;
-            let written = store::store_events_in(tx, &self.events, &subjects, self.clock.now()).await?;
+            let written = store::store_events_in(tx, &self.events, of_events, self.clock.now()).await?;
             let mut projects: Vec<ProjectId> = Vec::new();
             for (event, issue) in self.events.iter().zip(&written.issues_of) {
+                tallies.add_written(event.project, "event", issue.map(drop).ok_or("duplicate"));
                 if issue.is_some() {
-                    tallies.add(event.project, "event", ItemOutcome::Stored, "", 1);
                     projects.push(event.project);
-                } else {
-                    tallies.add(event.project, "event", ItemOutcome::Dropped, "duplicate", 1);
                 }
             }
+            written.add_storage(&self.events, &mut storage);
             messages = live_messages(&written.touched, &projects);
         }
+        self.store_rest(tx, of_feedback, &mut storage, &mut tallies).await?;
+        storage.store_in(tx).await?;
         Ok(Stored { tallies: tallies.into_vec(), messages })
     }
 }

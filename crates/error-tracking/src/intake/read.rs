@@ -1,3 +1,7 @@
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
@@ -5,10 +9,13 @@ use belvedere_kernel::{Delivery, ItemOutcome, ProjectId, ScrubRules};
 use serde::Deserialize;
 
 use super::tally::{Tallies, UnknownTypes, name_category, name_discard, name_unprocessed};
+use crate::attachment::{ATTACHMENTS_MAX, AttachmentOrigin, AttachmentReader, NewAttachment};
 use crate::digest::{DigestedEvent, Digester};
 use crate::encoding::decode_body;
-use crate::envelope::{Item, Outline, parse_outline};
+use crate::envelope::{Item, Outline, find_event_id, parse_outline};
 use crate::event::{Arrival, parse_event};
+use crate::feedback::{NewFeedback, read_feedback, read_user_report};
+use crate::limits::ProjectLimits;
 
 /// The most bytes that a delivery may decode to: an envelope with its attachments, as Sentry accepts it. The door has
 /// refused larger ones already.
@@ -17,6 +24,9 @@ const DECODED_BYTES_MAX: usize = 100 << 20;
 /// The most events of one envelope that are read. It should have one; a thousand small ones compress to next to nothing,
 /// and a batch of such envelopes would fill the memory and hold the only writer of SQLite for minutes.
 const EVENTS_MAX: u64 = 10;
+
+/// The most attachments and feedback of one envelope that are read, together.
+const ATTACHED_MAX: usize = 2 * ATTACHMENTS_MAX;
 
 /// The most entries of a client report that are read.
 const DISCARDS_MAX: usize = 100;
@@ -35,6 +45,8 @@ pub(super) enum DeliveryKind {
 #[derive(Default)]
 pub(super) struct Read {
     pub(super) events: Vec<DigestedEvent>,
+    pub(super) attachments: Vec<NewAttachment>,
+    pub(super) feedback: Vec<NewFeedback>,
     pub(super) tallies: Tallies,
     /// Which deliveries cannot be read, and why.
     pub(super) rejected: Vec<(usize, String)>,
@@ -48,10 +60,11 @@ pub(super) fn read_deliveries(
     deliveries: &[Delivery],
     kind: DeliveryKind,
     rules: &dyn ScrubRules,
+    limits: &HashMap<ProjectId, Arc<ProjectLimits>>,
     unknown_types: &UnknownTypes,
 ) -> std::io::Result<Read> {
-    let mut reader =
-        DeliveryReader { digester: Digester::try_new(rules)?, unknown_types, read: Read::default() };
+    let digester = Digester::try_new(rules)?;
+    let mut reader = DeliveryReader { digester, rules, limits, unknown_types, read: Read::default() };
     for (index, delivery) in deliveries.iter().enumerate() {
         let result = match kind {
             DeliveryKind::Envelope => reader.read_envelope(delivery),
@@ -66,6 +79,8 @@ pub(super) fn read_deliveries(
 
 struct DeliveryReader<'a> {
     digester: Digester<'a>,
+    rules: &'a dyn ScrubRules,
+    limits: &'a HashMap<ProjectId, Arc<ProjectLimits>>,
     unknown_types: &'a UnknownTypes,
     read: Read,
 }
@@ -75,7 +90,7 @@ impl DeliveryReader<'_> {
         let body = decode_body(delivery.encoding.as_deref(), &delivery.body, DECODED_BYTES_MAX)
             .map_err(|error| error.to_string())?;
         let outline = parse_outline(&body).map_err(|error| error.to_string())?;
-        let mut events = 0;
+        let (mut events, mut others) = (0, 0);
         for item in &outline.items {
             let payload = body.get(item.payload.clone()).unwrap_or_default();
             let project = delivery.project;
@@ -95,6 +110,19 @@ impl DeliveryReader<'_> {
                     self.read_event(project, payload, &arrival);
                 }
                 "client_report" => self.read_client_report(project, payload),
+                kind @ ("attachment" | "feedback" | "user_report") if others == ATTACHED_MAX => {
+                    self.read.tallies.add(project, kind, ItemOutcome::Dropped, "too_many_items", 1);
+                }
+                "attachment" => {
+                    others += 1;
+                    self.read_attachment(delivery, &body, &outline, item);
+                }
+                kind @ ("feedback" | "user_report") => {
+                    others += 1;
+                    let arrival =
+                        arrival_of(delivery, Some(&outline), kind == "user_report" || others == 1, payload);
+                    self.read_feedback(project, kind == "user_report", payload, &arrival);
+                }
                 kind => {
                     let (name, reason) = name_unprocessed(kind, self.unknown_types);
                     self.read.tallies.add(project, &name, ItemOutcome::Dropped, reason, 1);
@@ -115,10 +143,50 @@ impl DeliveryReader<'_> {
     }
 
     fn name_damaged(&self, item: &Item) -> String {
-        if item.kind.is_empty() {
-            "other".to_owned()
-        } else {
-            name_unprocessed(&item.kind, self.unknown_types).0
+        match item.kind.as_str() {
+            "" => "other".to_owned(),
+            known @ ("attachment" | "feedback" | "user_report") => known.to_owned(),
+            kind => name_unprocessed(kind, self.unknown_types).0,
+        }
+    }
+
+    fn limits_of(&self, project: ProjectId) -> Arc<ProjectLimits> {
+        self.limits.get(&project).cloned().unwrap_or_default()
+    }
+
+    fn read_attachment(&mut self, delivery: &Delivery, body: &[u8], outline: &Outline, item: &Item) {
+        let project = delivery.project;
+        let assigned = || delivery.assigned_id.as_deref().and_then(|id| id.parse().ok());
+        let origin = AttachmentOrigin {
+            project,
+            event_id: find_event_id(body, outline).or_else(assigned),
+            received_at: delivery.received_at,
+            scrubs: self.limits_of(project).scrubs_attachments,
+        };
+        let part = |place: &Range<usize>| body.get(place.clone()).unwrap_or_default();
+        let reader = AttachmentReader::new(self.rules);
+        match reader.read(part(&item.headers), part(&item.payload), &origin) {
+            Ok(attachment) => self.read.attachments.push(attachment),
+            Err(reason) => self.read.tallies.add(project, "attachment", ItemOutcome::Dropped, reason, 1),
+        }
+    }
+
+    fn read_feedback(&mut self, project: ProjectId, is_report: bool, payload: &[u8], arrival: &Arrival<'_>) {
+        let keeps_contacts = self.limits_of(project).keeps_contacts;
+        let read = parse_event(payload).and_then(|value| {
+            if is_report {
+                read_user_report(project, &value, arrival, self.rules, keeps_contacts)
+            } else {
+                read_feedback(project, value, arrival, self.rules, keeps_contacts)
+            }
+        });
+        match read {
+            Ok(feedback) => self.read.feedback.push(feedback),
+            Err(error) => {
+                tracing::debug!(%project, %error, "feedback dropped");
+                let item = if is_report { "user_report" } else { "feedback" };
+                self.read.tallies.add(project, item, ItemOutcome::Dropped, "invalid", 1);
+            }
         }
     }
 

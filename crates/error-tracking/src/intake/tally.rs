@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use belvedere_kernel::{ItemOutcome, ProjectId, Tally};
 
 /// Item types that are known and not processed yet.
-const KNOWN_TYPES: [&str; 22] = [
+const KNOWN_TYPES: [&str; 19] = [
     "transaction",
     "span",
     "log",
@@ -12,9 +12,6 @@ const KNOWN_TYPES: [&str; 22] = [
     "session",
     "sessions",
     "check_in",
-    "feedback",
-    "user_report",
-    "attachment",
     "replay_event",
     "replay_recording",
     "replay_video",
@@ -93,6 +90,14 @@ impl Tallies {
         *count = count.saturating_add(quantity);
     }
 
+    /// Counts what was to be written: stored, or dropped for the reason.
+    pub(super) fn add_written(&mut self, project: ProjectId, item: &str, outcome: Result<(), &'static str>) {
+        match outcome {
+            Ok(()) => self.add(project, item, ItemOutcome::Stored, "", 1),
+            Err(reason) => self.add(project, item, ItemOutcome::Dropped, reason, 1),
+        }
+    }
+
     pub(super) fn extend(&mut self, other: Self) {
         for ((project, item, outcome, reason), quantity) in other.0 {
             self.add(project, &item, outcome, reason, quantity);
@@ -134,7 +139,7 @@ pub(super) fn name_category(category: &str) -> String {
 
 /// The names of unknown types seen since the process started: anybody can invent names, so only the first 50 count.
 #[derive(Debug, Default)]
-pub(super) struct UnknownTypes(Mutex<HashSet<String>>);
+pub(crate) struct UnknownTypes(Mutex<HashSet<String>>);
 
 impl UnknownTypes {
     fn name(&self, kind: &str) -> String {

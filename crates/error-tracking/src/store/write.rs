@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use belvedere_kernel::{ConsentGate, ProjectId, RawPerson, SubjectId};
+use belvedere_kernel::{ConsentGate, Identity, ProjectId, RawPerson, SubjectId};
 use belvedere_storage::{Dialect, Id, StorageError, Timestamp, Tx};
 use sea_orm::Value;
 
@@ -8,6 +8,7 @@ use super::sql::{Sql, bulk};
 use super::{tags, text};
 use crate::digest::DigestedEvent;
 use crate::event_id::{EventId, EventKey};
+use crate::limits::{StorageChange, StoredKind};
 use crate::releases::{Activity, record_activity_in};
 use crate::tags::pack_tags;
 use crate::{IssueId, IssueStatus, Level};
@@ -40,24 +41,37 @@ pub(crate) struct Written {
     pub(crate) touched: Vec<TouchedIssue>,
 }
 
+impl Written {
+    /// Counts the payloads of those `events` that were written.
+    pub(crate) fn add_storage(&self, events: &[DigestedEvent], storage: &mut StorageChange) {
+        for (event, issue) in events.iter().zip(&self.issues_of) {
+            if issue.is_some() {
+                let bytes = event.payload.len() as u64;
+                storage.add(event.project, event.received_at, StoredKind::Event, 1, bytes);
+            }
+        }
+    }
+}
+
 /// A hash within a project, under a version of the rules.
 type HashKey = (ProjectId, u16, [u8; 16]);
 
-/// The subject of each event, in their order.
-pub(crate) async fn admit_in(
+/// The subject of each person, in their order. All of a transaction come at once, or two transactions could wait for
+/// each other's projects in a circle.
+pub(crate) async fn admit_in<'a>(
     tx: &Tx,
     gate: &dyn ConsentGate,
-    events: &[DigestedEvent],
+    identities: impl Iterator<Item = (ProjectId, &'a Identity)>,
 ) -> Result<Vec<Option<SubjectId>>, StorageError> {
     let mut places: HashMap<RawPerson, usize> = HashMap::new();
     let mut people = Vec::new();
-    let mut place_of = Vec::with_capacity(events.len());
-    for event in events {
-        if event.identity.is_empty() {
+    let mut place_of = Vec::new();
+    for (project, identity) in identities {
+        if identity.is_empty() {
             place_of.push(None);
             continue;
         }
-        let person = RawPerson { project: event.project, identity: event.identity.clone() };
+        let person = RawPerson { project, identity: identity.clone() };
         let place = *places.entry(person).or_insert_with_key(|person| {
             people.push(person.clone());
             people.len() - 1
@@ -65,7 +79,7 @@ pub(crate) async fn admit_in(
         place_of.push(Some(place));
     }
     if people.is_empty() {
-        return Ok(vec![None; events.len()]);
+        return Ok(vec![None; place_of.len()]);
     }
     let admitted = gate.admit(tx, &people).await?;
     Ok(place_of.into_iter().map(|place| admitted.get(place?)?.subject).collect())
