@@ -1,7 +1,7 @@
 //! Every statement of the slice.
 
 mod read;
-pub(crate) mod sql;
+mod sql;
 mod tags;
 mod text;
 mod write;

@@ -1,5 +1,6 @@
 //! Every statement on `error_attachment` and its pieces.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use belvedere_kernel::ProjectId;
@@ -10,7 +11,7 @@ use super::item::NewAttachment;
 use super::{ATTACHMENTS_MAX, AttachmentFormat, AttachmentId, AttachmentInfo};
 use crate::event_id::{EventId, EventKey};
 use crate::limits::{StorageChange, StoredKind, used_bytes};
-use crate::store::sql::{Sql, bulk};
+use crate::store::{Sql, bulk};
 
 /// How many events one look-up asks for.
 const EVENTS_PER_LOOKUP: usize = 256;
@@ -48,10 +49,10 @@ pub(crate) async fn store_in(
     let mut accepted = Vec::new();
     for file in new {
         let stored = file.stored.len() as u64;
-        if !used.contains_key(&file.project) {
-            used.insert(file.project, used_bytes(tx, file.project, StoredKind::Attachment).await?);
-        }
-        let used = used.entry(file.project).or_default();
+        let used = match used.entry(file.project) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(used_bytes(tx, file.project, StoredKind::Attachment).await?),
+        };
         let of_event = present.entry((file.project, file.event_id)).or_default();
         let key = (file.name.clone(), file.sha256.to_vec());
         if of_event.contains(&key) {

@@ -11,7 +11,7 @@ use super::{FeedbackId, FeedbackStatus, FeedbackSummary, ListFeedback};
 use crate::attachment::delete_of_owners_in;
 use crate::event_id::{EventId, EventKey};
 use crate::limits::{StorageChange, StoredKind};
-use crate::store::sql::{Sql, bulk};
+use crate::store::{Sql, bulk};
 use crate::{ErrorTrackingError, IssueId};
 
 /// How many ids one statement has.

@@ -5,7 +5,7 @@ use belvedere_storage::{StorageError, Timestamp, Tx};
 use sea_orm::ConnectionTrait;
 
 use super::StoredKind;
-use crate::store::sql::{Sql, bulk};
+use crate::store::{Sql, bulk};
 
 pub(super) const DAY_SECONDS: i64 = 86_400;
 

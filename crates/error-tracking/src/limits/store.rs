@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, QueryResult};
 
 use super::storage::DAY_SECONDS;
 use super::{Category, ProjectLimits, StorageDay, StorageSum, StoredKind};
-use crate::store::sql::Sql;
+use crate::store::Sql;
 
 /// How many projects one statement asks for.
 const PROJECTS_PER_LOOKUP: usize = 256;

@@ -6,7 +6,7 @@ use sea_orm::ConnectionTrait;
 
 use super::spike::HOURS;
 use crate::limits::Category;
-use crate::store::sql::{Sql, bulk};
+use crate::store::{Sql, bulk};
 
 /// Counts by project, category and hour.
 pub(super) type Usage = BTreeMap<(ProjectId, Category, i64), u64>;

@@ -7,7 +7,7 @@ use crate::attachment::delete_of_owners_in;
 use crate::event_id::{EventId, EventKey};
 use crate::feedback::length_of;
 use crate::limits::{StorageChange, StoredKind};
-use crate::store::sql::Sql;
+use crate::store::Sql;
 
 /// Where an event stands among those of its issue.
 pub(super) type Place = (Timestamp, i64);
