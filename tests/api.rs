@@ -50,7 +50,8 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     BUILD.call_once(|| {
         let packages = ["api", "worker", "scheduler", "xtask"].iter().flat_map(|name| ["--package", name]);
         let mut build = Command::new(env!("CARGO"));
-        build.arg("build").args(packages);
+        build.arg("build").args(packages).args(["--package", "belvedere-error-client"]);
+        build.args(["--bins", "--example", "embed_client"]);
         // What cargo tells a test of its package would make build scripts run again.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {

@@ -13,12 +13,13 @@ const SLICES: [&str; 4] = ["accounts", "audit", "error-tracking", "privacy"];
 fn allowed(crate_name: &str) -> Option<Vec<&'static str>> {
     let ground = vec!["storage", "kernel"];
     Some(match crate_name {
-        "migrations" | "xtask" => vec![],
+        "migrations" | "xtask" | "error-client" => vec![],
         "storage" => vec!["migrations"],
         "kernel" => vec!["storage"],
         "jobs" | "intake" => ground,
+        "error-tracking" => [ground, vec!["jobs", "error-client"]].concat(),
         name if SLICES.contains(&name) => [ground, vec!["jobs"]].concat(),
-        "app" => [ground, vec!["jobs", "intake", "migrations"], SLICES.to_vec()].concat(),
+        "app" => [ground, vec!["jobs", "intake", "migrations", "error-client"], SLICES.to_vec()].concat(),
         "http" | "dashboard" => [ground, vec!["intake"], SLICES.to_vec()].concat(),
         "api" => vec!["app", "http", "dashboard"],
         "worker" | "scheduler" => vec!["app"],
@@ -83,7 +84,7 @@ fn crates_depend_only_downwards_and_slices_never_on_each_other() {
 }
 
 #[test]
-fn http_is_served_and_redis_is_spoken_in_one_place_only() {
+fn http_is_served_and_sent_and_redis_is_spoken_in_one_place_only() {
     for package in packages() {
         let name = short(package["name"].as_str().unwrap());
         let dependencies = dependencies(&package);
@@ -92,11 +93,33 @@ fn http_is_served_and_redis_is_spoken_in_one_place_only() {
             assert!(may_serve || !dependencies.contains(server), "{name} must not depend on {server}");
         }
         assert!(name == "jobs" || !dependencies.contains("fred"), "{name} must not depend on fred");
+        let is_reporting = name == "error-client";
+        assert!(is_reporting || !dependencies.contains("sentry"), "{name} must not depend on sentry");
+        for client in ["ureq", "reqwest", "isahc", "curl"] {
+            let may_send = is_reporting || name == "alerting";
+            assert!(
+                may_send || !dependencies.contains(client),
+                "{name} must not send HTTP: it depends on {client}"
+            );
+        }
     }
     for (path, text) in sources() {
         let is_wakeup =
             path == "crates/jobs/src/wakeup.rs" || !path.ends_with(".rs") || path == "tests/tidy.rs";
         assert!(is_wakeup || !text.contains("fred::"), "{path} uses fred: only jobs/src/wakeup.rs may");
+    }
+}
+
+#[test]
+fn the_client_for_reports_needs_no_database() {
+    let arguments =
+        ["tree", "--offline", "--package", "belvedere-error-client", "--edges", "normal", "--prefix", "none"];
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    assert!(tree.contains("sentry-core "), "cannot read the tree: {tree}");
+    for heavy in ["sea-orm", "sqlx", "belvedere-storage", "hyper", "axum"] {
+        assert!(!tree.lines().any(|line| line.starts_with(heavy)), "belvedere-error-client pulls in {heavy}");
     }
 }
 

@@ -3,8 +3,11 @@ mod api_tokens;
 mod guesses;
 mod ingest_keys;
 mod members;
+mod own_project;
 mod proof;
 mod sign_in;
+
+pub use self::own_project::OWN_PROJECT;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

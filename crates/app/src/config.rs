@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use belvedere_error_client::ClientConfig;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub log: LogSection,
     /// Which slices are switched on.
     pub features: FeaturesSection,
+    /// Where Belvedere's own errors go.
+    pub self_report: SelfReportSection,
 }
 
 /// `[server]`
@@ -203,6 +206,24 @@ impl Default for FeaturesSection {
     }
 }
 
+/// `[self_report]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SelfReportSection {
+    /// Report panics and log lines of level error.
+    pub enabled: bool,
+    /// Where to; empty: into a project of this installation.
+    pub dsn: String,
+    /// Shown with every report.
+    pub environment: String,
+}
+
+impl Default for SelfReportSection {
+    fn default() -> Self {
+        Self { enabled: true, dsn: String::new(), environment: "production".to_owned() }
+    }
+}
+
 /// A configuration that cannot be used, and the key at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -338,6 +359,12 @@ impl Config {
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
             return refuse("log.filter", &error.to_string());
         }
+        let report = &self.self_report;
+        if !report.dsn.is_empty()
+            && let Err(error) = ClientConfig::new(&report.dsn, &report.environment).check()
+        {
+            return refuse("self_report.dsn", &error.to_string());
+        }
         Ok(())
     }
 }
@@ -378,6 +405,8 @@ mod tests {
                 ("BELVEDERE_SERVER_TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
                 ("BELVEDERE_INTAKE_TRIES_MAX", "5"),
                 ("BELVEDERE_FEATURES_ERROR_TRACKING", "false"),
+                ("BELVEDERE_SELF_REPORT_ENABLED", "false"),
+                ("BELVEDERE_SELF_REPORT_DSN", "https://key@errors.example/4"),
             ],
         )
         .unwrap();
@@ -386,6 +415,8 @@ mod tests {
         assert_eq!(config.spool.bytes_max, 67_108_864);
         assert_eq!(config.intake.tries_max, 5);
         assert!(!config.features.error_tracking);
+        assert!(!config.self_report.enabled);
+        assert_eq!(config.self_report.dsn, "https://key@errors.example/4");
     }
 
     #[test]
@@ -404,6 +435,7 @@ mod tests {
                 ("", ""),
                 "privacy.master_key: must be 64 hexadecimal digits",
             ),
+            ("[self_report]\ndsn = \"elsewhere\"", ("", ""), "self_report.dsn: destination: "),
             ("", ("BELVEDERE_SERVER_ADRESS", "x"), "unknown environment variable BELVEDERE_SERVER_ADRESS"),
             (
                 "",

@@ -69,7 +69,7 @@ impl App {
 }
 
 /// The DSN by which an SDK sends to `project`: the address with the public key as its user.
-fn dsn(address: &str, public_key: &str, project: i64) -> String {
+pub(crate) fn dsn(address: &str, public_key: &str, project: i64) -> String {
     match address.split_once("://") {
         Some((scheme, rest)) => format!("{scheme}://{public_key}@{rest}/{project}"),
         None => format!("http://{public_key}@{address}/{project}"),

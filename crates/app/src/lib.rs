@@ -7,6 +7,7 @@ mod config;
 mod first_steps;
 mod maintenance;
 mod runtime;
+mod self_report;
 mod telemetry;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use belvedere_accounts::AccountsService;
 use belvedere_audit::AuditService;
+use belvedere_error_client::ErrorGuard;
 use belvedere_error_tracking::ErrorTrackingService;
 use belvedere_intake::{
     Intake, IntakeConfig, IntakeLogService, IntakeParts, IntakeRunner, IntakeStats, Shipper,
@@ -29,7 +31,7 @@ use belvedere_storage::{DatabaseConfig, Dialect};
 pub use belvedere_storage::Database;
 pub use config::{
     Config, ConfigError, DataSection, DatabaseSection, FeaturesSection, IntakeSection, LogFormat, LogSection,
-    PrivacySection, RedisSection, ServerSection, SpoolSection,
+    PrivacySection, RedisSection, SelfReportSection, ServerSection, SpoolSection,
 };
 pub use first_steps::Ready;
 pub use runtime::{run, work};
@@ -94,6 +96,8 @@ pub struct App {
     pub intake_stats: Arc<IntakeStats>,
     spool: Option<Spool>,
     parts: IntakeParts,
+    /// `None` where nothing is reported.
+    reports: Option<ErrorGuard>,
 }
 
 impl App {
@@ -154,6 +158,7 @@ impl App {
         let intake = spool.clone().map(|spool| Arc::new(Intake::new(spool, parts.clone())));
         let intake_log = Arc::new(IntakeLogService::new(parts.clone(), audit.clone()));
         let jobs = JobQueue::new(db.clone(), Arc::clone(&clock), Arc::clone(&bus));
+        let reports = self_report::start(&config, role, &accounts);
         Ok(Self {
             config,
             role,
@@ -171,6 +176,7 @@ impl App {
             intake_stats: stats,
             spool,
             parts,
+            reports,
         })
     }
 
@@ -213,6 +219,9 @@ impl App {
     /// Tells everything to stop, waits for the background loops, and closes spool and database. Call it after the
     /// door is closed.
     pub async fn stop(&self) {
+        if let Some(reports) = &self.reports {
+            self_report::flush(reports).await;
+        }
         self.tasks.stop();
         self.tasks.ended().await;
         if let Some(intake) = &self.intake {
@@ -220,6 +229,10 @@ impl App {
         }
         if let Err(error) = self.db.close().await {
             tracing::warn!(%error, "the database did not close cleanly");
+        }
+        if let Some(reports) = &self.reports {
+            // What is undelivered waits for the next start.
+            let _ = reports.close(Duration::ZERO);
         }
     }
 }

@@ -1,16 +1,23 @@
-use tracing_subscriber::EnvFilter;
+use belvedere_error_client::tracing_layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use crate::config::{LogFormat, LogSection};
 
-/// Sends log lines to standard error for the rest of the process; a second call changes nothing.
+/// Sends log lines to standard error for the rest of the process, and those of level error to wherever it reports to; a
+/// second call changes nothing.
 pub fn init(config: &LogSection) {
     let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // An error only says that logging is already set up.
-    let _ = match config.format {
-        LogFormat::Text => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
-        LogFormat::Json => lines.json().try_init(),
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
+        LogFormat::Text => Box::new(
+            lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).with_filter(filter),
+        ),
+        LogFormat::Json => Box::new(lines.json().with_filter(filter)),
     };
+    // An error only says that logging is already set up.
+    let _ = tracing_subscriber::registry().with(lines).with(tracing_layer()).try_init();
 }
 
 /// Resolves when the process is told to end: Ctrl-C, or a terminate signal.

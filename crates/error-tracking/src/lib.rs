@@ -60,6 +60,8 @@
 //! ```
 
 pub mod attachment;
+#[cfg(feature = "client")]
+pub mod client;
 mod digest;
 mod encoding;
 mod entity;

@@ -347,7 +347,7 @@ impl AccountsService {
     }
 }
 
-fn project_entry(entry: Entry, project: &Project) -> Entry {
+pub(super) fn project_entry(entry: Entry, project: &Project) -> Entry {
     Entry {
         project: Some(project.id),
         target: target("project", project.id),

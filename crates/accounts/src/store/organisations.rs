@@ -149,6 +149,19 @@ pub(crate) async fn is_project_slug_free(
     Ok(taken.count(connection).await? == 0)
 }
 
+pub(crate) async fn find_project_by_slug(
+    connection: &impl ConnectionTrait,
+    organisation: Id<Organisation>,
+    slug: &str,
+) -> Result<Option<Project>, StorageError> {
+    let row = project::Entity::find()
+        .filter(project::Column::OrganisationId.eq(organisation))
+        .filter(project::Column::Slug.eq(slug))
+        .one(connection)
+        .await?;
+    Ok(row.map(project_of))
+}
+
 pub(crate) async fn insert_project_in(tx: &Tx, project: &Project) -> Result<(), StorageError> {
     let row = project::Model {
         id: project.id.0,

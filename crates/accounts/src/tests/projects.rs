@@ -18,6 +18,7 @@ belvedere_storage::database_tests!(
     a_slug_is_unique_within_its_organisation_only,
     an_organisation_is_renamed_by_its_administrators,
     what_is_not_allowed_is_forbidden_by_name,
+    the_project_for_belvederes_own_errors_is_made_once_and_never_first,
 );
 
 async fn first_start_makes_an_organisation_with_owner_project_and_key_once(db: TestDatabase) {
@@ -231,4 +232,24 @@ async fn what_is_not_allowed_is_forbidden_by_name(db: TestDatabase) {
         forbidden("manage_members")
     );
     assert_eq!(world.acts().await, [""; 0]);
+}
+
+async fn the_project_for_belvederes_own_errors_is_made_once_and_never_first(db: TestDatabase) {
+    let world = World::new(db).await;
+    assert_eq!(world.accounts.own_project().await.unwrap(), None);
+    world.accounts.first_steps().await.unwrap();
+    world.acts().await;
+    let other = world.another_process();
+    let (one, two) = tokio::join!(world.accounts.own_project(), other.own_project());
+    let (project, key) = one.unwrap().unwrap();
+    assert_eq!(two.unwrap().unwrap(), (project.clone(), key.clone()));
+    assert_eq!((project.id, project.slug.as_str()), (ProjectId(2), "belvedere-itself"));
+    assert_eq!(project.name, "Belvedere itself");
+    assert_eq!(key.project, project.id);
+    let expected = ["project_created", "ingest_key_created"];
+    assert_eq!(world.acts().await, expected.map(|act| format!("{act} success by system")));
+
+    let owner = crate::Principal::system("test", project.organisation);
+    world.accounts.revoke_ingest_key(&owner, key.id, &browser()).await.unwrap();
+    assert_eq!(world.accounts.own_project().await.unwrap(), None, "a revoked key is not replaced");
 }

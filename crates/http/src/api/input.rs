@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use belvedere_accounts::Project;
+use belvedere_accounts::{OWN_PROJECT, Project};
 use belvedere_kernel::ProjectId;
 use belvedere_storage::{Cursor, Id, PageRequest, Timestamp};
 use http::StatusCode;
@@ -96,7 +96,8 @@ pub(super) fn instant(field: &'static str, text: Option<&str>) -> Result<Option<
     parsed.map_err(|_| Problem::invalid(field, "must be an instant such as 2026-11-23T12:00:00Z"))
 }
 
-/// The project that a request means: by number or by slug, or the organisation's only one.
+/// The project that a request means: by number or by slug, or the organisation's only one, that of Belvedere's own
+/// errors not counted.
 pub(super) async fn project(
     shared: &Shared,
     caller: &Caller,
@@ -107,6 +108,9 @@ pub(super) async fn project(
         return shared.accounts.find_project(&caller.principal, number).await?.ok_or_else(missing);
     }
     let mut projects = shared.accounts.list_projects(&caller.principal).await?;
+    if named.is_none() {
+        projects.retain(|project| project.slug != OWN_PROJECT);
+    }
     match named {
         Some(slug) => projects.into_iter().find(|project| project.slug == slug).ok_or_else(missing),
         None if projects.len() == 1 => projects.pop().ok_or_else(missing),
