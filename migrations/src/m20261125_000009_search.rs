@@ -42,7 +42,10 @@ impl MigrationTrait for Migration {
         for index in issue_indexes() {
             manager.create_index(index).await?;
         }
-        connection.execute_unprepared(EVENT_TRACE).await?;
+        connection.execute_unprepared("ALTER TABLE error_issue DROP COLUMN search_text").await?;
+        for index in PARTIAL_INDEXES {
+            connection.execute_unprepared(index).await?;
+        }
         for statement in if is_sqlite { &SQLITE[..] } else { &POSTGRES[..] } {
             connection.execute_unprepared(statement).await?;
         }
@@ -71,6 +74,10 @@ impl MigrationTrait for Migration {
         let last_seen =
             Index::create().name("error_issue_last_seen").table("error_issue").col("project_id").take();
         manager.create_index(last_seen.clone().col("last_seen").col("id").take()).await?;
+        alter(manager, "error_issue", text("search_text").default("").take()).await?;
+        connection
+            .execute_unprepared("UPDATE error_issue SET search_text = lower(title || ' ' || culprit)")
+            .await?;
         for (table, column) in [
             ("error_event", "trace_id"),
             ("error_event", "tags"),
@@ -181,8 +188,11 @@ fn saved_search_index() -> IndexCreateStatement {
     index.clone().col("project_id").col("owner").col("name").take()
 }
 
-const EVENT_TRACE: &str =
-    "CREATE INDEX error_event_trace ON error_event (project_id, trace_id) WHERE trace_id IS NOT NULL";
+const PARTIAL_INDEXES: [&str; 2] = [
+    "CREATE INDEX error_event_trace ON error_event (project_id, trace_id) WHERE trace_id IS NOT NULL",
+    // The keys alone, among their values.
+    "CREATE INDEX error_tag_keys ON error_tag (project_id) WHERE value = ''",
+];
 
 /// The row of an issue is its project's number in the upper and its own in the lower 32 bits. The words come prepared,
 /// divided by spaces, so that the tokeniser has nothing to decide. What is deleted leaves no trace in the index.

@@ -79,7 +79,7 @@ pub mod quota;
 pub mod release_order;
 mod releases;
 pub mod retention;
-mod search;
+pub mod search;
 mod service;
 mod store;
 mod tags;
@@ -95,7 +95,7 @@ use serde_json::Value;
 pub use error::ErrorTrackingError;
 pub use model::{
     Event, EventSummary, HourCount, IssueDetail, IssueId, IssueKey, IssueSort, IssueStatus, IssueSummary,
-    Level, ListIssues, ParseIssueStatusError, Recorded, SetStatus,
+    Level, ListIssues, ParseIssueSortError, ParseIssueStatusError, Recorded, SetStatus,
 };
 pub use service::ErrorTrackingService;
 

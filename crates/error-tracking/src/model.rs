@@ -29,6 +29,9 @@ pub enum Level {
 }
 
 impl Level {
+    /// Every level, from the least.
+    pub const ALL: [Self; 5] = [Self::Debug, Self::Info, Self::Warning, Self::Error, Self::Fatal];
+
     /// The level as a word: `debug`, `info`, `warning`, `error`, `fatal`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -52,9 +55,7 @@ impl Level {
     }
 
     pub(crate) fn from_number(number: i64) -> Option<Self> {
-        [Self::Debug, Self::Info, Self::Warning, Self::Error, Self::Fatal]
-            .into_iter()
-            .find(|level| level.to_number() == number)
+        Self::ALL.into_iter().find(|level| level.to_number() == number)
     }
 }
 
@@ -224,7 +225,40 @@ pub enum IssueSort {
     Events,
     /// Most subjects first.
     Subjects,
+    /// Largest growth first: events of the last 24 hours less those of the 24 hours before, by whole UTC hours.
+    Trend,
 }
+
+impl IssueSort {
+    /// Every order.
+    pub const ALL: [Self; 5] = [Self::LastSeen, Self::FirstSeen, Self::Events, Self::Subjects, Self::Trend];
+
+    /// The order as a word: `last_seen`, `first_seen`, `events`, `subjects`, `trend`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LastSeen => "last_seen",
+            Self::FirstSeen => "first_seen",
+            Self::Events => "events",
+            Self::Subjects => "subjects",
+            Self::Trend => "trend",
+        }
+    }
+}
+
+/// The reverse of [`IssueSort::as_str`].
+impl FromStr for IssueSort {
+    type Err = ParseIssueSortError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|sort| sort.as_str() == text).ok_or(ParseIssueSortError)
+    }
+}
+
+/// A word that is no order of a list of issues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an order (last_seen, first_seen, events, subjects or trend)")]
+pub struct ParseIssueSortError;
 
 /// Which issues are wanted.
 #[derive(Debug, Clone, PartialEq)]

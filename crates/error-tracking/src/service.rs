@@ -12,6 +12,7 @@ use crate::event::{Arrival, describe};
 use crate::event_id::EventId;
 use crate::intake::{EnvelopeHandler, Reader, StoreHandler, live_messages};
 use crate::limits::{LimitsBook, StorageChange};
+use crate::search::search_by_list;
 use crate::store;
 use crate::{
     ErrorTracking, ErrorTrackingError, Event, EventSummary, HourCount, IssueDetail, IssueId, IssueStatus,
@@ -129,11 +130,11 @@ impl ErrorTracking for ErrorTrackingService {
             let why = format!("the text to look for is longer than {TEXT_CHARS_MAX} characters");
             return Err(ErrorTrackingError::InvalidQuery(why));
         }
-        // PostgreSQL has no text with NUL, so nothing contains it.
-        if [&query.text, &query.environment].into_iter().flatten().any(|text| text.contains('\0')) {
+        // PostgreSQL has no text with NUL, so nothing is called so.
+        if query.environment.as_ref().is_some_and(|environment| environment.contains('\0')) {
             return Ok(Page { items: Vec::new(), next: None });
         }
-        store::list_issues(self.db.read(), &query, self.clock.now()).await
+        search_by_list(self.db.read(), &query, self.clock.now()).await
     }
 
     async fn count_issues(&self, project: ProjectId, status: IssueStatus) -> Result<u64, ErrorTrackingError> {

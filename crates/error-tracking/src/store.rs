@@ -1,13 +1,14 @@
 //! Every statement of the slice.
 
 mod read;
+pub(crate) mod search;
 mod sql;
 mod tags;
 mod text;
 mod write;
 
 pub(crate) use read::{
-    count_events_by_hour, count_issues, find_event, find_issue, list_environments, list_events, list_issues,
+    count_events_by_hour, count_issues, find_event, find_issue, list_environments, list_events,
 };
 pub(crate) use sql::{Sql, bulk};
 pub(crate) use write::{TouchedIssue, admit_in, set_status_in, store_events_in};

@@ -123,7 +123,6 @@ pub(crate) fn pack_tags(tags: &[Tag]) -> String {
 }
 
 /// The reverse of [`pack_tags`].
-#[cfg(test)]
 pub(crate) fn unpack_tags(packed: &str) -> impl Iterator<Item = (&str, &str)> {
     packed.lines().filter_map(|line| line.split_once('='))
 }

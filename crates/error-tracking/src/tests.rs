@@ -9,4 +9,6 @@ mod intake;
 mod queries;
 mod releases;
 mod retention;
+mod saved_searches;
+mod search;
 mod speed;

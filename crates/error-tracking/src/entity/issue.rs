@@ -20,7 +20,6 @@ pub(crate) struct Model {
     pub(crate) latest_event_id: Id<EventKey>,
     pub(crate) title: String,
     pub(crate) culprit: String,
-    pub(crate) search_text: String,
     pub(crate) platform: String,
     pub(crate) first_release: Option<String>,
     pub(crate) last_release: Option<String>,

@@ -10,7 +10,6 @@ const WORD_CHARS_MAX: usize = 64;
 const WORDS_MAX: usize = 250;
 
 /// Words that must follow each other.
-#[cfg(test)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Phrase {
     /// In their order; never empty.
@@ -33,7 +32,6 @@ pub(crate) fn words_of(text: &str) -> Vec<String> {
 }
 
 /// What `text` looks for; `None` if it has no letter or digit. The last word may go on.
-#[cfg(test)]
 pub(crate) fn phrase_of(text: &str) -> Option<Phrase> {
     let mut runs: Vec<&str> = runs(text).collect();
     let last = runs.pop()?;

@@ -8,17 +8,14 @@ use super::sql::Sql;
 use super::write::{hour_of, level_of};
 use crate::entity::{event, issue};
 use crate::event_id::{EventId, EventKey};
-use crate::{
-    ErrorTrackingError, EventSummary, HourCount, IssueDetail, IssueId, IssueSort, IssueStatus, IssueSummary,
-    ListIssues,
-};
+use crate::{ErrorTrackingError, EventSummary, HourCount, IssueDetail, IssueId, IssueStatus, IssueSummary};
 
 /// How many environments are listed.
 const ENVIRONMENTS_MAX: i64 = 100;
 
 /// The columns of an issue that a list shows.
 #[derive(FromQueryResult)]
-struct IssueRow {
+pub(super) struct IssueRow {
     id: IssueId,
     number: i64,
     title: String,
@@ -33,7 +30,7 @@ struct IssueRow {
 }
 
 impl IssueRow {
-    fn into_summary(self) -> Result<IssueSummary, StorageError> {
+    pub(super) fn into_summary(self) -> Result<IssueSummary, StorageError> {
         let status = IssueStatus::from_number(self.status);
         Ok(IssueSummary {
             id: self.id,
@@ -71,69 +68,18 @@ impl From<&issue::Model> for IssueRow {
     }
 }
 
-pub(crate) async fn list_issues(
-    connection: &impl ConnectionTrait,
-    query: &ListIssues,
-    now: Timestamp,
-) -> Result<Page<IssueSummary>, ErrorTrackingError> {
-    let events = if query.environment.is_some() { "e.event_count" } else { "i.event_count" };
-    let (sort_word, sort_key) = match query.sort {
-        IssueSort::LastSeen => ("last", "i.last_seen"),
-        IssueSort::FirstSeen => ("first", "i.first_seen"),
-        IssueSort::Events => ("events", events),
-        IssueSort::Subjects => ("subjects", "i.subject_count"),
-    };
-    let mut sql = Sql::new(
-        connection,
-        "SELECT i.id, i.number, i.title, i.culprit, i.level, i.status, i.platform, i.subject_count, i.first_seen, \
-         i.last_seen, ",
-    );
-    sql.push(events).push(" AS events FROM error_issue i");
-    if let Some(environment) = &query.environment {
-        sql.push(" JOIN error_issue_environment e ON e.project_id = i.project_id AND e.issue_id = i.id")
-            .push(" AND e.environment = ")
-            .bind(environment.as_str());
-    }
-    sql.push(" WHERE i.project_id = ").bind(query.project.0);
-    if let Some(status) = query.status {
-        sql.push(" AND i.status = ").bind(status.to_number());
-    }
-    if let Some(text) = &query.text {
-        let escaped = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        sql.push(" AND i.search_text LIKE ").bind(format!("%{escaped}%")).push(" ESCAPE '\\'");
-    }
-    if let Some(after) = &query.page.after {
-        let (key, id) = parse_issue_cursor(after, sort_word)?;
-        sql.push(&format!(" AND ({sort_key}, i.id) < (")).bind(key).push(", ").bind(id).push(")");
-    }
-    sql.push(&format!(" ORDER BY {sort_key} DESC, i.id DESC LIMIT ")).bind(limit_of(&query.page) + 1);
-    let mut summaries = Vec::new();
-    for row in sql.fetch(connection).await? {
-        summaries.push(IssueRow::from_query_result(&row, "").map_err(StorageError::from)?.into_summary()?);
-    }
-    let mut page = Page::from_rows(summaries, query.page.limit(), |last| {
-        let key = match query.sort {
-            IssueSort::LastSeen => last.last_seen.as_micros(),
-            IssueSort::FirstSeen => last.first_seen.as_micros(),
-            IssueSort::Events => i64::try_from(last.events).unwrap_or(i64::MAX),
-            IssueSort::Subjects => i64::try_from(last.subjects).unwrap_or(i64::MAX),
-        };
-        Cursor::of(&[&sort_word, &key, &last.id])
-    });
-    let environment = query.environment.as_deref();
-    fill_hours(connection, query.project, &mut page.items, environment, now).await?;
-    Ok(page)
-}
-
-fn limit_of(page: &PageRequest) -> i64 {
+pub(super) fn limit_of(page: &PageRequest) -> i64 {
     i64::try_from(page.limit()).unwrap_or(1)
 }
 
-fn foreign_cursor() -> ErrorTrackingError {
+pub(super) fn foreign_cursor() -> ErrorTrackingError {
     ErrorTrackingError::InvalidQuery("the cursor does not belong to this list".to_owned())
 }
 
-fn parse_issue_cursor(cursor: &Cursor, sort_word: &str) -> Result<(i64, IssueId), ErrorTrackingError> {
+pub(super) fn parse_issue_cursor(
+    cursor: &Cursor,
+    sort_word: &str,
+) -> Result<(i64, IssueId), ErrorTrackingError> {
     let [word, key, id]: [&str; 3] = cursor.parts().ok_or_else(foreign_cursor)?;
     if word != sort_word {
         return Err(foreign_cursor());
@@ -142,7 +88,7 @@ fn parse_issue_cursor(cursor: &Cursor, sort_word: &str) -> Result<(i64, IssueId)
 }
 
 /// Counts of the last 24 hours for the issues of a page, in one query.
-async fn fill_hours(
+pub(super) async fn fill_hours(
     connection: &impl ConnectionTrait,
     project: ProjectId,
     summaries: &mut [IssueSummary],

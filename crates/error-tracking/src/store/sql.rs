@@ -18,6 +18,10 @@ impl Sql {
         Self { dialect: Dialect::of(connection), text: text.to_owned(), values: Vec::new() }
     }
 
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     pub(crate) fn push(&mut self, text: &str) -> &mut Self {
         self.text.push_str(text);
         self

@@ -413,7 +413,7 @@ async fn insert_issues(
         let number = next.entry(event.project).or_default();
         *number += 1;
         hashes.push((key_of(event), *id));
-        let row: [Value; 20] = [
+        let row: [Value; 19] = [
             (*id).into(),
             event.project.0.into(),
             (*number).into(),
@@ -426,7 +426,6 @@ async fn insert_issues(
             change.latest.event_id.to_key().into(),
             event.title.clone().into(),
             event.culprit.clone().into(),
-            format!("{}\n{}", event.title, event.culprit).to_lowercase().into(),
             change.latest.platform.clone().into(),
             change.earliest.release.clone().into(),
             change.latest.release.clone().into(),
@@ -450,7 +449,7 @@ async fn insert_issues(
         });
     }
     let head = "INSERT INTO error_issue (id, project_id, number, status, level, event_count, subject_count, first_seen, \
-                last_seen, latest_event_id, title, culprit, search_text, platform, first_release, last_release, \
+                last_seen, latest_event_id, title, culprit, platform, first_release, last_release, \
                 grouping_version, grouping_reason, grouping_values, text_hash) VALUES ";
     bulk(tx, head, rows, "").await?;
     let rows = hashes

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::ErrorTrackingService;
+use crate::search::SearchService;
 
 pub(super) const PROJECT: ProjectId = ProjectId(1);
 pub(super) const OTHER_PROJECT: ProjectId = ProjectId(2);
@@ -40,7 +41,7 @@ impl ConsentGate for FakeGate {
     }
 }
 
-/// Removes `/extra/password`.
+/// Removes `/extra/password`, and queries that are one.
 pub(super) struct FakeScrubber;
 
 #[async_trait]
@@ -52,6 +53,9 @@ impl Scrubber for FakeScrubber {
 
 impl ScrubRules for FakeScrubber {
     fn scrub(&self, _: ProjectId, payload: &mut Value) -> Vec<Removal> {
+        if payload.get("query").is_some_and(|query| query == "hunter2") {
+            return vec![Removal { path: "/query".to_owned(), rule: "password".to_owned() }];
+        }
         match payload.pointer_mut("/extra/password") {
             Some(secret) => {
                 *secret = "[removed]".into();
@@ -80,6 +84,7 @@ pub(super) struct Bench {
     pub(super) clock: Arc<ManualClock>,
     pub(super) audit: Arc<FakeAudit>,
     pub(super) errors: ErrorTrackingService,
+    pub(super) search: SearchService,
 }
 
 impl Bench {
@@ -93,7 +98,8 @@ impl Bench {
             Arc::new(FakeScrubber),
             audit.clone(),
         );
-        Self { db, clock, audit, errors }
+        let search = SearchService::new(db.database(), clock.clone(), Arc::new(FakeScrubber), audit.clone());
+        Self { db, clock, audit, errors, search }
     }
 
     /// Prepares and stores deliveries of one kind, as the intake does.

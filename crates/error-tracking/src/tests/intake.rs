@@ -233,10 +233,16 @@ async fn who_it_happened_to_is_stored_nowhere(db: TestDatabase) {
     bench.take_in_envelopes(&[envelope(&person)]).await;
     let event = bench.errors.find_event(PROJECT, &event_id(1)).await.unwrap().unwrap();
     let mut texts = vec![event.payload.to_string(), event.summary.title];
+    let words = match bench.db.dialect() {
+        belvedere_storage::Dialect::Sqlite => "title || culprit || message || other",
+        belvedere_storage::Dialect::Postgres => "CAST(words AS text)",
+    };
     for (table, column) in [
         ("error_issue", "title"),
         ("error_issue", "culprit"),
-        ("error_issue", "search_text"),
+        ("error_issue_text", words),
+        ("error_tag", "value"),
+        ("error_event", "tags"),
         ("error_issue", "grouping_values"),
         ("error_event", "title"),
     ] {

@@ -1,0 +1,203 @@
+use belvedere_kernel::ProjectId;
+use belvedere_storage::{Cursor, Dialect, Page, PageRequest, StorageError, Timestamp};
+use sea_orm::{ConnectionTrait, FromQueryResult};
+
+use super::condition::{Scope, push_environment, push_term};
+use crate::search::{Matching, Term};
+use crate::store::read::{IssueRow, fill_hours, foreign_cursor, limit_of, parse_issue_cursor};
+use crate::store::sql::Sql;
+use crate::store::write::hour_of;
+use crate::{ErrorTrackingError, IssueSort, IssueSummary};
+
+/// Up to how many matching issues are counted.
+const COUNTED_MAX: u64 = 10_000;
+
+/// Which issues are wanted, resolved as far as the database is concerned.
+#[derive(Debug)]
+pub(crate) struct IssueSearch<'a> {
+    pub(crate) project: ProjectId,
+    pub(crate) terms: &'a [Term],
+    pub(crate) environment: Option<&'a str>,
+    /// Only issues with an event since the start of this hour.
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) sort: IssueSort,
+    pub(crate) events_of: EventsOf,
+    pub(crate) now: Timestamp,
+}
+
+/// Which of its events an issue's number of events counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum EventsOf {
+    /// All of them.
+    Issue,
+    /// Those with this tag.
+    Tag(i64),
+    /// Those since the search's hour, in its environment if it names one.
+    Since,
+}
+
+impl IssueSearch<'_> {
+    fn scope(&self) -> Scope {
+        Scope { project: self.project, now: self.now }
+    }
+
+    fn from_hour(&self) -> Option<i64> {
+        self.since.map(hour_of)
+    }
+
+    /// ` FROM error_issue i .. WHERE ..`; with sums per issue as `c` where the order needs them.
+    fn push_from(&self, sql: &mut Sql, with_sums: bool) {
+        sql.push(" FROM error_issue i");
+        if sql.dialect() == Dialect::Sqlite {
+            // It holds all that conditions and orders read; the planner would rather look every row up.
+            sql.push(" INDEXED BY error_issue_last_seen");
+        }
+        if with_sums {
+            self.push_sums(sql);
+        }
+        sql.push(" WHERE i.project_id = ").bind(self.project.0);
+        if let Some(since) = self.since {
+            sql.push(" AND i.last_seen >= ").bind(since.start_of_hour());
+        }
+        if let Some(environment) = self.environment {
+            push_environment(sql, self.scope(), environment, self.from_hour());
+        }
+        for term in self.terms {
+            push_term(sql, self.scope(), term);
+        }
+    }
+
+    fn needs_sums(&self) -> bool {
+        match self.sort {
+            IssueSort::Trend => true,
+            IssueSort::Events => matches!(self.events_of, EventsOf::Since),
+            _ => false,
+        }
+    }
+
+    fn push_sums(&self, sql: &mut Sql) {
+        sql.push(" LEFT JOIN (SELECT h.issue_id, CAST(SUM(");
+        let from = if self.sort == IssueSort::Trend {
+            let first = hour_of(self.now) - 23;
+            sql.push("CASE WHEN h.hour >= ").bind(first).push(" THEN h.event_count ELSE -h.event_count END");
+            first - 24
+        } else {
+            sql.push("h.event_count");
+            self.from_hour().unwrap_or(0)
+        };
+        sql.push(") AS bigint) AS n FROM error_issue_hour h WHERE h.project_id = ").bind(self.project.0);
+        sql.push(" AND h.hour >= ").bind(from);
+        if let Some(environment) = self.environment {
+            sql.push(" AND h.environment = ").bind(environment);
+        }
+        sql.push(" GROUP BY h.issue_id) AS c ON c.issue_id = i.id");
+    }
+
+    /// The number by which the list is sorted, the largest first.
+    fn push_sort_key(&self, sql: &mut Sql) {
+        match self.sort {
+            IssueSort::LastSeen => sql.push("i.last_seen"),
+            IssueSort::FirstSeen => sql.push("i.first_seen"),
+            IssueSort::Subjects => sql.push("i.subject_count"),
+            IssueSort::Events if !self.needs_sums() => self.push_events(sql),
+            IssueSort::Events | IssueSort::Trend => sql.push("COALESCE(c.n, 0)"),
+        };
+    }
+
+    /// An issue's number of events.
+    fn push_events<'s>(&self, sql: &'s mut Sql) -> &'s mut Sql {
+        match self.events_of {
+            EventsOf::Issue => sql.push("i.event_count"),
+            EventsOf::Tag(tag) => {
+                sql.push("COALESCE((SELECT t.event_count FROM error_issue_tag t WHERE t.project_id = ");
+                sql.bind(self.project.0)
+                    .push(" AND t.issue_id = i.id AND t.tag_id = ")
+                    .bind(tag)
+                    .push("), 0)")
+            }
+            EventsOf::Since => {
+                sql.push("COALESCE((SELECT CAST(SUM(h.event_count) AS bigint) FROM error_issue_hour h ");
+                sql.push("WHERE h.project_id = ").bind(self.project.0).push(" AND h.issue_id = i.id");
+                sql.push(" AND h.hour >= ").bind(self.from_hour().unwrap_or(0));
+                if let Some(environment) = self.environment {
+                    sql.push(" AND h.environment = ").bind(environment);
+                }
+                sql.push("), 0)")
+            }
+        }
+    }
+
+    fn sort_word(&self) -> &'static str {
+        match self.sort {
+            IssueSort::LastSeen => "last",
+            IssueSort::FirstSeen => "first",
+            IssueSort::Events => "events",
+            IssueSort::Subjects => "subjects",
+            IssueSort::Trend => "trend",
+        }
+    }
+}
+
+/// A page of the issues that match, with their events of the last 24 hours.
+pub(crate) async fn search_issues(
+    connection: &impl ConnectionTrait,
+    search: &IssueSearch<'_>,
+    page: &PageRequest,
+) -> Result<Page<IssueSummary>, ErrorTrackingError> {
+    let mut sql = Sql::new(
+        connection,
+        "SELECT i.id, i.number, i.title, i.culprit, i.level, i.status, i.platform, i.subject_count, i.first_seen, \
+         i.last_seen, ",
+    );
+    search.push_events(&mut sql);
+    sql.push(" AS events, p.sort_key FROM (SELECT k.id, k.sort_key FROM (SELECT i.id, ");
+    search.push_sort_key(&mut sql);
+    sql.push(" AS sort_key");
+    search.push_from(&mut sql, search.needs_sums());
+    sql.push(") AS k");
+    if let Some(after) = &page.after {
+        let (key, id) = parse_issue_cursor(after, search.sort_word()).map_err(|_| foreign_cursor())?;
+        sql.push(" WHERE (k.sort_key, k.id) < (").bind(key).push(", ").bind(id).push(")");
+    }
+    sql.push(" ORDER BY k.sort_key DESC, k.id DESC LIMIT ").bind(limit_of(page) + 1);
+    sql.push(") AS p JOIN error_issue i ON i.id = p.id ORDER BY p.sort_key DESC, p.id DESC");
+    let mut rows = Vec::new();
+    for row in sql.fetch(connection).await? {
+        let key: i64 = row.try_get("", "sort_key").map_err(StorageError::from)?;
+        let issue = IssueRow::from_query_result(&row, "").map_err(StorageError::from)?;
+        rows.push((issue.into_summary()?, key));
+    }
+    let page = Page::from_rows(rows, page.limit(), |(issue, key)| {
+        Cursor::of(&[&search.sort_word(), key, &issue.id])
+    });
+    let mut items: Vec<IssueSummary> = page.items.into_iter().map(|(issue, _)| issue).collect();
+    fill_hours(connection, search.project, &mut items, search.environment, search.now).await?;
+    Ok(Page { items, next: page.next })
+}
+
+/// How many issues match.
+pub(crate) async fn count_matching(
+    connection: &impl ConnectionTrait,
+    search: &IssueSearch<'_>,
+) -> Result<Matching, StorageError> {
+    let mut sql = Sql::new(connection, "SELECT COUNT(*) FROM (SELECT 1 AS one");
+    search.push_from(&mut sql, false);
+    sql.push(" LIMIT ").bind(i64::try_from(COUNTED_MAX).unwrap_or(i64::MAX) + 1).push(") AS found");
+    let rows = sql.fetch(connection).await?;
+    let count: i64 = rows.first().map_or(Ok(0), |row| row.try_get_by_index(0))?;
+    let count = u64::try_from(count).unwrap_or(0);
+    Ok(Matching { count: count.min(COUNTED_MAX), is_exact: count <= COUNTED_MAX })
+}
+
+/// The number of a tag, if the project has an event with it.
+pub(crate) async fn find_tag_id(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+    key: &str,
+    value: &str,
+) -> Result<Option<i64>, StorageError> {
+    let mut sql = Sql::new(connection, "SELECT id FROM error_tag WHERE project_id = ");
+    sql.bind(project.0).push(" AND key = ").bind(key).push(" AND value = ").bind(value);
+    let rows = sql.fetch(connection).await?;
+    Ok(rows.first().map(|row| row.try_get_by_index(0)).transpose()?)
+}
