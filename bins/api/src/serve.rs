@@ -39,6 +39,7 @@ fn http_state(app: &App) -> Result<HttpState> {
         ingest_keys: app.accounts.clone(),
         api_tokens: app.accounts.clone(),
         errors: app.errors.clone(),
+        search: app.search.clone(),
         intake: app.intake.clone().context("a process without a door cannot serve")?,
         intake_log: app.intake_log.clone(),
         intake_stats: Arc::clone(&app.intake_stats),

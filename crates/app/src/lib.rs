@@ -19,6 +19,7 @@ use belvedere_accounts::AccountsService;
 use belvedere_audit::AuditService;
 use belvedere_error_client::ErrorGuard;
 use belvedere_error_tracking::ErrorTrackingService;
+use belvedere_error_tracking::search::SearchService;
 use belvedere_intake::{
     Intake, IntakeConfig, IntakeLogService, IntakeParts, IntakeRunner, IntakeStats, Shipper,
 };
@@ -86,6 +87,8 @@ pub struct App {
     pub privacy: Arc<PrivacyService>,
     /// What breaks.
     pub errors: Arc<ErrorTrackingService>,
+    /// Which issues and events match.
+    pub search: Arc<SearchService>,
     /// Durable jobs.
     pub jobs: JobQueue,
     /// The door's side of intake; `None` in a process without a door.
@@ -145,6 +148,8 @@ impl App {
             )
             .with_bus(Arc::clone(&bus)),
         );
+        let search =
+            Arc::new(SearchService::new(db.clone(), Arc::clone(&clock), privacy.clone(), audit.clone()));
 
         let stats = Arc::new(IntakeStats::default());
         let parts = IntakeParts {
@@ -170,6 +175,7 @@ impl App {
             accounts,
             privacy,
             errors,
+            search,
             jobs,
             intake,
             intake_log,

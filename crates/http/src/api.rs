@@ -6,6 +6,8 @@ mod audit;
 mod input;
 mod issues;
 mod pipeline;
+mod search;
+mod search_answer;
 
 use axum::response::{IntoResponse, Response};
 use belvedere_accounts::Permission;
@@ -57,7 +59,15 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .get("/api/v1/issues/{id}", needs(Permission::ViewIssues), issues::find_issue)
         .put("/api/v1/issues/{id}", needs(Permission::ManageIssues), issues::update_issue)
         .get("/api/v1/issues/{id}/events", needs(Permission::ViewIssues), issues::list_events)
+        .get("/api/v1/issues/{id}/tags", needs(Permission::ViewIssues), search::list_issue_tags)
+        .get("/api/v1/issues/{id}/similar", needs(Permission::ViewIssues), search::list_similar)
         .get("/api/v1/events/{event_id}", needs(Permission::ViewIssues), issues::find_event)
+        .get("/api/v1/tags", needs(Permission::ViewIssues), search::list_tags)
+        .get("/api/v1/tags/{key}/values", needs(Permission::ViewIssues), search::list_tag_values)
+        .get("/api/v1/saved_searches", needs(Permission::ViewIssues), search::list_saved_searches)
+        .post("/api/v1/saved_searches", needs(Permission::ManageIssues), search::create_saved_search)
+        .put("/api/v1/saved_searches/{id}", needs(Permission::ManageIssues), search::update_saved_search)
+        .delete("/api/v1/saved_searches/{id}", needs(Permission::ManageIssues), search::delete_saved_search)
 }
 
 #[derive(utoipa::OpenApi)]
@@ -91,6 +101,14 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         issues::update_issue,
         issues::list_events,
         issues::find_event,
+        search::list_issue_tags,
+        search::list_similar,
+        search::list_tags,
+        search::list_tag_values,
+        search::list_saved_searches,
+        search::create_saved_search,
+        search::update_saved_search,
+        search::delete_saved_search,
     ),
     components(schemas(crate::problem::Problem, answer::IssueSort, answer::IssueStatus)),
     modifiers(&TokenScheme),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, SignIn};
 use belvedere_audit::AuditLog;
 use belvedere_error_tracking::ErrorTracking;
+use belvedere_error_tracking::search::Search;
 use belvedere_intake::{Intake, IntakeLog, IntakeStats};
 use belvedere_kernel::Clock;
 use belvedere_storage::Database;
@@ -28,6 +29,8 @@ pub struct HttpState {
     pub api_tokens: Arc<dyn ApiTokens>,
     /// Issues and events.
     pub errors: Arc<dyn ErrorTracking>,
+    /// Which of them match, and what their tags say.
+    pub search: Arc<dyn Search>,
     /// Where accepted requests go.
     pub intake: Arc<Intake>,
     /// What became of them.

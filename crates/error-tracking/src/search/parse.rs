@@ -15,7 +15,7 @@ use super::value::{parse_count, parse_time};
 use super::words::phrase_of;
 use crate::event_id::EventId;
 use crate::tags::{is_key, parse_trace};
-use crate::{IssueStatus, Level};
+use crate::{ErrorTrackingError, IssueStatus, Level};
 
 /// The longest query, in characters.
 pub(crate) const QUERY_CHARS_MAX: usize = 1_000;
@@ -34,6 +34,12 @@ pub struct QueryError {
     pub position: usize,
     /// What was expected there.
     pub problem: String,
+}
+
+impl From<QueryError> for ErrorTrackingError {
+    fn from(error: QueryError) -> Self {
+        Self::InvalidQuery(error.to_string())
+    }
 }
 
 /// Reads a query.

@@ -20,6 +20,13 @@ impl Query {
         self.terms.is_empty()
     }
 
+    /// The same query, for issues in this state only.
+    #[must_use]
+    pub fn with_status(mut self, status: IssueStatus) -> Self {
+        self.terms.push(Term { is_negated: false, filter: Filter::Is(IsWord::Status(status)) });
+        self
+    }
+
     /// Whether it says itself in which state issues must be, so that no default is wanted.
     #[must_use]
     pub fn names_status(&self) -> bool {

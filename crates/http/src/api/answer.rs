@@ -46,6 +46,8 @@ macro_rules! answer {
     };
 }
 
+pub(super) use answer;
+
 /// Declares an enumeration that is the same as a model's.
 macro_rules! words {
     ($(#[$about:meta])* $name:ident of $model:ty { $($word:ident),* }) => {
@@ -79,8 +81,9 @@ words! {
 }
 
 words! {
-    /// The order of a list of issues, the latest, youngest or largest first.
-    IssueSort of errors::IssueSort { LastSeen, FirstSeen, Events, Subjects }
+    /// The order of a list of issues, the latest, youngest or largest first; `trend` is the growth of the last 24 hours
+    /// over the 24 hours before.
+    IssueSort of errors::IssueSort { LastSeen, FirstSeen, Events, Subjects, Trend }
 }
 
 words! {
@@ -111,7 +114,7 @@ answer! {
         status: IssueStatus,
         /// The platform of its newest event.
         platform: String,
-        /// Exact number of events; in a list filtered by environment, of those from there.
+        /// Exact number of events; in a filtered list, of those that the list's `events_of` names.
         events: u64,
         /// Exact number of different subjects affected.
         subjects: u64,

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use belvedere_error_tracking::{IssueId, ListIssues, SetStatus};
+use belvedere_error_tracking::search::{Query, SearchEvents, SearchIssues, parse_query};
+use belvedere_error_tracking::{ErrorTrackingError, IssueId, SetStatus};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Event, EventSummary, Issue, IssueDetail, IssueSort, IssueStatus, List};
-use super::input::{JsonBody, Parameters, PathText, page, project};
+use super::answer::{Event, IssueDetail, IssueSort, IssueStatus};
+use super::input::{JsonBody, Parameters, PathText, instant, page, project};
+use super::search::context;
+use super::search_answer::{EventsAnswer, IssuesAnswer};
 use crate::problem::Problem;
 use crate::routes::Caller;
 use crate::state::Shared;
@@ -22,10 +25,13 @@ pub(super) struct IssuesWanted {
     project: Option<String>,
     /// Only issues in this state.
     status: Option<IssueStatus>,
-    /// Only issues whose title or culprit contains this text, without regard to case.
+    /// Only issues that match: terms such as `is:unresolved`, `level:>=error`, `release:shop@2.*`, `!plan:free` and
+    /// words of titles, places and messages; at most 1,000 characters.
     query: Option<String>,
     /// Only issues with an event in this environment.
     environment: Option<String>,
+    /// Only issues with an event since then, to the UTC hour; at most 90 days ago.
+    since: Option<String>,
     /// In this order; `last_seen` if left out.
     sort: Option<IssueSort>,
     /// Rows on a page, 1 to 200; 50 if left out.
@@ -48,6 +54,10 @@ pub(super) struct InProject {
 pub(super) struct EventsWanted {
     /// The project's number or slug; may be left out while there is only one.
     project: Option<String>,
+    /// Only events that match: tags, `trace:`, `event:`, `level:` and words of titles.
+    query: Option<String>,
+    /// Only events in this environment.
+    environment: Option<String>,
     /// Rows on a page, 1 to 200; 50 if left out.
     limit: Option<u16>,
     /// `next` of the page before.
@@ -64,22 +74,31 @@ pub(super) struct IssueChange {
 
 /// List issues
 #[utoipa::path(get, path = "/api/v1/issues", tag = "issues", params(IssuesWanted),
-    responses((status = 200, description = "A page of issues with exact counts", body = List<Issue>)))]
+    responses((status = 200, description = "A page of issues with exact counts", body = IssuesAnswer)))]
 pub(super) async fn list_issues(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Parameters(wanted): Parameters<IssuesWanted>,
-) -> Result<Json<List<Issue>>, Problem> {
+) -> Result<Json<IssuesAnswer>, Problem> {
     let project = project(&shared, &caller, wanted.project.as_deref()).await?;
-    let query = ListIssues {
+    let mut query = parse(&shared, wanted.query.as_deref())?;
+    if let Some(status) = wanted.status {
+        query = query.with_status(status.into());
+    }
+    let search = SearchIssues {
         project: project.id,
-        status: wanted.status.map(Into::into),
-        text: wanted.query,
-        environment: wanted.environment,
+        query,
+        environment: wanted.environment.filter(|name| !name.is_empty()),
+        since: instant("since", wanted.since.as_deref())?,
         sort: wanted.sort.map(Into::into).unwrap_or_default(),
         page: page(wanted.limit, wanted.cursor)?,
     };
-    Ok(List::of(shared.errors.list_issues(query).await?, Issue::from))
+    Ok(Json(shared.search.search_issues(search).await?.into()))
+}
+
+fn parse(shared: &Shared, text: Option<&str>) -> Result<Query, Problem> {
+    let query = parse_query(text.unwrap_or_default(), &context(shared)).map_err(ErrorTrackingError::from)?;
+    Ok(query)
 }
 
 /// Read an issue
@@ -127,22 +146,28 @@ pub(super) async fn update_issue(
 /// List an issue's events, newest first
 #[utoipa::path(get, path = "/api/v1/issues/{id}/events", tag = "issues",
     params(("id" = String, Path, description = "The issue's id"), EventsWanted),
-    responses((status = 200, description = "A page of events", body = List<EventSummary>)))]
+    responses((status = 200, description = "A page of events", body = EventsAnswer)))]
 pub(super) async fn list_events(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     path: PathText,
     Parameters(wanted): Parameters<EventsWanted>,
-) -> Result<Json<List<EventSummary>>, Problem> {
+) -> Result<Json<EventsAnswer>, Problem> {
     let issue: IssueId = path.id("issue")?;
     let project = project(&shared, &caller, wanted.project.as_deref()).await?;
-    let page = page(wanted.limit, wanted.cursor)?;
-    let events = shared.errors.list_events(project.id, issue, page).await?;
+    let search = SearchEvents {
+        project: project.id,
+        issue,
+        query: parse(&shared, wanted.query.as_deref())?,
+        environment: wanted.environment.filter(|name| !name.is_empty()),
+        page: page(wanted.limit, wanted.cursor)?,
+    };
+    let events = EventsAnswer::from(shared.search.search_events(search).await?);
     // An issue has events, so only an empty page needs the question whether there is such an issue.
     if events.items.is_empty() && shared.errors.find_issue(project.id, issue).await?.is_none() {
         return Err(Problem::not_found("issue"));
     }
-    Ok(List::of(events, EventSummary::from))
+    Ok(Json(events))
 }
 
 /// Read an event whole

@@ -1,5 +1,6 @@
 use axum::body::Body;
 use belvedere_accounts::Scope;
+use belvedere_error_tracking::search::{QueryContext, SavedSearchId, SearchOwner, parse_query};
 use belvedere_error_tracking::{IssueSort, IssueStatus};
 use belvedere_storage::testing::run;
 use http::{Method, StatusCode};
@@ -89,7 +90,7 @@ fn issues_and_events_are_read_as_they_are() {
         let list = get(
             &house,
             &token,
-            "/api/v1/issues?status=unresolved&query=type&environment=prod&sort=events&limit=7&cursor=abc",
+            "/api/v1/issues?status=unresolved&query=type&environment=prod&since=2026-11-20T00:00:00Z&sort=events&limit=7&cursor=abc",
         )
         .await;
         assert_eq!(list.status, StatusCode::OK, "{list:?}");
@@ -98,13 +99,18 @@ fn issues_and_events_are_read_as_they_are() {
             "level": "error", "status": "unresolved", "platform": "javascript", "events": 1, "subjects": 1,
             "first_seen": "2026-11-23T12:04:05Z", "last_seen": "2026-11-23T12:04:05Z", "hourly": vec![0; 24],
         });
-        assert_eq!(list.json(), json!({ "items": [issue], "next": "next" }));
+        assert_eq!(
+            list.json(),
+            json!({ "items": [issue], "next": "next", "matching": 1, "matching_is_exact": true, "events_of": "environment:prod" })
+        );
         {
             let asked = house.errors.asked.lock().unwrap();
             let asked = asked.last().unwrap();
             assert_eq!(asked.project, house.project());
-            assert_eq!((asked.status, asked.sort), (Some(IssueStatus::Unresolved), IssueSort::Events));
-            assert_eq!((asked.text.as_deref(), asked.environment.as_deref()), (Some("type"), Some("prod")));
+            let query = parse_query("type is:unresolved", &QueryContext::default()).unwrap();
+            assert_eq!((&asked.query, asked.sort), (&query, IssueSort::Events));
+            assert_eq!(asked.environment.as_deref(), Some("prod"));
+            assert_eq!(asked.since.unwrap().to_string(), "2026-11-20T00:00:00Z");
             assert_eq!((asked.page.limit(), asked.page.after.as_ref().unwrap().as_str()), (7, "abc"));
         }
         let detail = get(&house, &token, &format!("/api/v1/issues/{}", issue_id())).await.json();
@@ -115,6 +121,7 @@ fn issues_and_events_are_read_as_they_are() {
         let events = get(&house, &token, &format!("/api/v1/issues/{}/events", issue_id())).await.json();
         assert_eq!(events["items"][0]["event_id"], EVENT_ID);
         assert_eq!(events["items"][0]["subject"], 3);
+        assert_eq!(events["items"][0]["tags"], json!([["plan", "pro"]]));
         let event = get(&house, &token, &format!("/api/v1/events/{EVENT_ID}")).await.json();
         assert_eq!(event["payload"], json!({ "event_id": EVENT_ID }));
         assert_eq!(event["removals"], json!([{ "path": "/request/headers/Cookie", "rule": "cookie" }]));
@@ -147,6 +154,70 @@ fn an_issue_is_resolved_by_who_may() {
 }
 
 #[test]
+fn tags_similar_issues_and_events_are_read_as_json() {
+    run(async {
+        let house = House::new().await;
+        let token = house.token(&[Scope::Read]).await;
+        let issue = format!("/api/v1/issues/{}", issue_id());
+        let value = json!({
+            "value": "pro", "events": 1, "first_seen": "2026-11-23T12:04:05Z", "last_seen": "2026-11-23T12:04:05Z",
+        });
+        let plan = json!({ "key": "plan", "events": 2, "values": [value], "values_known": 1, "others": 1 });
+        for (uri, expected) in [
+            ("/api/v1/tags".to_owned(), json!([{ "key": "plan", "events": 1, "values": 1 }])),
+            ("/api/v1/tags/plan/values?prefix=p".to_owned(), json!([value])),
+            ("/api/v1/tags/plan/values?prefix=x".to_owned(), json!([])),
+            (format!("{issue}/tags"), json!([plan])),
+            (format!("{issue}/tags?key=plan"), json!([plan])),
+            (format!("{issue}/tags?key=os"), json!([])),
+            ("/api/v1/saved_searches".to_owned(), json!([])),
+        ] {
+            let answer = get(&house, &token, &uri).await;
+            assert_eq!(
+                (answer.status, answer.json()),
+                (StatusCode::OK, json!({ "items": expected })),
+                "{uri}"
+            );
+        }
+        let similar = get(&house, &token, &format!("{issue}/similar")).await.json();
+        assert_eq!(similar["items"][0]["percent"], 75);
+        assert_eq!(similar["items"][0]["reason"], "the same type TypeError");
+
+        get(&house, &token, &format!("{issue}/events?query=plan:pro&environment=prod")).await;
+        let asked = house.errors.asked_events.lock().unwrap();
+        let query = parse_query("plan:pro", &QueryContext::default()).unwrap();
+        assert_eq!((&asked[0].query, asked[0].environment.as_deref()), (&query, Some("prod")));
+    });
+}
+
+#[test]
+fn searches_are_kept_by_who_may_manage_issues() {
+    run(async {
+        let house = House::new().await;
+        let body = json!({ "name": "Crashes", "query": "level:fatal assigned:me", "sort": "trend" });
+        let reader = house.token(&[Scope::Read]).await;
+        let refused = send_json(&house, Method::POST, &reader, "/api/v1/saved_searches", body.clone()).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN);
+        let writer = house.token(&[Scope::Read, Scope::Write]).await;
+        let made = send_json(&house, Method::POST, &writer, "/api/v1/saved_searches", body.clone()).await;
+        assert_eq!((made.status, &made.json()["sort"]), (StatusCode::CREATED, &json!("trend")), "{made:?}");
+        assert_eq!(house.errors.saved.lock().unwrap()[0].owner, SearchOwner::Shared);
+        let id = made.json()["id"].as_str().unwrap().to_owned();
+        let uri = format!("/api/v1/saved_searches/{id}");
+        let wrong = json!({ "name": "x", "query": "is:open" });
+        let wrong = send_json(&house, Method::PUT, &writer, &uri, wrong).await;
+        assert_eq!(wrong.status, StatusCode::BAD_REQUEST, "{wrong:?}");
+        let changed = send_json(&house, Method::PUT, &writer, &uri, body).await;
+        assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
+        let deleted = house.send(with_token(Method::DELETE, &uri, &writer, "")).await;
+        assert_eq!(deleted.status, StatusCode::NO_CONTENT);
+        let unknown = format!("/api/v1/saved_searches/{}", issue_id());
+        let unknown = house.send(with_token(Method::DELETE, &unknown, &writer, "")).await;
+        assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    });
+}
+
+#[test]
 fn another_organisations_things_do_not_exist() {
     run(async {
         let house = House::new().await;
@@ -155,6 +226,8 @@ fn another_organisations_things_do_not_exist() {
         let token = house.token_of(&stranger, &[Scope::Read, Scope::Write, Scope::Admin]).await;
         let ours = house.project();
         let issue = issue_id();
+        let saved = SavedSearchId::from_bytes([9; 16]);
+        const SAVE: &str = "{\"name\":\"x\",\"query\":\"\"}";
         for (method, uri, body) in [
             (Method::GET, format!("/api/v1/projects/{ours}"), ""),
             (Method::PUT, format!("/api/v1/projects/{ours}"), "{\"name\":\"x\"}"),
@@ -164,6 +237,15 @@ fn another_organisations_things_do_not_exist() {
             (Method::GET, format!("/api/v1/issues/{issue}?project={ours}"), ""),
             (Method::PUT, format!("/api/v1/issues/{issue}"), "{\"status\":\"ignored\"}"),
             (Method::GET, format!("/api/v1/issues/{issue}/events"), ""),
+            (Method::GET, format!("/api/v1/issues/{issue}/tags"), ""),
+            (Method::GET, format!("/api/v1/issues/{issue}/tags?key=plan"), ""),
+            (Method::GET, format!("/api/v1/issues/{issue}/similar"), ""),
+            (Method::GET, format!("/api/v1/tags?project={ours}"), ""),
+            (Method::GET, format!("/api/v1/tags/plan/values?project={ours}"), ""),
+            (Method::GET, format!("/api/v1/saved_searches?project={ours}"), ""),
+            (Method::POST, format!("/api/v1/saved_searches?project={ours}"), SAVE),
+            (Method::PUT, format!("/api/v1/saved_searches/{saved}"), SAVE),
+            (Method::DELETE, format!("/api/v1/saved_searches/{saved}"), ""),
             (Method::GET, format!("/api/v1/events/{EVENT_ID}"), ""),
             (Method::GET, format!("/api/v1/ingest_keys?project={ours}"), ""),
             (Method::PUT, format!("/api/v1/ingest_keys/{}", house.first.key.id), "{\"label\":\"x\"}"),
@@ -211,6 +293,9 @@ fn wrong_parameters_are_named() {
             ("/api/v1/issues?limit=many", "limit"),
             ("/api/v1/issues?status=open", "unknown variant `open`"),
             ("/api/v1/issues?colour=red", "unknown field `colour`"),
+            ("/api/v1/issues?query=level:bad", "query, character 7: expected one of debug"),
+            ("/api/v1/issues?query=assigned:me", "nobody is signed in here"),
+            ("/api/v1/issues?since=yesterday", "since"),
             ("/api/v1/pipeline?from=yesterday", "from: must be an instant such as"),
         ] {
             let answer = get(&house, &token, uri).await;

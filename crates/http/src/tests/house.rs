@@ -12,6 +12,10 @@ use belvedere_accounts::{
     NewIngestKey, NewOrganisation, NewProject, Principal, Project, Rights, Role, Scope,
 };
 use belvedere_audit::{AuditRow, AuditService, EntryFilter};
+use belvedere_error_tracking::search::{
+    CountsCover, EventsFound, IssuesFound, Matching, SaveSearch, SavedSearch, SavedSearchId, Search,
+    SearchEditor, SearchEvents, SearchIssues, SimilarIssue, TagDistribution, TagKey, TagValue, TaggedEvent,
+};
 use belvedere_error_tracking::{
     ErrorTracking, ErrorTrackingError, Event, EventSummary, HourCount, IssueDetail, IssueId, IssueStatus,
     IssueSummary, Level, ListIssues, Recorded, SetStatus,
@@ -53,7 +57,9 @@ impl Vault for OpenVault {
 #[derive(Default)]
 pub(super) struct OneIssue {
     project: Option<ProjectId>,
-    pub(super) asked: Mutex<Vec<ListIssues>>,
+    pub(super) asked: Mutex<Vec<SearchIssues>>,
+    pub(super) asked_events: Mutex<Vec<SearchEvents>>,
+    pub(super) saved: Mutex<Vec<SaveSearch>>,
     pub(super) changes: Mutex<Vec<SetStatus>>,
 }
 
@@ -97,10 +103,8 @@ impl ErrorTracking for OneIssue {
         Err(ErrorTrackingError::InvalidEvent("nothing is recorded here".to_owned()))
     }
 
-    async fn list_issues(&self, query: ListIssues) -> Result<Page<IssueSummary>, ErrorTrackingError> {
-        let items = if Some(query.project) == self.project { vec![issue()] } else { Vec::new() };
-        self.asked.lock().unwrap().push(query);
-        Ok(Page { items, next: Some(Cursor::of(&[&"next"])) })
+    async fn list_issues(&self, _: ListIssues) -> Result<Page<IssueSummary>, ErrorTrackingError> {
+        Ok(Page { items: Vec::new(), next: None })
     }
 
     async fn count_issues(&self, _: ProjectId, _: IssueStatus) -> Result<u64, ErrorTrackingError> {
@@ -167,6 +171,120 @@ impl ErrorTracking for OneIssue {
         _: Timestamp,
     ) -> Result<Vec<HourCount>, ErrorTrackingError> {
         Ok(Vec::new())
+    }
+}
+
+fn value() -> TagValue {
+    TagValue { value: "pro".to_owned(), events: 1, first_seen: START, last_seen: START }
+}
+
+#[async_trait]
+impl Search for OneIssue {
+    async fn search_issues(&self, search: SearchIssues) -> Result<IssuesFound, ErrorTrackingError> {
+        let items = if Some(search.project) == self.project { vec![issue()] } else { Vec::new() };
+        self.asked.lock().unwrap().push(search);
+        Ok(IssuesFound {
+            page: Page { items, next: Some(Cursor::of(&[&"next"])) },
+            matching: Matching { count: 1, is_exact: true },
+            counts: CountsCover::Tag { key: "environment".to_owned(), value: "prod".to_owned() },
+        })
+    }
+
+    async fn search_events(&self, search: SearchEvents) -> Result<EventsFound, ErrorTrackingError> {
+        let is_ours = Some(search.project) == self.project && search.issue == issue_id();
+        self.asked_events.lock().unwrap().push(search);
+        let tags = vec![("plan".to_owned(), "pro".to_owned())];
+        let event = TaggedEvent { summary: event(), trace: None, tags };
+        let items = if is_ours { vec![event] } else { Vec::new() };
+        Ok(EventsFound { page: Page { items, next: None }, looked_through: 1 })
+    }
+
+    async fn list_tag_keys(&self, _: ProjectId) -> Result<Vec<TagKey>, ErrorTrackingError> {
+        Ok(vec![TagKey { key: "plan".to_owned(), events: 1, values: 1 }])
+    }
+
+    async fn list_tag_values(
+        &self,
+        _: ProjectId,
+        _: &str,
+        prefix: &str,
+    ) -> Result<Vec<TagValue>, ErrorTrackingError> {
+        Ok(if "pro".starts_with(prefix) { vec![value()] } else { Vec::new() })
+    }
+
+    async fn summarise_tags(
+        &self,
+        project: ProjectId,
+        issue: IssueId,
+    ) -> Result<Vec<TagDistribution>, ErrorTrackingError> {
+        Ok(self.find_tag(project, issue, "plan").await?.into_iter().collect())
+    }
+
+    async fn find_tag(
+        &self,
+        project: ProjectId,
+        issue: IssueId,
+        key: &str,
+    ) -> Result<Option<TagDistribution>, ErrorTrackingError> {
+        let is_ours = Some(project) == self.project && issue == issue_id() && key == "plan";
+        let tag = TagDistribution {
+            key: key.to_owned(),
+            events: 2,
+            values: vec![value()],
+            values_known: 1,
+            others: 1,
+        };
+        Ok(is_ours.then_some(tag))
+    }
+
+    async fn list_similar(
+        &self,
+        project: ProjectId,
+        issue: IssueId,
+    ) -> Result<Vec<SimilarIssue>, ErrorTrackingError> {
+        let is_ours = Some(project) == self.project && issue == issue_id();
+        let similar = SimilarIssue {
+            id: Id::from_bytes([8; 16]),
+            number: 2,
+            title: "TypeError: y is undefined".to_owned(),
+            events: 1,
+            last_seen: START,
+            percent: 75,
+            reason: "the same type TypeError".to_owned(),
+        };
+        Ok(if is_ours { vec![similar] } else { Vec::new() })
+    }
+
+    async fn list_saved_searches(
+        &self,
+        _: ProjectId,
+        _: Option<Id<belvedere_kernel::User>>,
+    ) -> Result<Vec<SavedSearch>, ErrorTrackingError> {
+        Ok(Vec::new())
+    }
+
+    async fn save_search(&self, search: SaveSearch) -> Result<Option<SavedSearch>, ErrorTrackingError> {
+        let id = search.id.unwrap_or(Id::from_bytes([9; 16]));
+        let is_ours = Some(search.editor.project) == self.project && id == Id::from_bytes([9; 16]);
+        let saved = SavedSearch {
+            id,
+            owner: search.owner,
+            name: search.name.clone(),
+            query: search.query.clone(),
+            sort: search.sort,
+            is_default: search.is_default,
+            created_at: START,
+        };
+        self.saved.lock().unwrap().push(search);
+        Ok(is_ours.then_some(saved))
+    }
+
+    async fn delete_search(
+        &self,
+        editor: SearchEditor,
+        id: SavedSearchId,
+    ) -> Result<bool, ErrorTrackingError> {
+        Ok(Some(editor.project) == self.project && id == Id::from_bytes([9; 16]))
     }
 }
 
@@ -251,6 +369,7 @@ impl House {
             ingest_keys: accounts.clone(),
             api_tokens: accounts.clone(),
             errors: errors.clone(),
+            search: errors.clone(),
             intake: Arc::new(Intake::new(spool.clone(), parts.clone())),
             intake_log: Arc::new(IntakeLogService::new(parts, sink)),
             intake_stats: stats,
