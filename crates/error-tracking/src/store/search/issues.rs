@@ -41,7 +41,7 @@ impl IssueSearch<'_> {
         Scope { project: self.project, now: self.now }
     }
 
-    fn from_hour(&self) -> Option<i64> {
+    fn first_hour(&self) -> Option<i64> {
         self.since.map(hour_of)
     }
 
@@ -60,7 +60,7 @@ impl IssueSearch<'_> {
             sql.push(" AND i.last_seen >= ").bind(since.start_of_hour());
         }
         if let Some(environment) = self.environment {
-            push_environment(sql, self.scope(), environment, self.from_hour());
+            push_environment(sql, self.scope(), environment, self.first_hour());
         }
         for term in self.terms {
             push_term(sql, self.scope(), term);
@@ -83,7 +83,7 @@ impl IssueSearch<'_> {
             first - 24
         } else {
             sql.push("h.event_count");
-            self.from_hour().unwrap_or(0)
+            self.first_hour().unwrap_or(0)
         };
         sql.push(") AS bigint) AS n FROM error_issue_hour h WHERE h.project_id = ").bind(self.project.0);
         sql.push(" AND h.hour >= ").bind(from);
@@ -118,7 +118,7 @@ impl IssueSearch<'_> {
             EventsOf::Since => {
                 sql.push("COALESCE((SELECT CAST(SUM(h.event_count) AS bigint) FROM error_issue_hour h ");
                 sql.push("WHERE h.project_id = ").bind(self.project.0).push(" AND h.issue_id = i.id");
-                sql.push(" AND h.hour >= ").bind(self.from_hour().unwrap_or(0));
+                sql.push(" AND h.hour >= ").bind(self.first_hour().unwrap_or(0));
                 if let Some(environment) = self.environment {
                     sql.push(" AND h.environment = ").bind(environment);
                 }
