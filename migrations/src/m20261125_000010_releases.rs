@@ -185,7 +185,7 @@ fn indexes() -> [IndexCreateStatement; 7] {
         on("error_release_first_seen", "error_release").col("first_seen").col("version").take(),
         on("error_release_hour_hour", "error_release_hour").col("hour").take(),
         on("error_release_user_hour", "error_release_user").col("width_hours").col("hour").take(),
-        Index::create().name("error_session_hour").table("error_session").col("hour").take(),
+        on("error_session_hour", "error_session").col("hour").take(),
         on("error_deploy_version", "error_deploy").col("version").col("finished_at").take(),
         on("error_issue_first_release", "error_issue").col("first_release").take(),
     ]

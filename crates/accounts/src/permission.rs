@@ -10,9 +10,11 @@ pub enum Permission {
     ViewProjects,
     /// Read issues and events, and what became of everything that arrived.
     ViewIssues,
+    /// Read releases, their numbers, deploys and commits.
+    ViewReleases,
     /// Resolve, ignore, assign and delete issues.
     ManageIssues,
-    /// Upload source maps and other files of releases.
+    /// Make, change and delete releases, and upload source maps and other files of theirs.
     UploadReleaseFiles,
     /// See, replay and discard what could not be digested: raw payloads.
     ReplaySetAside,
@@ -44,9 +46,10 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission, in the order of the table.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::ViewProjects,
         Self::ViewIssues,
+        Self::ViewReleases,
         Self::ManageIssues,
         Self::UploadReleaseFiles,
         Self::ReplaySetAside,
@@ -70,6 +73,7 @@ impl Permission {
         match self {
             Self::ViewProjects => "view_projects",
             Self::ViewIssues => "view_issues",
+            Self::ViewReleases => "view_releases",
             Self::ManageIssues => "manage_issues",
             Self::UploadReleaseFiles => "upload_release_files",
             Self::ReplaySetAside => "replay_set_aside",
@@ -97,6 +101,10 @@ impl Permission {
                 &[Scope::Read, Scope::Write, Scope::Admin],
             ),
             Self::ViewIssues => (&[Owner, Admin, Member, Analyst, PrivacyOfficer], &[Scope::Read]),
+            // What builds and deploys releases asks about them as well.
+            Self::ViewReleases => {
+                (&[Owner, Admin, Member, Analyst, PrivacyOfficer], &[Scope::Read, Scope::Write])
+            }
             Self::ManageIssues => (&[Owner, Admin, Member], &[Scope::Write]),
             Self::UploadReleaseFiles => (&[Owner, Admin, Member], &[Scope::Write]),
             Self::ReplaySetAside => (&[Owner, Admin], &[Scope::Admin]),
@@ -147,6 +155,7 @@ mod tests {
     const TABLE: &str = "\
         view_projects         O A M N U P  r w a
         view_issues           O A M N - P  r - -
+        view_releases         O A M N - P  r w -
         manage_issues         O A M - - -  - w -
         upload_release_files  O A M - - -  - w -
         replay_set_aside      O A - - - -  - - a

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use belvedere_error_tracking::{ErrorTrackingError, ErrorTrackingService, Releases};
 use belvedere_intake::IntakeLogService;
 use belvedere_jobs::{
     JobError, JobHandler, JobRunner, JobRunnerConfig, NewJob, RunningJob, Schedule, Scheduler, When,
@@ -37,11 +38,25 @@ impl JobHandler for SweepIntake {
     }
 }
 
+struct SweepReleases(Arc<ErrorTrackingService>, Tasks);
+
+#[async_trait]
+impl JobHandler for SweepReleases {
+    async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
+        self.0.sweep_releases(&|| self.1.is_stopped()).await.map_err(|error| match error {
+            ErrorTrackingError::Storage(error) => JobError::Storage(error),
+            other => JobError::Failed(other.to_string()),
+        })
+    }
+}
+
 /// The runner of this process's jobs.
 pub(crate) fn runner(app: &App) -> JobRunner {
     let mut runner = JobRunner::new(app.jobs.clone(), JobRunnerConfig::default());
     runner.register("privacy.rotate_salts", Arc::new(RotateSalts(app.privacy.clone())));
     runner.register("intake.sweep", Arc::new(SweepIntake(app.intake_log.clone(), app.tasks.clone())));
+    let releases = SweepReleases(app.errors.clone(), app.tasks.clone());
+    runner.register("errors.sweep_releases", Arc::new(releases));
     runner
 }
 
@@ -49,5 +64,8 @@ pub(crate) fn runner(app: &App) -> JobRunner {
 pub(crate) fn scheduler(app: &App) -> Scheduler {
     let hourly =
         |name: &'static str| Schedule { name, when: When::Every(HOUR), job: NewJob::new(name, Value::Null) };
-    Scheduler::new(app.jobs.clone(), ["privacy.rotate_salts", "intake.sweep"].map(hourly).to_vec())
+    Scheduler::new(
+        app.jobs.clone(),
+        ["privacy.rotate_salts", "intake.sweep", "errors.sweep_releases"].map(hourly).to_vec(),
+    )
 }

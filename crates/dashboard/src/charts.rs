@@ -2,6 +2,8 @@
 //!
 //! The drawing holds shapes only and stretches with its card; its few words are HTML beside it and keep their size.
 
+mod share;
+
 use std::fmt::{self, Write as _};
 
 use askama::Template;
@@ -9,6 +11,8 @@ use askama::filters::HtmlSafe;
 use charts_rs::{Canvas, Line, Rect};
 
 use crate::wording::Count;
+
+pub(crate) use share::{Part, ShareChart, SharePoint, Stack, StackChart};
 
 const WIDTH: f32 = 960.0;
 const HEIGHT: f32 = 132.0;
@@ -113,6 +117,11 @@ fn draw_bars(bars: &[Bar], peak: u64, unit: &str, alternative: &str) -> String {
 
 /// A row's trend: 24 small bars, the quiet hours as a thin line.
 pub(crate) fn sparkline(quantities: &[u64]) -> Svg {
+    sparkline_of(quantities, "events")
+}
+
+/// The same of `unit`, in the plural.
+pub(crate) fn sparkline_of(quantities: &[u64], unit: &str) -> Svg {
     const WIDTH: f32 = 108.0;
     const HEIGHT: f32 = 26.0;
     let mut canvas = Canvas::new(WIDTH, HEIGHT);
@@ -126,7 +135,7 @@ pub(crate) fn sparkline(quantities: &[u64]) -> Svg {
         canvas.rect(column(left, slot - 1.0, HEIGHT, height, class));
     }
     let total: u64 = quantities.iter().sum();
-    let text = format!("{} events in the last 24 hours, at most {} in an hour", Count(total), Count(peak));
+    let text = format!("{} {unit} in the last 24 hours, at most {} in an hour", Count(total), Count(peak));
     Svg(opened(&canvas, "spark", &text))
 }
 

@@ -94,16 +94,27 @@ pub(crate) fn address(path: &str, pairs: &[(&str, &str)]) -> String {
         address.push(if index == 0 { '?' } else { '&' });
         address.push_str(name);
         address.push('=');
-        for byte in value.bytes() {
-            // The unreserved characters of RFC 3986.
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                address.push(char::from(byte));
-            } else {
-                address.push_str(&format!("%{byte:02X}"));
-            }
-        }
+        push_escaped(&mut address, value);
     }
     address
+}
+
+/// `text` as one part of an address's path.
+pub(crate) fn segment(text: &str) -> String {
+    let mut segment = String::with_capacity(text.len());
+    push_escaped(&mut segment, text);
+    segment
+}
+
+fn push_escaped(address: &mut String, text: &str) {
+    for byte in text.bytes() {
+        // The unreserved characters of RFC 3986.
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            address.push(char::from(byte));
+        } else {
+            address.push_str(&format!("%{byte:02X}"));
+        }
+    }
 }
 
 #[cfg(test)]

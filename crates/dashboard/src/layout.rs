@@ -20,6 +20,7 @@ use crate::wording::Count;
 pub(crate) enum Section {
     Overview,
     Issues,
+    Releases,
     Pipeline,
     Settings,
     Audit,

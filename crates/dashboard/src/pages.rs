@@ -7,6 +7,7 @@ mod issues;
 mod overview;
 mod pipeline;
 mod projects;
+mod releases;
 mod settings;
 mod subjects;
 
@@ -43,6 +44,9 @@ pub fn router(state: DashboardState) -> Router {
         .route("/issues/{issue}", get(issues::show))
         .route("/issues/{issue}/status", post(issues::set_status))
         .route("/issues/{issue}/events", get(issues::list_events))
+        .route("/releases", get(releases::list))
+        .route("/releases/{version}", get(releases::show))
+        .route("/releases/{version}/compare", get(releases::compare))
         .route("/events/{event}", get(events::show))
         .route("/events/{event}/raw", get(events::raw))
         .route("/subjects/{subject}/reveal", post(subjects::reveal))

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, Members, SignIn};
 use belvedere_audit::AuditLog;
-use belvedere_error_tracking::ErrorTracking;
+use belvedere_error_tracking::{ErrorTracking, Releases};
 use belvedere_intake::IntakeLog;
 use belvedere_kernel::{Clock, LiveBus, Tasks};
 use belvedere_privacy::Privacy;
@@ -23,6 +23,8 @@ pub struct DashboardState {
     pub api_tokens: Arc<dyn ApiTokens>,
     /// Issues and events; `None` when error tracking is switched off, and with it its pages.
     pub errors: Option<Arc<dyn ErrorTracking>>,
+    /// Releases; `None` together with errors.
+    pub releases: Option<Arc<dyn Releases>>,
     /// What became of everything that arrived.
     pub intake_log: Arc<dyn IntakeLog>,
     /// How much this process has accepted and not yet digested; `None` where there is no spool.

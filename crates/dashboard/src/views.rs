@@ -5,4 +5,5 @@ pub(crate) mod issues;
 pub(crate) mod overview;
 pub(crate) mod payload;
 pub(crate) mod pipeline;
+pub(crate) mod releases;
 pub(crate) mod stack;

@@ -95,6 +95,40 @@ pub(crate) fn change(before: u64, now: u64) -> Option<String> {
     })
 }
 
+/// `part` of `whole` in percent, with two digits rounded down so that 100 % is all of it; `none` of nothing.
+pub(crate) fn percent(part: u64, whole: u64) -> String {
+    match hundredths(part, whole) {
+        None => "none".to_owned(),
+        Some(share) => format!("{} %", decimal(share)),
+    }
+}
+
+/// How the share `now` (part, whole) differs from `before`, in percentage points: `+1.5 points`, `\u{2212}0.31 points`.
+pub(crate) fn points(before: (u64, u64), now: (u64, u64)) -> Option<String> {
+    let (before, now) = (hundredths(before.0, before.1)?, hundredths(now.0, now.1)?);
+    let sign = match now.cmp(&before) {
+        std::cmp::Ordering::Less => "\u{2212}",
+        std::cmp::Ordering::Equal => "±",
+        std::cmp::Ordering::Greater => "+",
+    };
+    Some(format!("{sign}{} points", decimal(now.abs_diff(before))))
+}
+
+fn hundredths(part: u64, whole: u64) -> Option<u64> {
+    let share = (u128::from(part) * 10_000).checked_div(u128::from(whole))?;
+    Some(u64::try_from(share).unwrap_or(u64::MAX))
+}
+
+/// Hundredths as a number without zeros at its end.
+fn decimal(hundredths: u64) -> String {
+    let (whole, rest) = (hundredths / 100, hundredths % 100);
+    match rest {
+        0 => Count(whole).to_string(),
+        _ if rest.is_multiple_of(10) => format!("{}.{}", Count(whole), rest / 10),
+        _ => format!("{}.{rest:02}", Count(whole)),
+    }
+}
+
 /// `n` with the singular or plural of what is counted: `1 frame`, `6 frames`.
 pub(crate) fn counted(n: usize, one: &str, many: &str) -> String {
     format!("{} {}", Count(n as u64), if n == 1 { one } else { many })
@@ -172,6 +206,19 @@ mod tests {
         assert_eq!(change(8, 7).as_deref(), Some("\u{2212}13 %"));
         assert_eq!(change(3, 0).as_deref(), Some("\u{2212}100 %"));
         assert_eq!(change(1, 2_001).as_deref(), Some("+200,000 %"));
+    }
+
+    #[test]
+    fn shares_are_rounded_down_and_compared_in_points() {
+        assert_eq!(percent(0, 0), "none");
+        assert_eq!(percent(99_999, 100_000), "99.99 %");
+        assert_eq!(percent(999, 1_000), "99.9 %");
+        assert_eq!(percent(7, 7), "100 %");
+        assert_eq!(percent(1, 3), "33.33 %");
+        assert_eq!(points((99, 100), (995, 1_000)).as_deref(), Some("+0.5 points"));
+        assert_eq!(points((1, 1), (9_969, 10_000)).as_deref(), Some("\u{2212}0.31 points"));
+        assert_eq!(points((1, 2), (2, 4)).as_deref(), Some("±0 points"));
+        assert_eq!(points((0, 0), (1, 1)), None);
     }
 
     #[test]

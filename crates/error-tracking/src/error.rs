@@ -10,6 +10,14 @@ pub enum ErrorTrackingError {
     /// The question cannot be answered as it was asked.
     #[error("{0}")]
     InvalidQuery(String),
+    /// A field of a change is not as it may be.
+    #[error("{field}: {why}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What it must be.
+        why: String,
+    },
     /// The computation ended in a way that was not foreseen.
     #[error("event could not be digested: {0}")]
     Internal(String),

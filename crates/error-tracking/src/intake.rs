@@ -73,6 +73,8 @@ impl Reader {
             batch.events.extend(read.events);
             batch.attachments.extend(read.attachments);
             batch.feedback.extend(read.feedback);
+            batch.sessions.extend(read.sessions);
+            batch.session_counts.extend(read.session_counts);
             batch.tallies.extend(read.tallies);
         }
         Ok(Prepared { batch: Box::new(batch), rejected })

@@ -81,6 +81,7 @@ mod releases;
 pub mod retention;
 pub mod search;
 mod service;
+mod sessions;
 mod store;
 mod tags;
 #[cfg(test)]
@@ -96,6 +97,11 @@ pub use error::ErrorTrackingError;
 pub use model::{
     Event, EventSummary, HourCount, IssueDetail, IssueId, IssueKey, IssueSort, IssueStatus, IssueSummary,
     Level, ListIssues, ParseIssueSortError, ParseIssueStatusError, Recorded, SetStatus,
+};
+pub use releases::{
+    Acting, Commit, ComparedRelease, Comparison, Deploy, DeployKey, Health, HealthPoint, HealthQuery,
+    HealthStep, ListReleases, NewCommit, NewDeploy, Release, ReleaseChange, ReleaseHealth, ReleaseIssue,
+    ReleaseIssues, ReleaseIssuesKind, ReleaseSort, ReleaseSummary, Releases, SavedRelease,
 };
 pub use service::ErrorTrackingService;
 

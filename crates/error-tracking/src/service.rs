@@ -32,8 +32,8 @@ const CHANGED_ISSUES_MAX: usize = 200;
 pub struct ErrorTrackingService {
     pub(crate) db: Database,
     pub(crate) clock: Arc<dyn Clock>,
-    gate: Arc<dyn ConsentGate>,
-    scrubber: Arc<dyn Scrubber>,
+    pub(crate) gate: Arc<dyn ConsentGate>,
+    pub(crate) scrubber: Arc<dyn Scrubber>,
     pub(crate) audit: Arc<dyn AuditSink>,
     bus: Option<Arc<dyn LiveBus>>,
     pub(crate) vault: Option<Arc<dyn Vault>>,

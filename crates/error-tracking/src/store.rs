@@ -11,4 +11,6 @@ pub(crate) use read::{
     count_events_by_hour, count_issues, find_event, find_issue, list_environments, list_events,
 };
 pub(crate) use sql::{Sql, bulk};
-pub(crate) use write::{TouchedIssue, admit_in, set_status_in, store_events_in};
+pub(crate) use write::{
+    TouchedIssue, admit_in, level_of, set_status_in, store_events_in, store_events_with_in,
+};

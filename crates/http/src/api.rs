@@ -6,6 +6,7 @@ mod audit;
 mod input;
 mod issues;
 mod pipeline;
+mod releases;
 mod search;
 mod search_answer;
 
@@ -68,6 +69,17 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .post("/api/v1/saved_searches", needs(Permission::ManageIssues), search::create_saved_search)
         .put("/api/v1/saved_searches/{id}", needs(Permission::ManageIssues), search::update_saved_search)
         .delete("/api/v1/saved_searches/{id}", needs(Permission::ManageIssues), search::delete_saved_search)
+        .get("/api/v1/releases", needs(Permission::ViewReleases), releases::list_releases)
+        .post("/api/v1/releases", needs(Permission::UploadReleaseFiles), releases::save_release)
+        .get("/api/v1/releases/{version}", needs(Permission::ViewReleases), releases::find_release)
+        .delete("/api/v1/releases/{version}", needs(Permission::UploadReleaseFiles), releases::delete_release)
+        .get("/api/v1/releases/{version}/deploys", needs(Permission::ViewReleases), releases::list_deploys)
+        .post("/api/v1/releases/{version}/deploys", needs(Permission::UploadReleaseFiles), releases::add_deploy)
+        .get("/api/v1/releases/{version}/commits", needs(Permission::ViewReleases), releases::list_commits)
+        .post("/api/v1/releases/{version}/commits", needs(Permission::UploadReleaseFiles), releases::set_commits)
+        .get("/api/v1/releases/{version}/health", needs(Permission::ViewReleases), releases::read_health)
+        .get("/api/v1/releases/{version}/issues", needs(Permission::ViewReleases), releases::list_issues)
+        .get("/api/v1/releases/{version}/compare", needs(Permission::ViewReleases), releases::compare)
 }
 
 #[derive(utoipa::OpenApi)]
@@ -101,6 +113,17 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         issues::update_issue,
         issues::list_events,
         issues::find_event,
+        releases::list_releases,
+        releases::save_release,
+        releases::find_release,
+        releases::delete_release,
+        releases::list_deploys,
+        releases::add_deploy,
+        releases::list_commits,
+        releases::set_commits,
+        releases::read_health,
+        releases::list_issues,
+        releases::compare,
         search::list_issue_tags,
         search::list_similar,
         search::list_tags,
@@ -110,7 +133,7 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         search::update_saved_search,
         search::delete_saved_search,
     ),
-    components(schemas(crate::problem::Problem, answer::IssueSort, answer::IssueStatus)),
+    components(schemas(crate::problem::Problem, answer::IssueSort, answer::IssueStatus, releases::ReleaseSort, releases::ReleaseIssuesKind, releases::StepWord)),
     modifiers(&TokenScheme),
     security(("token" = [])),
 )]

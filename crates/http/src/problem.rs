@@ -173,6 +173,7 @@ impl From<ErrorTrackingError> for Problem {
             ErrorTrackingError::InvalidEvent(_) | ErrorTrackingError::InvalidQuery(_) => {
                 Self::bad_request(error.to_string())
             }
+            ErrorTrackingError::Invalid { field, why } => Self::invalid(field, why),
             ErrorTrackingError::Storage(error) => error.into(),
             error => Self::internal(&error),
         }

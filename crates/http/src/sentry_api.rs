@@ -5,6 +5,8 @@
 //! with the reason in `detail`. Another organisation, or a project of another one, is answered as if it did not exist.
 
 mod accounts;
+mod issues;
+mod releases;
 mod scene;
 
 use axum::response::Response;
@@ -25,7 +27,7 @@ macro_rules! both {
     };
 }
 
-pub(crate) fn routes(mut routes: Routes, _: HttpFeatures) -> Routes {
+pub(crate) fn routes(mut routes: Routes, features: HttpFeatures) -> Routes {
     let view = Access::Needs(Permission::ViewProjects);
     for path in both!("/api/0") {
         routes = routes.get(path, view, accounts::show_token);
@@ -48,8 +50,53 @@ pub(crate) fn routes(mut routes: Routes, _: HttpFeatures) -> Routes {
     for path in both!("/api/0/projects/{organisation}/{project}") {
         routes = routes.get(path, view, accounts::show_project);
     }
+    let read = Access::Needs(Permission::ViewReleases);
     for path in both!("/api/0/organizations/{organisation}/repos") {
-        routes = routes.get(path, view, accounts::list_repositories);
+        routes = routes.get(path, read, accounts::list_repositories);
+    }
+    if !features.error_tracking {
+        return routes;
+    }
+    for path in both!("/api/0/projects/{organisation}/{project}/issues") {
+        routes = routes.get(path, Access::Needs(Permission::ViewIssues), issues::list);
+    }
+    let write = Access::Needs(Permission::UploadReleaseFiles);
+    // Releases belong to the organisation, and to a project for tools of old.
+    for path in [
+        both!("/api/0/organizations/{organisation}/releases"),
+        both!("/api/0/projects/{organisation}/{project}/releases"),
+    ]
+    .concat()
+    {
+        routes = routes.get(path, read, releases::list).post(path, write, releases::create);
+    }
+    for path in [
+        both!("/api/0/organizations/{organisation}/releases/{version}"),
+        both!("/api/0/projects/{organisation}/{project}/releases/{version}"),
+    ]
+    .concat()
+    {
+        routes = routes.get(path, read, releases::show).put(path, write, releases::update);
+        routes = routes.delete(path, write, releases::delete);
+    }
+    for path in [
+        both!("/api/0/organizations/{organisation}/releases/{version}/commits"),
+        both!("/api/0/projects/{organisation}/{project}/releases/{version}/commits"),
+    ]
+    .concat()
+    {
+        routes = routes.get(path, read, releases::list_commits);
+    }
+    for path in [
+        both!("/api/0/organizations/{organisation}/releases/{version}/deploys"),
+        both!("/api/0/projects/{organisation}/{project}/releases/{version}/deploys"),
+    ]
+    .concat()
+    {
+        routes = routes.get(path, read, releases::list_deploys).post(path, write, releases::add_deploy);
+    }
+    for path in both!("/api/0/organizations/{organisation}/releases/{version}/previous-with-commits") {
+        routes = routes.get(path, read, releases::show_previous_with_commits);
     }
     routes
 }

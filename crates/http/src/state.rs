@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, SignIn};
 use belvedere_audit::AuditLog;
-use belvedere_error_tracking::ErrorTracking;
+use belvedere_error_tracking::{ErrorTracking, Releases};
 use belvedere_error_tracking::search::Search;
 use belvedere_intake::{Intake, IntakeLog, IntakeStats};
 use belvedere_kernel::Clock;
@@ -31,6 +31,8 @@ pub struct HttpState {
     pub errors: Arc<dyn ErrorTracking>,
     /// Which of them match, and what their tags say.
     pub search: Arc<dyn Search>,
+    /// Releases and their sessions.
+    pub releases: Arc<dyn Releases>,
     /// Where accepted requests go.
     pub intake: Arc<Intake>,
     /// What became of them.

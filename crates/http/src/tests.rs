@@ -6,5 +6,7 @@ pub(crate) mod codecs;
 mod house;
 mod ingest;
 mod ops;
+mod releases;
 mod sentry_api;
+mod sentry_releases;
 mod server;

@@ -120,6 +120,11 @@ fn meaning(outcome: Outcome, reason: &str) -> &'static str {
         (Outcome::Dropped, "invalid") => "The item was not what its type says.",
         (Outcome::Dropped, "rate_limited") => "Over the ingest key's limit per minute.",
         (Outcome::Dropped, "too_large") => "Larger than items of its type may be.",
+        (Outcome::Dropped, "no_release") => {
+            "A session without a release, and sessions are counted for releases."
+        }
+        (Outcome::Dropped, "too_old") => "A session that started more than 5 days before it arrived.",
+        (Outcome::Dropped, "too_many_items") => "More items of its type than one envelope may hold.",
         (Outcome::Dropped, "disabled" | "feature_off") => "This part is switched off in the configuration.",
         _ => "",
     }

@@ -14,6 +14,8 @@ use crate::attachment::{self, NewAttachment};
 use crate::digest::DigestedEvent;
 use crate::feedback::{self, NewFeedback};
 use crate::limits::{ProjectLimits, StorageChange};
+use crate::releases::Activity;
+use crate::sessions::{SessionCounts, SessionUpdate, record_sessions_in};
 use crate::store::{self, TouchedIssue};
 
 /// How many issues a live message names.
@@ -28,6 +30,8 @@ pub(super) struct EventBatch {
     pub(super) events: Vec<DigestedEvent>,
     pub(super) attachments: Vec<NewAttachment>,
     pub(super) feedback: Vec<NewFeedback>,
+    pub(super) sessions: Vec<SessionUpdate>,
+    pub(super) session_counts: Vec<SessionCounts>,
     pub(super) tallies: Tallies,
 }
 
@@ -46,6 +50,8 @@ impl EventBatch {
             events: Vec::new(),
             attachments: Vec::new(),
             feedback: Vec::new(),
+            sessions: Vec::new(),
+            session_counts: Vec::new(),
             tallies: Tallies::default(),
         }
     }
@@ -84,6 +90,16 @@ impl EventBatch {
         }
         Ok(())
     }
+
+    /// The subjects of events, sessions, counts of sessions and feedback, one after the other.
+    async fn admit_in(&self, tx: &Tx) -> Result<Vec<Option<SubjectId>>, StorageError> {
+        let events = self.events.iter().map(|event| (event.project, &event.identity));
+        let sessions = self.sessions.iter().map(|session| (session.project, &session.identity));
+        let counts = self.session_counts.iter().map(|counts| (counts.project, &counts.identity));
+        let feedback = self.feedback.iter().map(|feedback| (feedback.project, &feedback.identity));
+        let people = events.chain(sessions).chain(counts).chain(feedback);
+        store::admit_in(tx, &*self.gate, people).await
+    }
 }
 
 #[async_trait]
@@ -92,13 +108,16 @@ impl PreparedBatch for EventBatch {
         let mut tallies = self.tallies.clone();
         let mut messages = Vec::new();
         let mut storage = StorageChange::default();
-        let people = self.events.iter().map(|event| (event.project, &event.identity));
-        let people =
-            people.chain(self.feedback.iter().map(|feedback| (feedback.project, &feedback.identity)));
-        let subjects = store::admit_in(tx, &*self.gate, people).await?;
-        let (of_events, of_feedback) = subjects.split_at(self.events.len());
-        if !self.events.is_empty() {
-            let written = store::store_events_in(tx, &self.events, of_events, self.clock.now()).await?;
+        let subjects = self.admit_in(tx).await?;
+        let (of_events, others) = subjects.split_at(self.events.len());
+        let (of_sessions, others) = others.split_at(self.sessions.len());
+        let (of_counts, of_feedback) = others.split_at(self.session_counts.len());
+        if !(self.events.is_empty() && self.sessions.is_empty() && self.session_counts.is_empty()) {
+            let mut activity = Activity::default();
+            let (sessions, counts) = ((&*self.sessions, of_sessions), (&*self.session_counts, of_counts));
+            record_sessions_in(tx, sessions, counts, &mut activity).await?;
+            let now = self.clock.now();
+            let written = store::store_events_with_in(tx, &self.events, of_events, activity, now).await?;
             let mut projects: Vec<ProjectId> = Vec::new();
             for (event, issue) in self.events.iter().zip(&written.issues_of) {
                 tallies.add_written(event.project, "event", issue.map(drop).ok_or("duplicate"));

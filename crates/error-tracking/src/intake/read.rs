@@ -16,6 +16,7 @@ use crate::envelope::{Item, Outline, find_event_id, parse_outline};
 use crate::event::{Arrival, parse_event};
 use crate::feedback::{NewFeedback, read_feedback, read_user_report};
 use crate::limits::ProjectLimits;
+use crate::sessions::{SESSIONS_MAX, SessionCounts, SessionUpdate, parse_session, parse_sessions};
 
 /// The most bytes that a delivery may decode to: an envelope with its attachments, as Sentry accepts it. The door has
 /// refused larger ones already.
@@ -47,6 +48,8 @@ pub(super) struct Read {
     pub(super) events: Vec<DigestedEvent>,
     pub(super) attachments: Vec<NewAttachment>,
     pub(super) feedback: Vec<NewFeedback>,
+    pub(super) sessions: Vec<SessionUpdate>,
+    pub(super) session_counts: Vec<SessionCounts>,
     pub(super) tallies: Tallies,
     /// Which deliveries cannot be read, and why.
     pub(super) rejected: Vec<(usize, String)>,
@@ -90,12 +93,15 @@ impl DeliveryReader<'_> {
         let body = decode_body(delivery.encoding.as_deref(), &delivery.body, DECODED_BYTES_MAX)
             .map_err(|error| error.to_string())?;
         let outline = parse_outline(&body).map_err(|error| error.to_string())?;
-        let (mut events, mut others) = (0, 0);
+        let (mut events, mut others, mut sessions) = (0, 0, 0);
         for item in &outline.items {
             let payload = body.get(item.payload.clone()).unwrap_or_default();
             let project = delivery.project;
             if item.problem.is_some() {
-                let name = if item.kind == "event" { "event".to_owned() } else { self.name_damaged(item) };
+                let name = match item.kind.as_str() {
+                    known @ ("event" | "session" | "sessions") => known.to_owned(),
+                    _ => self.name_damaged(item),
+                };
                 self.read.tallies.add(project, &name, ItemOutcome::Dropped, "invalid", 1);
                 continue;
             }
@@ -108,6 +114,14 @@ impl DeliveryReader<'_> {
                     let arrival = arrival_of(delivery, Some(&outline), events == 0, payload);
                     events += 1;
                     self.read_event(project, payload, &arrival);
+                }
+                kind @ ("session" | "sessions") if sessions == SESSIONS_MAX => {
+                    self.read.tallies.add(project, kind, ItemOutcome::Dropped, "too_many_items", 1);
+                }
+                kind @ ("session" | "sessions") => {
+                    sessions += 1;
+                    let arrival = arrival_of(delivery, Some(&outline), false, payload);
+                    self.read_sessions(project, kind, payload, &arrival);
                 }
                 "client_report" => self.read_client_report(project, payload),
                 kind @ ("attachment" | "feedback" | "user_report") if others == ATTACHED_MAX => {
@@ -198,6 +212,20 @@ impl DeliveryReader<'_> {
             Err(error) => {
                 tracing::debug!(%project, %error, "event dropped");
                 self.read.tallies.add(project, "event", ItemOutcome::Dropped, "invalid", 1);
+            }
+        }
+    }
+
+    fn read_sessions(&mut self, project: ProjectId, kind: &str, payload: &[u8], arrival: &Arrival<'_>) {
+        let read = if kind == "session" {
+            parse_session(project, payload, arrival).map(|update| self.read.sessions.push(update))
+        } else {
+            parse_sessions(project, payload, arrival).map(|counts| self.read.session_counts.extend(counts))
+        };
+        match read {
+            Ok(()) => self.read.tallies.add(project, kind, ItemOutcome::Stored, "", 1),
+            Err(unusable) => {
+                self.read.tallies.add(project, kind, ItemOutcome::Dropped, unusable.as_str(), 1);
             }
         }
     }

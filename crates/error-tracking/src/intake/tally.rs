@@ -4,13 +4,11 @@ use std::sync::{Mutex, PoisonError};
 use belvedere_kernel::{ItemOutcome, ProjectId, Tally};
 
 /// Item types that are known and not processed yet.
-const KNOWN_TYPES: [&str; 19] = [
+const KNOWN_TYPES: [&str; 17] = [
     "transaction",
     "span",
     "log",
     "trace_metric",
-    "session",
-    "sessions",
     "check_in",
     "replay_event",
     "replay_recording",
@@ -169,7 +167,7 @@ mod tests {
         }
         assert_eq!(name_unprocessed("new_50", &unknown), ("other".to_owned(), "unknown_type"));
         assert_eq!(name_unprocessed("new_7", &unknown), ("new_7".to_owned(), "unknown_type"));
-        assert_eq!(name_unprocessed("session", &unknown), ("session".to_owned(), "not_yet_supported"));
+        assert_eq!(name_unprocessed("profile", &unknown), ("profile".to_owned(), "not_yet_supported"));
         assert_eq!(UnknownTypes::default().name("a b"), "other");
     }
 

@@ -96,6 +96,18 @@ pub(crate) async fn store_events_in(
     subjects: &[Option<SubjectId>],
     now: Timestamp,
 ) -> Result<Written, StorageError> {
+    store_events_with_in(tx, events, subjects, Activity::default(), now).await
+}
+
+/// As [`store_events_in`], and writes with it what else the batch says of releases, which has locked nothing that is
+/// locked here.
+pub(crate) async fn store_events_with_in(
+    tx: &Tx,
+    events: &[DigestedEvent],
+    subjects: &[Option<SubjectId>],
+    mut activity: Activity,
+    now: Timestamp,
+) -> Result<Written, StorageError> {
     let mut issues = find_issues_of_hashes(tx, &keys_of(events, &HashMap::new())).await?;
     let unknown = keys_of(events, &issues);
     let mut created = HashSet::new();
@@ -117,7 +129,6 @@ pub(crate) async fn store_events_in(
     let is_new_event = insert_events(tx, events, subjects, &issue_of).await?;
 
     let mut written = Written::default();
-    let mut activity = Activity::default();
     let mut changes: BTreeMap<IssueId, Change<'_>> = BTreeMap::new();
     for (index, event) in events.iter().enumerate() {
         written.issues_of.push(is_new_event[index].then_some(issue_of[index]));
@@ -130,6 +141,7 @@ pub(crate) async fn store_events_in(
         }
     }
     if changes.is_empty() {
+        record_activity_in(tx, &activity, now).await?;
         return Ok(written);
     }
     let (new, existing): (Vec<_>, Vec<_>) = changes.iter().partition(|(id, _)| created.contains(*id));
@@ -382,7 +394,7 @@ async fn update_issues(
     Ok(touched)
 }
 
-pub(super) fn level_of(number: i64) -> Result<Level, StorageError> {
+pub(crate) fn level_of(number: i64) -> Result<Level, StorageError> {
     Level::from_number(number).ok_or_else(|| StorageError::corrupt(format!("level {number}")))
 }
 

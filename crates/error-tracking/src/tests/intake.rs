@@ -51,7 +51,7 @@ async fn every_item_of_an_envelope_is_counted(db: TestDatabase) {
             ("event", "stored", "", 1),
             ("hologram", "dropped", "unknown_type", 1),
             ("other", "dropped", "invalid", 1),
-            ("session", "dropped", "not_yet_supported", 1),
+            ("session", "dropped", "invalid", 1),
         ]
     );
 }

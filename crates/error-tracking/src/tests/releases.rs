@@ -21,7 +21,7 @@ fn event(number: u32, release: &str, timestamp: &str) -> Value {
 }
 
 /// All rows of a query as texts.
-async fn rows(bench: &Bench, sql: &str) -> Vec<String> {
+pub(super) async fn rows(bench: &Bench, sql: &str) -> Vec<String> {
     let connection = bench.db.read();
     let statement = Statement::from_string(connection.get_database_backend(), sql.to_owned());
     let rows = connection.query_all_raw(statement).await.unwrap();

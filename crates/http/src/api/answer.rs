@@ -34,8 +34,8 @@ macro_rules! answer {
     ($(#[$about:meta])* $name:ident of $model:ty { $($(#[$field_about:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$about])*
         #[derive(Debug, Serialize, ToSchema)]
-        pub(super) struct $name {
-            $($(#[$field_about])* pub(super) $field: $type,)*
+        pub(crate) struct $name {
+            $($(#[$field_about])* pub(crate) $field: $type,)*
         }
 
         impl From<$model> for $name {
@@ -54,7 +54,7 @@ macro_rules! words {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
-        pub(super) enum $name { $($word),* }
+        pub(crate) enum $name { $($word),* }
 
         impl From<$model> for $name {
             fn from(model: $model) -> Self {
@@ -69,6 +69,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(crate) use {answer, words};
 
 words! {
     /// How bad an event is.

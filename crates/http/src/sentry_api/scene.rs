@@ -1,11 +1,19 @@
-//! Which organisation and project an address means.
+//! Which organisation and project an address means, and what a body says.
 
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Request};
 use belvedere_accounts::{OrganisationInfo, Project};
 use belvedere_kernel::ProjectId;
+
+use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
 use crate::routes::Caller;
 use crate::state::Shared;
+
+/// The largest JSON body: a list of commits with the files that each changed.
+const BODY_BYTES_MAX: usize = 4 << 20;
 
 /// The organisation that an address names by slug, which must be the token's own.
 pub(super) async fn organisation(
@@ -38,4 +46,18 @@ pub(super) fn take_project(projects: &mut Vec<Project>, named: &str) -> Result<P
         .position(|project| project.slug == named || Some(project.id) == number)
         .map(|index| projects.swap_remove(index))
         .ok_or_else(|| Problem::not_found("project"))
+}
+
+/// A JSON body; fields that are not known are passed over, as newer tools send more.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        let body = shared.bodies.read(request.into_body(), BODY_BYTES_MAX).await?;
+        serde_json::from_slice(&body.bytes)
+            .map(Self)
+            .map_err(|error| Problem::bad_request(format!("body: {error}")))
+    }
 }

@@ -17,7 +17,7 @@ use belvedere_error_tracking::search::{
     SearchEditor, SearchEvents, SearchIssues, SimilarIssue, TagDistribution, TagKey, TagValue, TaggedEvent,
 };
 use belvedere_error_tracking::{
-    ErrorTracking, ErrorTrackingError, Event, EventSummary, HourCount, IssueDetail, IssueId, IssueStatus,
+    ErrorTracking, ErrorTrackingError, ErrorTrackingService, Event, EventSummary, HourCount, IssueDetail, IssueId, IssueStatus,
     IssueSummary, Level, ListIssues, Recorded, SetStatus,
 };
 use belvedere_intake::{HourTally, Intake, IntakeLogService, IntakeParts, IntakeStats};
@@ -25,6 +25,7 @@ use belvedere_kernel::{
     Actor, AuditSink, Delivery, InProcessBus, KeyOwner, ManualClock, ProjectId, Removal, SubjectId, Vault,
     VaultError,
 };
+use belvedere_privacy::{MasterKey, PrivacyService};
 use belvedere_storage::spool::{Spool, SpoolConfig};
 use belvedere_storage::testing::TestDatabase;
 use belvedere_storage::{Cursor, Id, Page, PageRequest, Timestamp, Tx};
@@ -296,6 +297,7 @@ pub(super) struct House {
     pub(super) clock: Arc<ManualClock>,
     pub(super) accounts: Arc<AccountsService>,
     pub(super) errors: Arc<OneIssue>,
+    pub(super) releases: Arc<ErrorTrackingService>,
     pub(super) state: HttpState,
     pub(super) first: FirstSteps,
 }
@@ -363,12 +365,22 @@ impl House {
             stats: Arc::clone(&stats),
         };
         let errors = Arc::new(OneIssue { project: Some(first.project.id), ..OneIssue::default() });
+        let master_key: MasterKey = "5a".repeat(32).parse().unwrap();
+        let privacy = Arc::new(PrivacyService::new(db.database(), clock.clone(), &master_key, audit.clone()));
+        let releases = Arc::new(ErrorTrackingService::new(
+            db.database(),
+            clock.clone(),
+            privacy.clone(),
+            privacy,
+            audit.clone(),
+        ));
         let state = HttpState {
             accounts: accounts.clone(),
             sign_in: accounts.clone(),
             ingest_keys: accounts.clone(),
             api_tokens: accounts.clone(),
             errors: errors.clone(),
+            releases: releases.clone(),
             search: errors.clone(),
             intake: Arc::new(Intake::new(spool.clone(), parts.clone())),
             intake_log: Arc::new(IntakeLogService::new(parts, sink)),
@@ -381,7 +393,7 @@ impl House {
             public_url: "https://belvedere.example".to_owned(),
             metrics_token: None,
         };
-        Self { spool, _directory: directory, _db: db, clock, accounts, errors, state, first }
+        Self { spool, _directory: directory, _db: db, clock, accounts, errors, releases, state, first }
     }
 
     pub(super) fn router(&self) -> Router {

@@ -3,24 +3,30 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use belvedere_kernel::ProjectId;
+use belvedere_kernel::{ProjectId, SubjectId};
 use belvedere_storage::{Dialect, StorageError, Timestamp, Tx};
 use sea_orm::Value;
 
 use crate::releases::Activity;
 use crate::releases::activity::{ReleaseKey, Sighting};
+use crate::sessions::SessionState;
 use crate::store::{Sql, bulk};
 
 /// The most releases of a project. Beyond it the one seen longest ago makes room for each new one, unless the API has
 /// spoken of it; where it has spoken of all, a new one is only a word on its events.
 pub(crate) const RELEASES_MAX: usize = 10_000;
 
+/// The width of rows of users, in hours.
+pub(crate) const HOUR_WIDTH: i64 = 1;
+pub(crate) const DAY_WIDTH: i64 = 24;
+
 /// How much later a release must have been seen for that to be written down.
 const SEEN_STEP: Duration = Duration::from_secs(60);
 
 /// Writes down what a batch says about releases.
 ///
-/// Locks: releases by project and version, then their hours, then the issues of releases, each by its key.
+/// Locks: releases by project and version, then their hours, then the issues of releases, then their
+/// users, each by its key.
 pub(crate) async fn record_activity_in(
     tx: &Tx,
     activity: &Activity,
@@ -41,11 +47,11 @@ pub(crate) async fn record_activity_in(
                 environment.as_str().into(),
                 (*hour).into(),
                 counts.events.into(),
-                0_i64.into(),
-                0_i64.into(),
-                0_i64.into(),
-                0_i64.into(),
-                0_i64.into(),
+                counts.sessions.into(),
+                counts.errored.into(),
+                counts.unhandled.into(),
+                counts.abnormal.into(),
+                counts.crashed.into(),
             ];
             row
         })
@@ -71,6 +77,46 @@ pub(crate) async fn record_activity_in(
     let head = "INSERT INTO error_issue_release (project_id, version, issue_id, event_count) VALUES ";
     let tail = " ON CONFLICT (project_id, version, issue_id) DO UPDATE SET \
                 event_count = error_issue_release.event_count + excluded.event_count";
+    bulk(tx, head, rows, tail).await?;
+    record_users(tx, activity, &left_out).await
+}
+
+/// Writes down who used releases, by hour and by day.
+async fn record_users(
+    tx: &Tx,
+    activity: &Activity,
+    left_out: &HashSet<ReleaseKey>,
+) -> Result<(), StorageError> {
+    let mut worst: BTreeMap<(&ReleaseKey, &str, i64, i64, SubjectId), SessionState> = BTreeMap::new();
+    for ((key, environment, hour, subject), state) in &activity.users {
+        if left_out.contains(key) {
+            continue;
+        }
+        for width in [HOUR_WIDTH, DAY_WIDTH] {
+            let start = hour.div_euclid(width) * width;
+            let known = worst.entry((key, environment, width, start, *subject)).or_insert(*state);
+            *known = (*known).max(*state);
+        }
+    }
+    let rows = worst
+        .into_iter()
+        .map(|((key, environment, width, hour, subject), state)| {
+            let row: [Value; 7] = [
+                key.0.0.into(),
+                key.1.as_str().into(),
+                environment.into(),
+                width.into(),
+                hour.into(),
+                subject.0.into(),
+                state.to_number().into(),
+            ];
+            row
+        })
+        .collect();
+    let head = "INSERT INTO error_release_user (project_id, version, environment, width_hours, hour, subject_id, state) \
+                VALUES ";
+    let tail = " ON CONFLICT (project_id, version, environment, width_hours, hour, subject_id) DO UPDATE SET \
+                state = excluded.state WHERE excluded.state > error_release_user.state";
     bulk(tx, head, rows, tail).await?;
     Ok(())
 }
