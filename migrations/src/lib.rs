@@ -14,6 +14,7 @@ mod m20261123_000005_intake;
 mod m20261123_000006_error_tracking;
 mod m20261125_000009_search;
 mod m20261125_000010_releases;
+mod m20261125_000013_source_maps;
 mod m20261125_000014_attachments_and_feedback;
 mod m20261125_000015_limits;
 
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000009_search::Migration),
             Box::new(m20261125_000014_attachments_and_feedback::Migration),
             Box::new(m20261125_000015_limits::Migration),
+            Box::new(m20261125_000013_source_maps::Migration),
         ]
     }
 

@@ -18,8 +18,8 @@ use anyhow::{Context, Result, bail};
 use belvedere_accounts::AccountsService;
 use belvedere_audit::AuditService;
 use belvedere_error_client::ErrorGuard;
-use belvedere_error_tracking::ErrorTrackingService;
 use belvedere_error_tracking::search::SearchService;
+use belvedere_error_tracking::{ErrorTrackingService, SourceMapService};
 use belvedere_intake::{
     Intake, IntakeConfig, IntakeLogService, IntakeParts, IntakeRunner, IntakeStats, Shipper,
 };
@@ -89,6 +89,8 @@ pub struct App {
     pub errors: Arc<ErrorTrackingService>,
     /// Which issues and events match.
     pub search: Arc<SearchService>,
+    /// What leads from generated scripts to their sources.
+    pub source_maps: Arc<SourceMapService>,
     /// Durable jobs.
     pub jobs: JobQueue,
     /// The door's side of intake; `None` in a process without a door.
@@ -164,6 +166,7 @@ impl App {
         let intake_log = Arc::new(IntakeLogService::new(parts.clone(), audit.clone()));
         let jobs = JobQueue::new(db.clone(), Arc::clone(&clock), Arc::clone(&bus));
         let reports = self_report::start(&config, role, &accounts);
+        let source_maps = Arc::new(errors.source_maps(jobs.clone()));
         Ok(Self {
             config,
             role,
@@ -176,6 +179,7 @@ impl App {
             privacy,
             errors,
             search,
+            source_maps,
             jobs,
             intake,
             intake_log,

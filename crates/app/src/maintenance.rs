@@ -4,13 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use belvedere_error_tracking::{ErrorTrackingError, ErrorTrackingService, Releases};
+use belvedere_error_tracking::{
+    ASSEMBLE_JOB, BundleId, ErrorTrackingError, ErrorTrackingService, REMAP_JOB, Releases, SWEEP_JOB,
+    SourceMapError, SourceMapService, SourceMaps,
+};
 use belvedere_intake::IntakeLogService;
 use belvedere_jobs::{
     JobError, JobHandler, JobRunner, JobRunnerConfig, NewJob, RunningJob, Schedule, Scheduler, When,
 };
-use belvedere_kernel::Tasks;
+use belvedere_kernel::{Organisation, ProjectId, Tasks};
 use belvedere_privacy::{Privacy, PrivacyError, PrivacyService};
+use belvedere_storage::Id;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::App;
@@ -50,6 +56,61 @@ impl JobHandler for SweepReleases {
     }
 }
 
+struct AssembleSourceMaps(Arc<SourceMapService>);
+
+#[async_trait]
+impl JobHandler for AssembleSourceMaps {
+    async fn run(&self, job: &RunningJob) -> Result<(), JobError> {
+        #[derive(Deserialize)]
+        struct Wish {
+            organisation: Id<Organisation>,
+            key: String,
+        }
+        let wish: Wish = read_payload(job)?;
+        self.0.run_assembly(wish.organisation, &wish.key).await.map_err(source_map_failure)
+    }
+}
+
+struct RemapEvents(Arc<SourceMapService>);
+
+#[async_trait]
+impl JobHandler for RemapEvents {
+    async fn run(&self, job: &RunningJob) -> Result<(), JobError> {
+        #[derive(Deserialize)]
+        struct Wish {
+            project: ProjectId,
+            bundle: BundleId,
+        }
+        let wish: Wish = read_payload(job)?;
+        let done = self.0.remap(wish.project, wish.bundle).await.map_err(source_map_failure)?;
+        if done.looked_at > 0 {
+            tracing::info!(project = %wish.project, ?done, "events were mapped anew after an upload");
+        }
+        Ok(())
+    }
+}
+
+struct SweepSourceMaps(Arc<SourceMapService>, Tasks);
+
+#[async_trait]
+impl JobHandler for SweepSourceMaps {
+    async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
+        let tasks = self.1.clone();
+        self.0.sweep(&move || tasks.is_stopped()).await.map_err(source_map_failure)
+    }
+}
+
+fn read_payload<T: DeserializeOwned>(job: &RunningJob) -> Result<T, JobError> {
+    serde_json::from_value(job.payload.clone()).map_err(|error| JobError::GiveUp(error.to_string()))
+}
+
+fn source_map_failure(error: SourceMapError) -> JobError {
+    match error {
+        SourceMapError::Storage(error) => JobError::Storage(error),
+        other => JobError::Failed(other.to_string()),
+    }
+}
+
 /// The runner of this process's jobs.
 pub(crate) fn runner(app: &App) -> JobRunner {
     let mut runner = JobRunner::new(app.jobs.clone(), JobRunnerConfig::default());
@@ -57,6 +118,10 @@ pub(crate) fn runner(app: &App) -> JobRunner {
     runner.register("intake.sweep", Arc::new(SweepIntake(app.intake_log.clone(), app.tasks.clone())));
     let releases = SweepReleases(app.errors.clone(), app.tasks.clone());
     runner.register("errors.sweep_releases", Arc::new(releases));
+    let maps = || app.source_maps.clone();
+    runner.register(ASSEMBLE_JOB, Arc::new(AssembleSourceMaps(maps())));
+    runner.register(REMAP_JOB, Arc::new(RemapEvents(maps())));
+    runner.register(SWEEP_JOB, Arc::new(SweepSourceMaps(maps(), app.tasks.clone())));
     runner
 }
 
@@ -66,6 +131,6 @@ pub(crate) fn scheduler(app: &App) -> Scheduler {
         |name: &'static str| Schedule { name, when: When::Every(HOUR), job: NewJob::new(name, Value::Null) };
     Scheduler::new(
         app.jobs.clone(),
-        ["privacy.rotate_salts", "intake.sweep", "errors.sweep_releases"].map(hourly).to_vec(),
+        ["privacy.rotate_salts", "intake.sweep", "errors.sweep_releases", SWEEP_JOB].map(hourly).to_vec(),
     )
 }

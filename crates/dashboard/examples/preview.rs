@@ -4,6 +4,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, dead_code)]
 
+#[path = "../src/tests/fake_maps.rs"]
+mod fake_maps;
 #[path = "../src/tests/fakes.rs"]
 mod fakes;
 
@@ -37,6 +39,8 @@ async fn main() {
         ingest_keys: fake.clone(),
         api_tokens: fake.clone(),
         errors: Some(fake.clone()),
+        releases: None,
+        source_maps: Some(Arc::new(fake_maps::FakeMaps::new(clock.now(), ""))),
         intake_log: fake.clone(),
         spool_depth: Some(Arc::new(move || depth)),
         audit: fake.clone(),

@@ -92,6 +92,7 @@ pub(crate) fn notice(pairs: &Pairs) -> Option<Notice> {
         "unresolved" => "Reopened.",
         "replayed" => "Handed to digestion once more. If it fails again it comes back.",
         "discarded" => "Discarded.",
+        "bundle_deleted" => "The bundle is deleted. Events that it has resolved stay as they are.",
         "key" => "The key works from now on.",
         "revoked" => "Revoked.",
         "withdrawn" => "The invitation is withdrawn.",

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::{IntoResponse, Redirect, Response};
 use belvedere_accounts::{AccountsError, Permission};
 use belvedere_audit::AuditError;
-use belvedere_error_tracking::ErrorTrackingError;
+use belvedere_error_tracking::{ErrorTrackingError, SourceMapError};
 use belvedere_intake::IntakeError;
 use belvedere_privacy::PrivacyError;
 use belvedere_storage::StorageError;
@@ -160,6 +160,16 @@ impl From<ErrorTrackingError> for Refusal {
                 Self::Invalid(text)
             }
             ErrorTrackingError::Storage(error) => Self::storage(&error),
+            other => Self::Failed(error_chain(&other)),
+        }
+    }
+}
+
+impl From<SourceMapError> for Refusal {
+    fn from(error: SourceMapError) -> Self {
+        match error {
+            SourceMapError::Invalid { .. } | SourceMapError::Full(_) => Self::Invalid(error.to_string()),
+            SourceMapError::Storage(error) => Self::storage(&error),
             other => Self::Failed(error_chain(&other)),
         }
     }

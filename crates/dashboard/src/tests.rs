@@ -1,16 +1,18 @@
 //! The pages as a browser meets them: the whole router, over made-up data.
 
+mod fake_maps;
 mod fakes;
 mod gate;
 mod live;
 mod markup;
+mod source_maps;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use belvedere_accounts::{ClientInfo, Role};
-use belvedere_kernel::{InProcessBus, ManualClock, Tasks};
+use belvedere_kernel::{Clock as _, InProcessBus, ManualClock, Tasks};
 use belvedere_storage::spool::SpoolDepth;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, LOCATION};
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -19,6 +21,7 @@ use tower::ServiceExt as _;
 
 use crate::state::DashboardState;
 use crate::{csrf, router};
+use fake_maps::{FakeMaps, bundle_id};
 use fakes::{CSRF, EVENT, Fake, PROJECT, SESSION, issue_id};
 
 /// The dashboard and the fake behind it.
@@ -72,6 +75,8 @@ impl Site {
             ingest_keys: other.clone(),
             api_tokens: other.clone(),
             errors: Some(other.clone()),
+            releases: None,
+            source_maps: Some(Arc::new(FakeMaps::new(clock.now(), ""))),
             intake_log: other.clone(),
             spool_depth: Some(Arc::new(move || depth)),
             audit: other.clone(),
@@ -149,6 +154,8 @@ fn pages() -> Vec<String> {
         "/settings/tokens".to_owned(),
         "/settings/members".to_owned(),
         "/settings/privacy".to_owned(),
+        "/settings/source-maps".to_owned(),
+        format!("/settings/source-maps/{}", bundle_id(1)),
         "/settings/account".to_owned(),
     ];
     own.iter().map(|path| format!("/projects/{PROJECT}{path}")).chain(["/projects/new".to_owned()]).collect()

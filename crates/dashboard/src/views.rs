@@ -2,6 +2,7 @@
 
 pub(crate) mod event;
 pub(crate) mod issues;
+pub(crate) mod mapping;
 pub(crate) mod overview;
 pub(crate) mod payload;
 pub(crate) mod pipeline;

@@ -24,6 +24,34 @@ impl fmt::Display for Count {
     }
 }
 
+/// A number of bytes in the unit that keeps it short: `810 bytes`, `1.2 KB`, `48 MB`; a kilobyte has 1,024.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl HtmlSafe for Bytes {}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 1_024 {
+            return write!(f, "{} bytes", self.0);
+        }
+        let mut tenths = self.0.saturating_mul(10) / 1_024;
+        let mut units = ["KB", "MB", "GB", "TB"].into_iter();
+        let mut unit = units.next().unwrap_or_default();
+        while tenths >= 10_240
+            && let Some(next) = units.next()
+        {
+            tenths /= 1_024;
+            unit = next;
+        }
+        if tenths < 100 && !tenths.is_multiple_of(10) {
+            write!(f, "{}.{} {unit}", tenths / 10, tenths % 10)
+        } else {
+            write!(f, "{} {unit}", tenths / 10)
+        }
+    }
+}
+
 /// An instant as the time that has passed since, inside `<time>` with the whole instant as its title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ago {
@@ -165,6 +193,21 @@ fn month(month: impl Into<u8>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn bytes_are_written_in_the_unit_that_keeps_them_short() {
+        for (bytes, text) in [
+            (0, "0 bytes"),
+            (1_023, "1023 bytes"),
+            (1_024, "1 KB"),
+            (1_229, "1.2 KB"),
+            (20_900, "20 KB"),
+            (48 << 20, "48 MB"),
+            (2 << 30, "2 GB"),
+        ] {
+            assert_eq!(super::Bytes(bytes).to_string(), text);
+        }
+    }
+
     use super::*;
 
     fn at(text: &str) -> Timestamp {

@@ -1,7 +1,7 @@
 //! From received JSON to what is written: normalised, scrubbed, grouped, packed. No I/O.
 
 use belvedere_kernel::{Identity, ProjectId, Removal, ScrubRules};
-use belvedere_storage::{StorageError, Timestamp};
+use belvedere_storage::{Id, StorageError, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,6 +10,7 @@ use crate::event::{Arrival, InvalidEvent, describe, normalise};
 use crate::event_id::EventId;
 use crate::grouping::{Grouping, group};
 use crate::search::EventText;
+use crate::source_maps::{BatchMaps, unmap};
 use crate::tags::{Tag, tags_of, trace_of};
 
 /// Fast, and within a tenth of the size that higher levels reach on events.
@@ -40,6 +41,20 @@ pub(crate) struct DigestedEvent {
     pub(crate) trace_id: Option<[u8; 16]>,
     pub(crate) text: EventText,
     pub(crate) payload: Vec<u8>,
+    /// The debug ids and releases under which maps for its frames were missed.
+    pub(crate) unmapped: Vec<Id<()>>,
+}
+
+/// What digesting a stored event again gave.
+#[derive(Debug, Clone)]
+pub(crate) struct Redigested {
+    /// Whether anything differs from what is stored.
+    pub(crate) is_changed: bool,
+    pub(crate) title: String,
+    pub(crate) culprit: String,
+    pub(crate) grouping: Grouping,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) unmapped: Vec<Id<()>>,
 }
 
 /// What is packed beside the event itself.
@@ -61,16 +76,27 @@ pub(crate) struct Unpacked {
 /// Digests one event after the other, with the memory of the compression kept between them.
 pub(crate) struct Digester<'a> {
     rules: &'a dyn ScrubRules,
+    maps: Option<&'a BatchMaps>,
     compressor: zstd::bulk::Compressor<'static>,
     buffer: Vec<u8>,
 }
 
 impl<'a> Digester<'a> {
     pub(crate) fn try_new(rules: &'a dyn ScrubRules) -> std::io::Result<Self> {
-        Ok(Self { rules, compressor: zstd::bulk::Compressor::new(ZSTD_LEVEL)?, buffer: Vec::new() })
+        Ok(Self {
+            rules,
+            maps: None,
+            compressor: zstd::bulk::Compressor::new(ZSTD_LEVEL)?,
+            buffer: Vec::new(),
+        })
     }
 
-    /// Normalises, scrubs, groups and packs one event.
+    /// The same, which maps the frames of JavaScript; for threads that may block.
+    pub(crate) fn with_maps(self, maps: &'a BatchMaps) -> Self {
+        Self { maps: Some(maps), ..self }
+    }
+
+    /// Normalises, maps, scrubs, groups and packs one event.
     ///
     /// # Errors
     /// [`InvalidEvent`] as [`normalise`] finds it.
@@ -81,6 +107,8 @@ impl<'a> Digester<'a> {
         arrival: &Arrival<'_>,
     ) -> Result<DigestedEvent, InvalidEvent> {
         let mut event = normalise(event, arrival)?;
+        // Before scrubbing, so that source lines are scrubbed like those that SDKs send.
+        let unmapped = self.maps.map_or_else(Vec::new, |maps| maps.resolve(project, &mut event.payload));
         event.removals.extend(self.rules.scrub(project, &mut event.payload));
         event.removals.truncate(REMOVALS_MAX);
         // After scrubbing: title and grouping values are stored in the clear.
@@ -88,11 +116,7 @@ impl<'a> Digester<'a> {
         let description = describe(&event.payload);
         let tags = tags_of(&event.payload, !event.identity.is_empty());
         let text = EventText::of(&event.payload, &description.title);
-        self.buffer.clear();
-        let packing =
-            Packing { clamped: event.time_was_clamped, removals: &event.removals, event: &event.payload };
-        serde_json::to_writer(&mut self.buffer, &packing).map_err(InvalidEvent::unwritable)?;
-        let payload = self.compressor.compress(&self.buffer).map_err(InvalidEvent::unwritable)?;
+        let payload = self.pack(event.time_was_clamped, &event.removals, &event.payload)?;
         Ok(DigestedEvent {
             project,
             event_id: event.event_id,
@@ -110,7 +134,55 @@ impl<'a> Digester<'a> {
             trace_id: trace_of(&event.payload),
             text,
             payload,
+            unmapped,
         })
+    }
+
+    /// Maps a stored event again, which was mapped with less or nothing, and does what depends on its frames.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`] when the payload cannot be read or written any more.
+    pub(crate) fn redigest(
+        &mut self,
+        project: ProjectId,
+        payload: &[u8],
+    ) -> Result<Redigested, StorageError> {
+        let Unpacked { clamped, mut removals, event: stored } = unpack(payload)?;
+        let mut event = stored.clone();
+        unmap(&mut event);
+        let unmapped = self.maps.map_or_else(Vec::new, |maps| maps.resolve(project, &mut event));
+        removals.extend(self.rules.scrub(project, &mut event));
+        removals.truncate(REMOVALS_MAX);
+        let grouping = group(&event);
+        let description = describe(&event);
+        let is_changed = event != stored;
+        let packed = if is_changed {
+            self.pack(clamped, &removals, &event).map_err(|error| StorageError::corrupt(error.to_string()))?
+        } else {
+            Vec::new()
+        };
+        Ok(Redigested {
+            is_changed,
+            title: description.title,
+            culprit: description.culprit,
+            grouping,
+            payload: packed,
+            unmapped,
+        })
+    }
+
+    fn pack(&mut self, clamped: bool, removals: &[Removal], event: &Value) -> Result<Vec<u8>, InvalidEvent> {
+        self.buffer.clear();
+        serde_json::to_writer(&mut self.buffer, &Packing { clamped, removals, event })
+            .map_err(InvalidEvent::unwritable)?;
+        self.compressor.compress(&self.buffer).map_err(InvalidEvent::unwritable)
+    }
+}
+
+impl Redigested {
+    /// What the list of issues searches in.
+    pub(crate) fn search_text(&self) -> String {
+        format!("{}\n{}", self.title, self.culprit).to_lowercase()
     }
 }
 

@@ -19,6 +19,7 @@ use read::{DeliveryKind, read_deliveries};
 pub(crate) use tally::UnknownTypes;
 
 use crate::limits::LimitsBook;
+use crate::source_maps::Maps;
 
 /// From so many deliveries on it pays to divide them among threads.
 const DIVIDED_MIN: usize = 32;
@@ -31,6 +32,7 @@ pub(crate) struct Reader {
     pub(crate) scrubber: Arc<dyn Scrubber>,
     pub(crate) vault: Option<Arc<dyn Vault>>,
     pub(crate) limits: Arc<LimitsBook>,
+    pub(crate) maps: Arc<Maps>,
     pub(crate) unknown_types: Arc<UnknownTypes>,
 }
 
@@ -45,14 +47,15 @@ impl Reader {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let portion = deliveries.len().div_ceil(threads).max(DIVIDED_MIN);
 
+        let maps = Arc::new(self.maps.batch());
         let mut tasks = Vec::new();
         let mut deliveries = deliveries.into_iter();
         while deliveries.len() > 0 {
             let part: Vec<Delivery> = deliveries.by_ref().take(portion).collect();
             let (rules, unknown_types) = (Arc::clone(&rules), Arc::clone(&self.unknown_types));
-            let limits = Arc::clone(&limits);
+            let (limits, maps) = (Arc::clone(&limits), Arc::clone(&maps));
             tasks.push(tokio::task::spawn_blocking(move || {
-                read_deliveries(&part, kind, &*rules, &limits, &unknown_types)
+                read_deliveries(&part, kind, &*rules, &limits, &maps, &unknown_types)
             }));
         }
         let mut batch = EventBatch::new(
@@ -77,7 +80,10 @@ impl Reader {
             batch.session_counts.extend(read.session_counts);
             batch.tallies.extend(read.tallies);
         }
-        Ok(Prepared { batch: Box::new(batch), rejected })
+        match maps.take_failure() {
+            Some(error) => Err(HandlerError::Storage(error)),
+            None => Ok(Prepared { batch: Box::new(batch), rejected }),
+        }
     }
 }
 

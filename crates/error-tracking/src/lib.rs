@@ -82,6 +82,7 @@ pub mod retention;
 pub mod search;
 mod service;
 mod sessions;
+mod source_maps;
 mod store;
 mod tags;
 #[cfg(test)]
@@ -104,6 +105,12 @@ pub use releases::{
     ReleaseIssues, ReleaseIssuesKind, ReleaseSort, ReleaseSummary, Releases, SavedRelease,
 };
 pub use service::ErrorTrackingService;
+pub use source_maps::{
+    ASSEMBLE_JOB, AssembleBundle, Assembly, AssemblyState, Bundle, BundleDetail, BundleFile, BundleId,
+    BundleKey, CHUNK_BYTES_MAX, DebugId, DeleteBundle, FileKind, ListBundles, NewChunk, ParseDebugIdError,
+    REMAP_JOB, Remapped, SWEEP_JOB, SourceMapError, SourceMapLimits, SourceMapService, SourceMapStorage,
+    SourceMaps,
+};
 
 /// The slice's boundary: what other code may ask of error tracking.
 #[async_trait]

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use belvedere_jobs::JobQueue;
 use belvedere_kernel::{
     AuditSink, Clock, ConsentGate, Entry, IntakeHandler, LiveBus, ProjectId, Scrubber, Target, Vault,
 };
@@ -13,6 +14,7 @@ use crate::event_id::EventId;
 use crate::intake::{EnvelopeHandler, Reader, StoreHandler, live_messages};
 use crate::limits::{LimitsBook, StorageChange};
 use crate::search::search_by_list;
+use crate::source_maps::{Maps, SourceMapLimits, SourceMapService};
 use crate::store;
 use crate::{
     ErrorTracking, ErrorTrackingError, Event, EventSummary, HourCount, IssueDetail, IssueId, IssueStatus,
@@ -38,6 +40,8 @@ pub struct ErrorTrackingService {
     bus: Option<Arc<dyn LiveBus>>,
     pub(crate) vault: Option<Arc<dyn Vault>>,
     pub(crate) limits: Arc<LimitsBook>,
+    maps: Arc<Maps>,
+    map_limits: SourceMapLimits,
 }
 
 impl ErrorTrackingService {
@@ -50,7 +54,31 @@ impl ErrorTrackingService {
         scrubber: Arc<dyn Scrubber>,
         audit: Arc<dyn AuditSink>,
     ) -> Self {
-        Self { db, clock, gate, scrubber, audit, bus: None, vault: None, limits: Arc::default() }
+        let map_limits = SourceMapLimits::default();
+        let maps = Arc::new(Maps::new(db.clone(), map_limits.memory_bytes_max));
+        let (bus, vault, limits) = (None, None, Arc::default());
+        Self { db, clock, gate, scrubber, audit, bus, vault, limits, maps, map_limits }
+    }
+
+    /// The same service with other limits for source maps; before [`Self::source_maps`] is called.
+    #[must_use]
+    pub fn with_source_map_limits(self, limits: SourceMapLimits) -> Self {
+        let maps = Arc::new(Maps::new(self.db.clone(), limits.memory_bytes_max));
+        Self { maps, map_limits: limits, ..self }
+    }
+
+    /// Source maps over the same database, with the maps that this service holds in memory.
+    #[must_use]
+    pub fn source_maps(&self, jobs: JobQueue) -> SourceMapService {
+        SourceMapService::new(
+            self.db.clone(),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.audit),
+            Arc::clone(&self.scrubber),
+            jobs,
+            Arc::clone(&self.maps),
+            self.map_limits,
+        )
     }
 
     /// The same service, which also announces events that are recorded in process. (What arrives through the intake
@@ -77,6 +105,7 @@ impl ErrorTrackingService {
             scrubber: Arc::clone(&self.scrubber),
             vault: self.vault.clone(),
             limits: Arc::clone(&self.limits),
+            maps: Arc::clone(&self.maps),
             unknown_types: Arc::default(),
         });
         vec![Arc::new(EnvelopeHandler(Arc::clone(&reader))), Arc::new(StoreHandler(reader))]
@@ -94,13 +123,17 @@ impl ErrorTracking for ErrorTrackingService {
     async fn record_event(&self, project: ProjectId, payload: Value) -> Result<Recorded, ErrorTrackingError> {
         let now = self.clock.now();
         let rules = self.scrubber.load(&[project]).await?;
+        let maps = self.maps.batch();
         let digested = tokio::task::spawn_blocking(move || {
             let mut digester = Digester::try_new(&*rules)
-                .map_err(|error| ErrorTrackingError::Internal(error.to_string()))?;
+                .map_err(|error| ErrorTrackingError::Internal(error.to_string()))?
+                .with_maps(&maps);
             let arrival = Arrival { received_at: now, ..Arrival::default() };
-            digester
-                .digest(project, payload, &arrival)
-                .map_err(|error| ErrorTrackingError::InvalidEvent(error.to_string()))
+            let digested = digester.digest(project, payload, &arrival);
+            match maps.take_failure() {
+                Some(error) => Err(ErrorTrackingError::Storage(error)),
+                None => digested.map_err(|error| ErrorTrackingError::InvalidEvent(error.to_string())),
+            }
         });
         let event = digested.await.map_err(|error| ErrorTrackingError::Internal(error.to_string()))??;
         let events = [event];

@@ -12,5 +12,6 @@ pub(crate) use read::{
 };
 pub(crate) use sql::{Sql, bulk};
 pub(crate) use write::{
-    TouchedIssue, admit_in, level_of, set_status_in, store_events_in, store_events_with_in,
+    TouchedIssue, admit_in, find_issues_of_hashes, hour_of, level_of, set_status_in, store_events_in,
+    store_events_with_in, take_numbers,
 };

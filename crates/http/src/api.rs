@@ -9,6 +9,9 @@ mod pipeline;
 mod releases;
 mod search;
 mod search_answer;
+mod source_maps;
+
+pub(crate) use input::JsonBody;
 
 use axum::response::{IntoResponse, Response};
 use belvedere_accounts::Permission;
@@ -74,12 +77,24 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .get("/api/v1/releases/{version}", needs(Permission::ViewReleases), releases::find_release)
         .delete("/api/v1/releases/{version}", needs(Permission::UploadReleaseFiles), releases::delete_release)
         .get("/api/v1/releases/{version}/deploys", needs(Permission::ViewReleases), releases::list_deploys)
-        .post("/api/v1/releases/{version}/deploys", needs(Permission::UploadReleaseFiles), releases::add_deploy)
+        .post(
+            "/api/v1/releases/{version}/deploys",
+            needs(Permission::UploadReleaseFiles),
+            releases::add_deploy,
+        )
         .get("/api/v1/releases/{version}/commits", needs(Permission::ViewReleases), releases::list_commits)
-        .post("/api/v1/releases/{version}/commits", needs(Permission::UploadReleaseFiles), releases::set_commits)
+        .post(
+            "/api/v1/releases/{version}/commits",
+            needs(Permission::UploadReleaseFiles),
+            releases::set_commits,
+        )
         .get("/api/v1/releases/{version}/health", needs(Permission::ViewReleases), releases::read_health)
         .get("/api/v1/releases/{version}/issues", needs(Permission::ViewReleases), releases::list_issues)
         .get("/api/v1/releases/{version}/compare", needs(Permission::ViewReleases), releases::compare)
+        .get("/api/v1/source_maps", needs(Permission::ViewIssues), source_maps::list_bundles)
+        .get("/api/v1/source_maps/storage", needs(Permission::ViewIssues), source_maps::find_storage)
+        .get("/api/v1/source_maps/{id}", needs(Permission::ViewIssues), source_maps::find_bundle)
+        .delete("/api/v1/source_maps/{id}", needs(Permission::UploadReleaseFiles), source_maps::delete_bundle)
 }
 
 #[derive(utoipa::OpenApi)]
@@ -132,6 +147,10 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         search::create_saved_search,
         search::update_saved_search,
         search::delete_saved_search,
+        source_maps::list_bundles,
+        source_maps::find_storage,
+        source_maps::find_bundle,
+        source_maps::delete_bundle,
     ),
     components(schemas(crate::problem::Problem, answer::IssueSort, answer::IssueStatus, releases::ReleaseSort, releases::ReleaseIssuesKind, releases::StepWord)),
     modifiers(&TokenScheme),

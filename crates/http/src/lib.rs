@@ -13,6 +13,7 @@ mod body;
 mod decode;
 mod ingest;
 mod metrics;
+mod multipart;
 mod observe;
 mod ops;
 mod problem;

@@ -6,7 +6,7 @@ use std::error::Error;
 use axum::response::{IntoResponse, Response};
 use belvedere_accounts::{AccountsError, Permission};
 use belvedere_audit::AuditError;
-use belvedere_error_tracking::ErrorTrackingError;
+use belvedere_error_tracking::{ErrorTrackingError, SourceMapError};
 use belvedere_intake::IntakeError;
 use belvedere_storage::StorageError;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -175,6 +175,17 @@ impl From<ErrorTrackingError> for Problem {
             }
             ErrorTrackingError::Invalid { field, why } => Self::invalid(field, why),
             ErrorTrackingError::Storage(error) => error.into(),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<SourceMapError> for Problem {
+    fn from(error: SourceMapError) -> Self {
+        match error {
+            SourceMapError::Invalid { field, why } => Self::invalid(field, why),
+            SourceMapError::Full(why) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, why),
+            SourceMapError::Storage(error) => error.into(),
             error => Self::internal(&error),
         }
     }

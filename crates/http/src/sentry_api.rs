@@ -8,6 +8,7 @@ mod accounts;
 mod issues;
 mod releases;
 mod scene;
+mod uploads;
 
 use axum::response::Response;
 use belvedere_accounts::Permission;
@@ -97,6 +98,24 @@ pub(crate) fn routes(mut routes: Routes, features: HttpFeatures) -> Routes {
     }
     for path in both!("/api/0/organizations/{organisation}/releases/{version}/previous-with-commits") {
         routes = routes.get(path, read, releases::show_previous_with_commits);
+    }
+    if features.error_tracking { upload_routes(routes) } else { routes }
+}
+
+fn upload_routes(mut routes: Routes) -> Routes {
+    let upload = Access::Needs(Permission::UploadReleaseFiles);
+    for path in both!("/api/0/organizations/{organisation}/chunk-upload") {
+        routes = routes.get(path, upload, uploads::show_options);
+        routes = routes.post(path, upload, uploads::store_chunks);
+    }
+    for path in both!("/api/0/organizations/{organisation}/artifactbundle/assemble") {
+        routes = routes.post(path, upload, uploads::assemble);
+    }
+    for path in both!("/api/0/organizations/{organisation}/releases/{version}/assemble") {
+        routes = routes.post(path, upload, uploads::assemble_of_release);
+    }
+    for path in both!("/api/0/projects/{organisation}/{project}/files/difs/assemble") {
+        routes = routes.post(path, upload, uploads::refuse_debug_files);
     }
     routes
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, SignIn};
 use belvedere_audit::AuditLog;
-use belvedere_error_tracking::{ErrorTracking, Releases};
 use belvedere_error_tracking::search::Search;
+use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps};
 use belvedere_intake::{Intake, IntakeLog, IntakeStats};
 use belvedere_kernel::Clock;
 use belvedere_storage::Database;
@@ -33,6 +33,8 @@ pub struct HttpState {
     pub search: Arc<dyn Search>,
     /// Releases and their sessions.
     pub releases: Arc<dyn Releases>,
+    /// What leads from generated scripts to their sources.
+    pub source_maps: Arc<dyn SourceMaps>,
     /// Where accepted requests go.
     pub intake: Arc<Intake>,
     /// What became of them.

@@ -10,3 +10,4 @@ mod releases;
 mod sentry_api;
 mod sentry_releases;
 mod server;
+mod uploads;

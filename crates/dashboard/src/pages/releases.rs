@@ -21,8 +21,8 @@ use crate::respond;
 use crate::session::Visitor;
 use crate::state::DashboardState;
 use crate::views::releases::{
-    CommitView, ComparedRow, DeployView, HealthCharts, IssueSection, ReleaseRow, ShareView, compared_rows,
-    is_web, release_href,
+    CommitView, ComparedRow, DeployView, HealthCharts, IssueSection, ReleaseRow, compared_rows, is_web,
+    release_href,
 };
 use crate::wording::{At, Count, percent};
 

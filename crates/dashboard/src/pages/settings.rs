@@ -5,6 +5,7 @@ pub(crate) mod keys;
 pub(crate) mod members;
 pub(crate) mod privacy;
 pub(crate) mod project;
+pub(crate) mod source_maps;
 pub(crate) mod tokens;
 
 use std::sync::Arc;
@@ -39,6 +40,9 @@ pub(crate) fn routes() -> Router<Arc<DashboardState>> {
         .route("/settings/members/{user}/remove", post(members::remove))
         .route("/settings/invites/{invite}/revoke", post(members::revoke_invite))
         .route("/settings/privacy", get(privacy::show).post(privacy::change))
+        .route("/settings/source-maps", get(source_maps::show))
+        .route("/settings/source-maps/{bundle}", get(source_maps::show_bundle))
+        .route("/settings/source-maps/{bundle}/delete", post(source_maps::delete))
         .route("/settings/account", get(account::show).post(account::change))
         .route("/settings/password", post(account::set_password))
 }
@@ -48,12 +52,14 @@ fn tabs(scene: &Scene, current: &str) -> Vec<SettingsTab> {
     let all = [
         ("Project", "", Some(Permission::ViewProjects)),
         ("Ingest keys", "/keys", Some(Permission::ViewKeys)),
+        ("Source maps", "/source-maps", Some(Permission::ViewIssues)),
         ("Privacy", "/privacy", Some(Permission::ViewProjects)),
         ("Members", "/members", Some(Permission::ViewMembers)),
         ("API tokens", "/tokens", Some(Permission::ManageTokens)),
         ("Account", "/account", None),
     ];
     all.into_iter()
+        .filter(|(_, path, _)| *path != "/source-maps" || scene.state.source_maps.is_some())
         .filter(|(_, _, permission)| permission.is_none_or(|permission| scene.may(permission)))
         .map(|(label, path, _)| SettingsTab {
             label,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::*;
 use crate::views::event::EventView;
 
-const ATTACK: &str =
+pub(super) const ATTACK: &str =
     r#""><script>alert(1)</script><img src=x onerror=alert(2)><a href='javascript:alert(3)'>{{7*7}}"#;
 
 /// Every string of a value, keys included, with markup added.
@@ -26,7 +26,7 @@ fn poison(value: Value) -> Value {
 }
 
 /// Asserts that `html` has no element and no attribute that the templates do not have.
-fn assert_inert(html: &str, path: &str) {
+pub(super) fn assert_inert(html: &str, path: &str) {
     for part in [
         "<script>",
         "<img",

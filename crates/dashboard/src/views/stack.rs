@@ -1,5 +1,6 @@
 //! Stack traces: exceptions and threads, newest call first, frames outside the app folded away.
 
+use crate::views::mapping;
 use crate::views::payload::{Field, Node};
 use crate::wording::{counted, shorten};
 
@@ -49,6 +50,10 @@ pub(crate) struct Frame {
     pub(crate) is_open: bool,
     pub(crate) lines: Vec<SourceLine>,
     pub(crate) variables: Vec<Field>,
+    /// Why the frame shows generated code, and what to do about it.
+    pub(crate) unmapped: Option<String>,
+    /// Where in the generated code it is: `/assets/main.js:1:5120, by ~/assets/main.js.map`.
+    pub(crate) generated: Option<String>,
     package: Option<String>,
 }
 
@@ -62,7 +67,10 @@ pub(crate) struct SourceLine {
 
 impl Frame {
     pub(crate) fn has_body(&self) -> bool {
-        !self.lines.is_empty() || !self.variables.is_empty()
+        !self.lines.is_empty()
+            || !self.variables.is_empty()
+            || self.unmapped.is_some()
+            || self.generated.is_some()
     }
 }
 
@@ -76,7 +84,7 @@ pub(crate) fn traces(event: &Node<'_>) -> Vec<Trace> {
         && let Some(stack) = event.get("stacktrace")
     {
         let mut trace = Trace { ..Trace::default() };
-        fill_frames(&mut trace, &stack);
+        fill_frames(&mut trace, &stack, event.get("raw_stacktrace").as_ref());
         traces.push(trace);
     }
     traces.truncate(TRACES_MAX);
@@ -106,7 +114,7 @@ fn exceptions(event: &Node<'_>) -> Vec<Trace> {
                 ..Trace::default()
             };
             if let Some(stack) = value.get("stacktrace") {
-                fill_frames(&mut trace, &stack);
+                fill_frames(&mut trace, &stack, value.get("raw_stacktrace").as_ref());
             }
             trace
         })
@@ -168,7 +176,7 @@ fn threads(event: &Node<'_>) -> Vec<Trace> {
             if is(thread, "crashed") {
                 trace.marks.push(TraceMark { text: "crashed".to_owned(), is_bad: true });
             }
-            fill_frames(&mut trace, &stack);
+            fill_frames(&mut trace, &stack, thread.get("raw_stacktrace").as_ref());
             Some((is_first, trace))
         })
         .collect();
@@ -182,10 +190,17 @@ fn threads(event: &Node<'_>) -> Vec<Trace> {
     traces.into_iter().map(|(_, trace)| trace).collect()
 }
 
-fn fill_frames(trace: &mut Trace, stack: &Node<'_>) {
+/// `raw` is the stack trace as it came, before its frames were mapped.
+fn fill_frames(trace: &mut Trace, stack: &Node<'_>, raw: Option<&Node<'_>>) {
     let list = stack.get("frames").map(|frames| frames.list()).unwrap_or_default();
+    let raw = raw.and_then(|raw| raw.get("frames")).map(|frames| frames.list()).unwrap_or_default();
     let total = list.len();
     let mut frames: Vec<Frame> = list.iter().rev().take(FRAMES_MAX).map(read_frame).collect();
+    if raw.len() == total {
+        for ((frame, mapped), raw) in frames.iter_mut().zip(list.iter().rev()).zip(raw.iter().rev()) {
+            frame.generated = mapping::generated_place(mapped, raw);
+        }
+    }
     let in_app = frames.iter().filter(|frame| frame.is_in_app).count();
     if in_app == 0
         && let Some(newest) = frames.first_mut()
@@ -268,6 +283,8 @@ fn read_frame(frame: &Node<'_>) -> Frame {
         package: package_of(frame.text_of("package").as_deref(), module.as_deref(), filename.as_deref()),
         is_open: is_in_app && !lines.is_empty(),
         variables: frame.get("vars").map(|variables| variables.fields()).unwrap_or_default(),
+        unmapped: mapping::why_unmapped(frame),
+        generated: None,
         location,
         is_in_app,
         lines,

@@ -17,6 +17,7 @@ use crate::event::{Arrival, parse_event};
 use crate::feedback::{NewFeedback, read_feedback, read_user_report};
 use crate::limits::ProjectLimits;
 use crate::sessions::{SESSIONS_MAX, SessionCounts, SessionUpdate, parse_session, parse_sessions};
+use crate::source_maps::BatchMaps;
 
 /// The most bytes that a delivery may decode to: an envelope with its attachments, as Sentry accepts it. The door has
 /// refused larger ones already.
@@ -64,9 +65,10 @@ pub(super) fn read_deliveries(
     kind: DeliveryKind,
     rules: &dyn ScrubRules,
     limits: &HashMap<ProjectId, Arc<ProjectLimits>>,
+    maps: &BatchMaps,
     unknown_types: &UnknownTypes,
 ) -> std::io::Result<Read> {
-    let digester = Digester::try_new(rules)?;
+    let digester = Digester::try_new(rules)?.with_maps(maps);
     let mut reader = DeliveryReader { digester, rules, limits, unknown_types, read: Read::default() };
     for (index, delivery) in deliveries.iter().enumerate() {
         let result = match kind {

@@ -10,6 +10,7 @@ use crate::digest::DigestedEvent;
 use crate::event_id::{EventId, EventKey};
 use crate::limits::{StorageChange, StoredKind};
 use crate::releases::{Activity, record_activity_in};
+use crate::source_maps::store::insert_unmapped;
 use crate::tags::pack_tags;
 use crate::{IssueId, IssueStatus, Level};
 
@@ -54,7 +55,7 @@ impl Written {
 }
 
 /// A hash within a project, under a version of the rules.
-type HashKey = (ProjectId, u16, [u8; 16]);
+pub(crate) type HashKey = (ProjectId, u16, [u8; 16]);
 
 /// The subject of each person, in their order. All of a transaction come at once, or two transactions could wait for
 /// each other's projects in a circle.
@@ -157,6 +158,7 @@ pub(crate) async fn store_events_with_in(
         changes.get(&issue.id).map(|change| if issue.is_new { change.first_accepted } else { change.latest })
     };
     text::index_texts(tx, &written.touched, text_of).await?;
+    insert_unmapped(tx, events, |index| is_new_event[index]).await?;
     Ok(written)
 }
 
@@ -170,7 +172,10 @@ fn keys_of(events: &[DigestedEvent], known: &HashMap<HashKey, IssueId>) -> Vec<H
     keys.into_iter().collect()
 }
 
-async fn find_issues_of_hashes(tx: &Tx, keys: &[HashKey]) -> Result<HashMap<HashKey, IssueId>, StorageError> {
+pub(crate) async fn find_issues_of_hashes(
+    tx: &Tx,
+    keys: &[HashKey],
+) -> Result<HashMap<HashKey, IssueId>, StorageError> {
     let mut found = HashMap::with_capacity(keys.len());
     for of_one in keys.chunk_by(|left, right| (left.0, left.1) == (right.0, right.1)) {
         let Some((project, version, _)) = of_one.first().copied() else { continue };
@@ -192,7 +197,7 @@ async fn find_issues_of_hashes(tx: &Tx, keys: &[HashKey]) -> Result<HashMap<Hash
 }
 
 /// Takes that many issue numbers of each project, which must be sorted; the last number of each.
-async fn take_numbers(
+pub(crate) async fn take_numbers(
     tx: &Tx,
     counts: Vec<(ProjectId, i64)>,
 ) -> Result<HashMap<ProjectId, i64>, StorageError> {
@@ -297,7 +302,7 @@ impl<'a> Change<'a> {
 }
 
 /// Whole hours since 1970, UTC.
-pub(super) fn hour_of(at: Timestamp) -> i64 {
+pub(crate) fn hour_of(at: Timestamp) -> i64 {
     at.as_seconds().div_euclid(3_600)
 }
 

@@ -46,8 +46,6 @@ macro_rules! answer {
     };
 }
 
-pub(super) use answer;
-
 /// Declares an enumeration that is the same as a model's.
 macro_rules! words {
     ($(#[$about:meta])* $name:ident of $model:ty { $($word:ident),* }) => {

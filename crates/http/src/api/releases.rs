@@ -9,7 +9,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use belvedere_accounts::Project;
-use belvedere_error_tracking::{Acting, HealthQuery, HealthStep, ListReleases, NewCommit, NewDeploy, ReleaseChange};
+use belvedere_error_tracking::{
+    Acting, HealthQuery, HealthStep, ListReleases, NewCommit, NewDeploy, ReleaseChange,
+};
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};

@@ -133,12 +133,7 @@ struct Scope {
 }
 
 impl Scope {
-    async fn open(
-        shared: &Shared,
-        caller: &Caller,
-        place: Place,
-        named: &[String],
-    ) -> Result<Self, Problem> {
+    async fn open(shared: &Shared, caller: &Caller, place: Place, named: &[String]) -> Result<Self, Problem> {
         let organisation = scene::organisation(shared, caller, &place.organisation).await?;
         let mut all = shared.accounts.list_projects(&caller.principal).await?;
         let named: Vec<&str> = match &place.project {
@@ -307,11 +302,15 @@ pub(super) async fn list(
     }
     // The same name in several projects is one release, with the date of its first making.
     found.sort_by(|(_, left), (_, right)| {
-        left.release.version.cmp(&right.release.version).then(left.release.created_at.cmp(&right.release.created_at))
+        left.release
+            .version
+            .cmp(&right.release.version)
+            .then(left.release.created_at.cmp(&right.release.created_at))
     });
     let mut groups: Vec<&[(&Project, ReleaseSummary)]> =
         found.chunk_by(|(_, left), (_, right)| left.release.version == right.release.version).collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.first().map(|(_, release)| release.release.created_at)));
+    groups
+        .sort_by_key(|group| std::cmp::Reverse(group.first().map(|(_, release)| release.release.created_at)));
     groups.truncate(usize::from(LISTED_MAX));
     Ok(Json(groups.into_iter().map(|group| release_json(group, None)).collect()))
 }
@@ -382,7 +381,8 @@ pub(super) async fn show_previous_with_commits(
         let (version, first_seen) = placed(&this);
         let earlier = page.items.into_iter().filter(|other| {
             let (other_version, other_seen) = placed(other);
-            other.commits > 0 && compare_releases((&other_version, other_seen), (&version, first_seen)).is_lt()
+            other.commits > 0
+                && compare_releases((&other_version, other_seen), (&version, first_seen)).is_lt()
         });
         let previous = earlier.max_by(|left, right| {
             let (left, right) = (placed(left), placed(right));
@@ -428,7 +428,8 @@ pub(super) async fn add_deploy(
     };
     let mut added = None;
     for (project, _) in scope.find(&shared).await? {
-        let deploy = shared.releases.add_deploy(&acting(&caller, project), &scope.version, new.clone()).await?;
+        let deploy =
+            shared.releases.add_deploy(&acting(&caller, project), &scope.version, new.clone()).await?;
         added = added.or(deploy);
     }
     let added = added.ok_or_else(|| Problem::not_found("release"))?;

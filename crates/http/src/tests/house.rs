@@ -17,10 +17,11 @@ use belvedere_error_tracking::search::{
     SearchEditor, SearchEvents, SearchIssues, SimilarIssue, TagDistribution, TagKey, TagValue, TaggedEvent,
 };
 use belvedere_error_tracking::{
-    ErrorTracking, ErrorTrackingError, ErrorTrackingService, Event, EventSummary, HourCount, IssueDetail, IssueId, IssueStatus,
-    IssueSummary, Level, ListIssues, Recorded, SetStatus,
+    ErrorTracking, ErrorTrackingError, ErrorTrackingService, Event, EventSummary, HourCount, IssueDetail,
+    IssueId, IssueStatus, IssueSummary, Level, ListIssues, Recorded, SetStatus, SourceMapService,
 };
 use belvedere_intake::{HourTally, Intake, IntakeLogService, IntakeParts, IntakeStats};
+use belvedere_jobs::JobQueue;
 use belvedere_kernel::{
     Actor, AuditSink, Delivery, InProcessBus, KeyOwner, ManualClock, ProjectId, Removal, SubjectId, Vault,
     VaultError,
@@ -298,6 +299,8 @@ pub(super) struct House {
     pub(super) accounts: Arc<AccountsService>,
     pub(super) errors: Arc<OneIssue>,
     pub(super) releases: Arc<ErrorTrackingService>,
+    pub(super) source_maps: Arc<SourceMapService>,
+    pub(super) jobs: JobQueue,
     pub(super) state: HttpState,
     pub(super) first: FirstSteps,
 }
@@ -374,6 +377,8 @@ impl House {
             privacy,
             audit.clone(),
         ));
+        let jobs = JobQueue::new(db.database(), clock.clone(), Arc::clone(&parts.bus));
+        let source_maps = Arc::new(releases.source_maps(jobs.clone()));
         let state = HttpState {
             accounts: accounts.clone(),
             sign_in: accounts.clone(),
@@ -382,6 +387,7 @@ impl House {
             errors: errors.clone(),
             releases: releases.clone(),
             search: errors.clone(),
+            source_maps: source_maps.clone(),
             intake: Arc::new(Intake::new(spool.clone(), parts.clone())),
             intake_log: Arc::new(IntakeLogService::new(parts, sink)),
             intake_stats: stats,
@@ -393,7 +399,19 @@ impl House {
             public_url: "https://belvedere.example".to_owned(),
             metrics_token: None,
         };
-        Self { spool, _directory: directory, _db: db, clock, accounts, errors, releases, state, first }
+        Self {
+            spool,
+            _directory: directory,
+            _db: db,
+            clock,
+            accounts,
+            errors,
+            releases,
+            source_maps,
+            jobs,
+            state,
+            first,
+        }
     }
 
     pub(super) fn router(&self) -> Router {

@@ -61,9 +61,11 @@ fn a_release_is_made_finished_deployed_and_deleted() {
         let project = house.first.project.slug.as_str();
         let version = "@scope/shop@1.0.0";
         let of = format!("{base}%40scope%2Fshop%401.0.0/");
-        let ask = async |method: Method, uri: &str, body: Value| send(&house, &token, method, uri, body).await;
+        let ask =
+            async |method: Method, uri: &str, body: Value| send(&house, &token, method, uri, body).await;
 
-        let new = json!({"version": version, "projects": [project], "dateStarted": "2026-11-23T12:00:00+01:00"});
+        let new =
+            json!({"version": version, "projects": [project], "dateStarted": "2026-11-23T12:00:00+01:00"});
         let made = ask(Method::POST, &base, new.clone()).await;
         assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
         assert_eq!(made.json()["dateStarted"], "2026-11-23T11:00:00Z");
@@ -79,16 +81,29 @@ fn a_release_is_made_finished_deployed_and_deleted() {
         assert_eq!(told[0]["id"], "b2");
         assert!(!told.to_string().contains("example.org"), "{told}");
 
-        let finished = ask(Method::PUT, &of, json!({"projects": [project], "dateReleased": "2026-11-23T12:01:00Z"})).await;
+        let finished =
+            ask(Method::PUT, &of, json!({"projects": [project], "dateReleased": "2026-11-23T12:01:00Z"}))
+                .await;
         assert_eq!(finished.json()["dateReleased"], "2026-11-23T12:01:00Z");
-        let deployed = ask(Method::POST, &format!("{of}deploys/"), json!({"environment": "production", "name": null})).await;
-        assert_eq!((deployed.status, &deployed.json()["environment"]), (StatusCode::CREATED, &json!("production")));
+        let deployed =
+            ask(Method::POST, &format!("{of}deploys/"), json!({"environment": "production", "name": null}))
+                .await;
+        assert_eq!(
+            (deployed.status, &deployed.json()["environment"]),
+            (StatusCode::CREATED, &json!("production"))
+        );
         let shown = ask(Method::GET, &of, Value::Null).await.json();
-        assert_eq!((&shown["lastCommit"]["id"], &shown["lastDeploy"]["environment"], &shown["commitCount"]), (&json!("b2"), &json!("production"), &json!(2)));
+        assert_eq!(
+            (&shown["lastCommit"]["id"], &shown["lastDeploy"]["environment"], &shown["commitCount"]),
+            (&json!("b2"), &json!("production"), &json!(2))
+        );
 
         let next = json!({"version": "@scope/shop@1.1.0", "projects": [project], "refs": [{"repository": "shop/web", "commit": "c3"}]});
         ask(Method::POST, &base, next).await;
-        let previous = ask(Method::GET, &format!("{base}%40scope%2Fshop%401.1.0/previous-with-commits/"), Value::Null).await.json();
+        let previous =
+            ask(Method::GET, &format!("{base}%40scope%2Fshop%401.1.0/previous-with-commits/"), Value::Null)
+                .await
+                .json();
         assert_eq!((&previous["version"], &previous["lastCommit"]["id"]), (&json!(version), &json!("b2")));
         let none = ask(Method::GET, &format!("{of}previous-with-commits/"), Value::Null).await.json();
         assert_eq!(none, json!({}));
@@ -123,7 +138,9 @@ fn what_is_wrong_with_a_release_is_said() {
             let detail = answer.json()["detail"].as_str().unwrap().to_owned();
             assert!(detail.contains(part), "{body}: {detail}");
         }
-        let deploy = send(&house, &token, Method::POST, &format!("{base}none/deploys/"), json!({"environment": "p"})).await;
+        let deploy =
+            send(&house, &token, Method::POST, &format!("{base}none/deploys/"), json!({"environment": "p"}))
+                .await;
         assert_eq!(deploy.status, StatusCode::NOT_FOUND);
     });
 }
@@ -139,8 +156,14 @@ fn another_organisation_and_a_weaker_token_reach_no_release() {
         let base = format!("/api/0/organizations/{}/releases/", house.first.organisation.slug);
         let new = json!({"version": "a", "projects": [house.first.project.slug]});
         assert_eq!(send(&house, &writer, Method::POST, &base, new.clone()).await.status, StatusCode::CREATED);
-        assert_eq!(send(&house, &reader, Method::POST, &base, new.clone()).await.status, StatusCode::FORBIDDEN);
-        assert_eq!(send(&house, &reader, Method::GET, &format!("{base}a/"), Value::Null).await.status, StatusCode::OK);
+        assert_eq!(
+            send(&house, &reader, Method::POST, &base, new.clone()).await.status,
+            StatusCode::FORBIDDEN
+        );
+        assert_eq!(
+            send(&house, &reader, Method::GET, &format!("{base}a/"), Value::Null).await.status,
+            StatusCode::OK
+        );
         for (method, path, body) in [
             (Method::GET, String::new(), Value::Null),
             (Method::POST, String::new(), new.clone()),
@@ -155,9 +178,12 @@ fn another_organisation_and_a_weaker_token_reach_no_release() {
             assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {path}");
         }
         // In its own organisation there is no such release, and the first one's projects cannot be named.
-        let strange = send(&house, &foreign, Method::GET, "/api/0/organizations/strangers/releases/a/", Value::Null).await;
+        let strange =
+            send(&house, &foreign, Method::GET, "/api/0/organizations/strangers/releases/a/", Value::Null)
+                .await;
         assert_eq!(strange.status, StatusCode::NOT_FOUND);
-        let strange = send(&house, &foreign, Method::POST, "/api/0/organizations/strangers/releases/", new).await;
+        let strange =
+            send(&house, &foreign, Method::POST, "/api/0/organizations/strangers/releases/", new).await;
         assert_eq!(strange.status, StatusCode::NOT_FOUND);
         assert!(house.releases.find_release(house.project(), "a").await.unwrap().is_some());
     });
