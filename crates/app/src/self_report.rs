@@ -56,8 +56,9 @@ pub(crate) fn start(config: &Config, role: Role, accounts: &Arc<AccountsService>
             records_max: QUEUE_RECORDS_MAX,
             ..QueueConfig::new(config.data.directory.join("reports"))
         }),
-        event_filter: (!goes_elsewhere)
-            .then(|| Arc::new(|event: &Event<'static>| !is_of_own_way(event)) as _),
+        event_filter: Some(Arc::new(move |event| {
+            (goes_elsewhere || !is_of_own_way(&event)).then(|| with_cause(event))
+        })),
         shutdown_timeout: Duration::ZERO,
         ..ClientConfig::with_destination(destination, &section.environment)
     };
@@ -117,14 +118,26 @@ fn is_of_own_way(event: &Event<'_>) -> bool {
 
 /// Whether it is a request to the ingest door that failed.
 fn is_at_the_door(event: &Event<'_>) -> bool {
-    let fields = serde_json::to_value(&event.contexts).unwrap_or_default();
-    let route = fields.pointer("/Rust Tracing Fields/route").and_then(|route| route.as_str());
-    let is_door = |route: &str| {
+    let is_door = |route: String| {
         ["/api/{project}/", "/api/store", "/tunnel"]
             .iter()
             .any(|door| route.trim_matches('"').starts_with(door))
     };
-    route.is_some_and(is_door)
+    field(event, "route").is_some_and(is_door)
+}
+
+/// Adds the error that a log line names to its message, so that different causes are different issues.
+fn with_cause(mut event: Event<'static>) -> Event<'static> {
+    if let (Some(message), Some(error)) = (&event.message, field(&event, "error")) {
+        event.message = Some(format!("{message}: {error}"));
+    }
+    event
+}
+
+/// A field of the log line that the event was made from.
+fn field(event: &Event<'_>, name: &str) -> Option<String> {
+    let contexts = serde_json::to_value(event.contexts.get("Rust Tracing Fields")?).ok()?;
+    contexts.get(name)?.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -140,6 +153,15 @@ mod tests {
     fn panic_in(function: &str) -> Value {
         let frames = json!([{"function": "tokio::runtime::task"}, {"function": function}, {"function": "core::panic"}]);
         json!({"exception": {"values": [{"type": "panic", "value": "x", "stacktrace": {"frames": frames}}]}})
+    }
+
+    #[test]
+    fn a_log_line_is_titled_by_its_message_and_its_error() {
+        let fields = json!({"type": "unknown", "error": "disk is full"});
+        let json = json!({"message": "request failed", "contexts": {"Rust Tracing Fields": fields}});
+        assert_eq!(with_cause(event(json)).message.as_deref(), Some("request failed: disk is full"));
+        let plain = with_cause(event(json!({"message": "ended"})));
+        assert_eq!(plain.message.as_deref(), Some("ended"));
     }
 
     #[test]

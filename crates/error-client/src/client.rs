@@ -170,6 +170,12 @@ impl ErrorClient {
         self.hub().add_breadcrumb(breadcrumb);
     }
 
+    /// The headers by which a request to another service goes on with the current trace.
+    #[must_use]
+    pub fn trace_headers(&self) -> Vec<(&'static str, String)> {
+        self.hub().configure_scope(|scope| scope.iter_trace_propagation_headers().collect())
+    }
+
     /// Waits until everything is delivered, at most `timeout`; `false` if something is not.
     #[must_use]
     pub fn flush(&self, timeout: Duration) -> bool {
@@ -225,10 +231,7 @@ fn options(config: &Arc<ClientConfig>, factory: Factory) -> Result<ClientOptions
         Destination::Later(_) => LATER,
     };
     let filter = Filter::new(config);
-    let last_word = config.event_filter.clone();
-    let before_send = move |event: Event<'static>| {
-        filter.apply(event).filter(|event| last_word.as_ref().is_none_or(|last_word| last_word(event)))
-    };
+    let before_send = move |event: Event<'static>| filter.apply(event);
     let (routes, otherwise) = (config.routes.clone(), config.traces_rate());
     let sampler = move |context: &TransactionContext| {
         sampling::rate_of(&routes, otherwise, context.name(), context.sampled())

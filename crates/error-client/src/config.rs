@@ -29,8 +29,8 @@ impl fmt::Debug for Destination {
     }
 }
 
-/// Decides about an event after everything else; `false` leaves it out.
-pub type EventFilter = Arc<dyn Fn(&Event<'static>) -> bool + Send + Sync>;
+/// Changes an event, or leaves it out with `None`.
+pub type EventFilter = Arc<dyn Fn(Event<'static>) -> Option<Event<'static>> + Send + Sync>;
 
 /// How a service reports. [`ClientConfig::new`] has the defaults; the fields that matter are changed in place.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ pub struct ClientConfig {
     pub context: BTreeMap<String, Value>,
     /// Errors that are not reported.
     pub known_errors: Vec<KnownError>,
-    /// A last word about each event, after [`ClientConfig::known_errors`].
+    /// A word about each event that [`ClientConfig::known_errors`] let pass; scrubbing follows.
     pub event_filter: Option<EventFilter>,
     /// The most events of one kind (type of the error, or message) a minute; `None` is no limit.
     pub per_minute_max: Option<u32>,
@@ -67,7 +67,7 @@ pub struct ClientConfig {
     pub in_app: Vec<&'static str>,
     /// The most breadcrumbs of an event.
     pub breadcrumbs_max: usize,
-    /// Where undelivered reports wait for the next start; `None`: in memory only.
+    /// Where undelivered reports wait for the next start, apart for each server and project; `None`: in memory only.
     pub queue: Option<QueueConfig>,
     /// The pauses between tries.
     pub retry: RetryConfig,
@@ -118,6 +118,21 @@ impl ClientConfig {
 
     pub(crate) fn is_production(&self) -> bool {
         self.environment.eq_ignore_ascii_case("production")
+    }
+
+    /// The queue of the destination: reports to one project never reach another.
+    pub(crate) fn queue_of_destination(&self) -> Option<QueueConfig> {
+        let name = match &self.destination {
+            Destination::Dsn(dsn) => {
+                let dsn = dsn.parse::<Dsn>().ok()?;
+                // Without the key, which may change.
+                let address = format!("{}:{}{}{}", dsn.host(), dsn.port(), dsn.path(), dsn.project_id());
+                format!("{:08x}", crc32fast::hash(address.as_bytes()))
+            }
+            Destination::Later(_) => "later".to_owned(),
+        };
+        let queue = self.queue.clone()?;
+        Some(QueueConfig { directory: queue.directory.join(name), ..queue })
     }
 
     pub(crate) fn traces_rate(&self) -> f32 {

@@ -7,8 +7,9 @@ use std::time::Instant;
 use sentry::protocol::{Context, Event, Value};
 
 use crate::limiter::Limiter;
+use crate::panics::PANIC;
 use crate::scrub::scrub_event;
-use crate::{ClientConfig, glob};
+use crate::{ClientConfig, EventFilter, glob};
 
 /// Errors that are known and not worth an event. What is `None` matches anything; patterns have `*` for any characters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,6 +57,7 @@ pub(crate) struct Filter {
     context: BTreeMap<String, Value>,
     is_production: bool,
     limiter: Option<Mutex<Limiter>>,
+    hook: Option<EventFilter>,
 }
 
 impl Filter {
@@ -67,12 +69,21 @@ impl Filter {
             context: config.context.clone(),
             is_production: config.is_production(),
             limiter: config.per_minute_max.map(|max| Mutex::new(Limiter::new(max))),
+            hook: config.event_filter.clone(),
         }
     }
 
     /// The event as it is sent; `None` if it is not.
-    pub(crate) fn apply(&self, mut event: Event<'static>) -> Option<Event<'static>> {
-        if self.known.iter().any(|known| known.is_in(&event)) || !self.is_within_limit(&event) {
+    pub(crate) fn apply(&self, event: Event<'static>) -> Option<Event<'static>> {
+        if self.known.iter().any(|known| known.is_in(&event)) {
+            return None;
+        }
+        let kind = kind_of(&event).to_owned();
+        let mut event = match &self.hook {
+            Some(hook) => hook(event)?,
+            None => event,
+        };
+        if !self.is_within_limit(&kind) {
             return None;
         }
         for (name, value) in [("service", &self.service), ("region", &self.region)] {
@@ -88,22 +99,26 @@ impl Filter {
         Some(event)
     }
 
-    fn is_within_limit(&self, event: &Event<'_>) -> bool {
+    fn is_within_limit(&self, kind: &str) -> bool {
         let Some(limiter) = &self.limiter else { return true };
-        let outermost = event.exception.values.last();
-        // Of an error the type alone: its message may differ each time.
-        let key = match (outermost, &event.message) {
-            (Some(exception), _) if exception.ty != "panic" => exception.ty.as_str(),
-            (Some(exception), _) => exception.value.as_deref().unwrap_or_default(),
-            (None, Some(message)) => message,
-            (None, None) => "",
-        };
-        limiter.lock().unwrap_or_else(PoisonError::into_inner).admits(key, Instant::now())
+        limiter.lock().unwrap_or_else(PoisonError::into_inner).admits(kind, Instant::now())
+    }
+}
+
+/// What events of one kind have in common: of an error the type alone, as its message may differ each time.
+fn kind_of<'a>(event: &'a Event<'_>) -> &'a str {
+    match (event.exception.values.last(), &event.message) {
+        (Some(exception), _) if exception.ty != PANIC => &exception.ty,
+        (Some(exception), _) => exception.value.as_deref().unwrap_or_default(),
+        (None, Some(message)) => message,
+        (None, None) => "",
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use sentry::protocol::Exception;
     use serde_json::json;
 
@@ -161,6 +176,18 @@ mod tests {
         assert_eq!(sent.exception.values[0].value.as_deref(), Some("for [email]"));
         let Context::Other(context) = &sent.contexts["service"] else { panic!("{:?}", sent.contexts) };
         assert_eq!(context["tenant"], "acme");
+    }
+
+    #[test]
+    fn the_hook_changes_events_or_leaves_them_out_and_scrubbing_comes_last() {
+        let hook = |mut event: Event<'static>| {
+            event.message = Some(format!("{} by ada@example.org", event.message?));
+            Some(event)
+        };
+        let filter = Filter::new(&ClientConfig { event_filter: Some(Arc::new(hook)), ..config() });
+        let sent = filter.apply(Event { message: Some("seen".to_owned()), ..Event::default() }).unwrap();
+        assert_eq!(sent.message.as_deref(), Some("seen by [email]"));
+        assert!(filter.apply(event(vec![error("E", "x")])).is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //!
 //! | Path | Content |
 //! |---|---|
-//! | `<16 hex digits>/` | the queue of one process, or of one that is no more |
+//! | `<16 hex digits>/` | within the folder of a destination: the queue of one process, or of one that is no more |
 //! | `<16 hex digits>/lock` | empty; locked while its process lives |
 //! | `<16 hex digits>/<name>.<importance>` | a segment: records, one after the other |
 //!
@@ -163,7 +163,17 @@ impl Queue {
                 }
             }
         }
-        Ok(self.records - before)
+        let came = self.records.saturating_sub(before);
+        let mut dropped = 0;
+        while self.bytes > self.config.bytes_max || self.records > self.config.records_max {
+            let Some(ticket) = self.least_important() else { break };
+            self.remove(ticket);
+            dropped += 1;
+        }
+        if dropped > 0 {
+            tracing::warn!(dropped, "undelivered reports of earlier processes are more than the queue takes");
+        }
+        Ok(came)
     }
 
     /// Reads a segment's heads; a segment of which nothing waits is removed.
@@ -261,20 +271,22 @@ impl Queue {
         Ok(())
     }
 
-    /// The most important record that waits, the oldest of its kind; only of `importances`.
-    pub(crate) fn first(&self, importances: &[Importance]) -> Option<Ticket> {
-        importances.iter().find_map(|importance| self.oldest(*importance))
+    /// The most important record that waits, the oldest of its kind; only of `importances`, and another than `except`.
+    pub(crate) fn first(&self, importances: &[Importance], except: Option<Ticket>) -> Option<Ticket> {
+        importances.iter().find_map(|importance| self.oldest(*importance, except))
     }
 
     fn least_important(&self) -> Option<Ticket> {
-        Importance::ALL.iter().rev().find_map(|importance| self.oldest(*importance))
+        Importance::ALL.iter().rev().find_map(|importance| self.oldest(*importance, None))
     }
 
-    fn oldest(&self, importance: Importance) -> Option<Ticket> {
-        let segments = &self.streams[importance as usize].segments;
-        segments.iter().find_map(|segment| {
-            segment.first().map(|offset| Ticket { importance, segment: segment.number(), offset })
-        })
+    fn oldest(&self, importance: Importance, except: Option<Ticket>) -> Option<Ticket> {
+        let segments = self.streams[importance as usize].segments.iter();
+        let mut tickets = segments.flat_map(|segment| {
+            let ticket = |offset| Ticket { importance, segment: segment.number(), offset };
+            segment.offsets().map(ticket)
+        });
+        tickets.find(|ticket| Some(*ticket) != except)
     }
 
     fn segment_mut(&mut self, ticket: Ticket) -> Option<&mut Segment> {

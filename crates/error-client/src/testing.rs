@@ -44,6 +44,8 @@ impl Received {
 #[derive(Default)]
 struct Shared {
     script: Mutex<VecDeque<Answer>>,
+    /// Bodies with this text are answered with 500.
+    poison: Mutex<Option<&'static str>>,
     received: Mutex<Vec<Received>>,
 }
 
@@ -77,6 +79,11 @@ impl Server {
             }
         });
         Self { port, shared }
+    }
+
+    /// Fails on bodies with `text` from now on.
+    pub(crate) fn fail_on(&self, text: &'static str) {
+        *self.shared.poison.lock().unwrap() = Some(text);
     }
 
     pub(crate) fn dsn(&self) -> String {
@@ -121,9 +128,11 @@ impl Shared {
                 body = plain;
             }
             let body = String::from_utf8(body).unwrap();
+            let is_poison = self.poison.lock().unwrap().is_some_and(|poison| body.contains(poison));
             let answer = self.script.lock().unwrap().pop_front().unwrap_or(Answer::Status(200, Vec::new()));
             self.received.lock().unwrap().push(Received { path, headers, body });
             let (status, headers) = match answer {
+                _ if is_poison => (500, Vec::new()),
                 Answer::Status(status, headers) => (status, headers),
                 Answer::Close => return connection.shutdown(Shutdown::Both).ok(),
                 Answer::Slow(time) => {
@@ -161,9 +170,16 @@ impl Directory {
 
     /// The files below it that hold records.
     pub(crate) fn segments(&self) -> usize {
-        let folders = std::fs::read_dir(&self.0).into_iter().flatten().map(|entry| entry.unwrap().path());
-        let files = folders.flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten());
-        files.filter(|file| file.as_ref().unwrap().path().extension().is_some()).count()
+        fn count(directory: &std::path::Path) -> usize {
+            let entries =
+                std::fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
+            entries
+                .map(
+                    |path| if path.is_dir() { count(&path) } else { usize::from(path.extension().is_some()) },
+                )
+                .sum()
+        }
+        count(&self.0)
     }
 }
 

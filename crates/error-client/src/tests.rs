@@ -1,5 +1,7 @@
 //! The client as services use it, against a server that remembers.
 
+mod speed;
+
 use std::convert::Infallible;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
@@ -257,6 +259,24 @@ fn concurrent_requests_never_see_each_others_users() {
         assert_eq!(breadcrumbs[0]["message"], name);
         assert_eq!(event["request"]["method"], "GET");
     }
+}
+
+#[test]
+fn a_trace_goes_on_in_the_requests_that_a_handler_makes() {
+    let server = Server::start([]);
+    let client = started(&server);
+    let reporter = client.client();
+    let service = RequestLayer::new(client.client()).layer(service_fn(move |_: Request<()>| {
+        let headers = reporter.trace_headers();
+        async move { Ok::<_, Infallible>(Response::new(headers)) }
+    }));
+    let mut request = request("/lessons");
+    let trace = "771a43a4192642f0b136d5159a501700-7c7a7a7a7a7a7a7a-1";
+    request.headers_mut().insert("sentry-trace", trace.parse().unwrap());
+    let headers = run(service.oneshot(request)).unwrap().into_body();
+    let (_, sent_on) = headers.iter().find(|(name, _)| *name == "sentry-trace").unwrap();
+    assert!(sent_on.starts_with("771a43a4192642f0b136d5159a501700-") && sent_on.ends_with("-1"), "{sent_on}");
+    assert_ne!(sent_on, trace);
 }
 
 #[test]

@@ -33,6 +33,8 @@ use sentry::{Envelope, Transport};
 
 const MEMORY_BYTES_MAX: usize = 4 << 20;
 const MEMORY_ENVELOPES_MAX: usize = 1_000;
+/// A record on which the server fails is given up when others have passed this often in between.
+const OTHERS_PASSED_MAX: u32 = 5;
 /// How often an idle thread looks for queues of processes that are no more.
 const ADOPT_EVERY: Duration = Duration::from_secs(300);
 
@@ -62,12 +64,23 @@ struct Held {
     bytes: Vec<u8>,
 }
 
+/// A record of the queue on which the server failed. If others pass and this one fails again and again, it is the
+/// record's fault and not an outage.
+struct Suspect {
+    ticket: Ticket,
+    /// Whether it was the last that was tried.
+    was_last: bool,
+    /// How often another one passed.
+    others_passed: u32,
+}
+
 struct State {
     queue: Option<Queue>,
     memory: VecDeque<Held>,
     memory_bytes: usize,
     pace: Pace,
     limits: Limits,
+    suspect: Option<Suspect>,
     is_sending: bool,
     stops: bool,
     has_stopped: bool,
@@ -100,7 +113,7 @@ impl QueueTransport {
     /// Opens the queue and starts the thread. A queue that cannot be opened is logged; everything then waits in memory.
     pub(crate) fn start(config: Arc<ClientConfig>, recorder: Recorder) -> Result<Self, ClientError> {
         let sender = Sender::new(&config)?;
-        let queue = config.queue.clone().and_then(|queue| match Queue::open(queue) {
+        let queue = config.queue_of_destination().and_then(|queue| match Queue::open(queue) {
             Ok(queue) => Some(queue),
             Err(error) => {
                 tracing::warn!(%error, "undelivered reports cannot be kept in files");
@@ -113,6 +126,7 @@ impl QueueTransport {
             memory_bytes: 0,
             pace: Pace::default(),
             limits: Limits::default(),
+            suspect: None,
             is_sending: false,
             stops: false,
             has_stopped: false,
@@ -225,7 +239,11 @@ impl State {
         }
         let limited = self.limits.pause("error", now);
         let wanted = if limited.is_some() { &Importance::ALL[2..] } else { &Importance::ALL };
-        let in_queue = self.queue.as_ref().and_then(|queue| queue.first(wanted));
+        let suspect = self.suspect.as_ref().filter(|suspect| suspect.was_last).map(|suspect| suspect.ticket);
+        let in_queue = self
+            .queue
+            .as_ref()
+            .and_then(|queue| queue.first(wanted, suspect).or_else(|| queue.first(wanted, None)));
         let in_memory = self.memory.iter().position(|held| wanted.contains(&held.importance));
         match (in_queue, in_memory) {
             (Some(ticket), at) if at.is_none() || ticket.importance != Importance::Other => {
@@ -239,6 +257,43 @@ impl State {
                 None => Next::Pause(ADOPT_EVERY),
             },
             _ => Next::Pause(limited.unwrap_or(ADOPT_EVERY).min(ADOPT_EVERY)),
+        }
+    }
+}
+
+impl State {
+    /// Notes that a record passed.
+    fn passed(&mut self, ticket: Option<Ticket>) {
+        let is_suspect = self.suspect.as_ref().is_some_and(|suspect| Some(suspect.ticket) == ticket);
+        if is_suspect {
+            self.suspect = None;
+        } else if let Some(suspect) = &mut self.suspect {
+            suspect.was_last = false;
+            suspect.others_passed += 1;
+        }
+    }
+
+    /// Notes that a record failed; whether it is to be given up.
+    fn failed(&mut self, ticket: Option<Ticket>) -> bool {
+        match (&mut self.suspect, ticket) {
+            (Some(suspect), Some(ticket)) if suspect.ticket == ticket => {
+                suspect.was_last = true;
+                let is_guilty = suspect.others_passed >= OTHERS_PASSED_MAX;
+                if is_guilty {
+                    self.suspect = None;
+                }
+                is_guilty
+            }
+            (Some(suspect), _) => {
+                // An outage: nothing is said about the suspect.
+                suspect.was_last = false;
+                false
+            }
+            (None, Some(ticket)) => {
+                self.suspect = Some(Suspect { ticket, was_last: true, others_passed: 0 });
+                false
+            }
+            (None, None) => false,
         }
     }
 }
@@ -335,6 +390,7 @@ impl Shared {
                     tracing::info!("reports are delivered again");
                 }
                 state.pace.succeeded();
+                state.passed(ticket);
                 learn(state, false, &advice);
                 false
             }
@@ -357,18 +413,23 @@ impl Shared {
                 false
             }
             Outcome::Failed { why, retry_after } => {
-                if state.pace.failures() == 0 {
+                if state.pace.failures() == 0 && state.suspect.is_none() {
                     tracing::warn!(why, "reports cannot be delivered, trying on");
                 }
                 state.pace.failed(&self.config.retry, retry_after, jitter(), now);
-                true
+                let keeps = !state.failed(ticket);
+                if !keeps {
+                    self.give_up_bytes(&held.bytes, Reason::SendError, &format!("{why}, though others pass"));
+                }
+                keeps
             }
         };
         match (keeps, ticket) {
             (true, Some(_)) => {}
             (true, None) => {
                 state.memory_bytes += held.bytes.len();
-                state.memory.push_front(held);
+                // Behind the others: one that the server cannot take must not stop them.
+                state.memory.push_back(held);
             }
             (false, Some(ticket)) => {
                 if let Some(queue) = &mut state.queue {

@@ -89,6 +89,10 @@ impl Folder {
         // The lock is held until after the removal: nobody takes over a folder that is about to go.
         let _ = fs::remove_file(self.path.join(LOCK));
         let _ = fs::remove_dir(&self.path);
+        if let Some(directory) = self.path.parent() {
+            // Only if no other folder is there.
+            let _ = fs::remove_dir(directory);
+        }
     }
 }
 

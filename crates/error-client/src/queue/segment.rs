@@ -81,9 +81,9 @@ impl Segment {
         self.waiting.len()
     }
 
-    /// The oldest record that waits.
-    pub(super) fn first(&self) -> Option<u32> {
-        self.waiting.keys().next().copied()
+    /// The records that wait, oldest first.
+    pub(super) fn offsets(&self) -> impl Iterator<Item = u32> {
+        self.waiting.keys().copied()
     }
 
     /// Adds a record; after an error the file is as before, or closed.

@@ -35,7 +35,7 @@ fn put(queue: &mut Queue, importance: Importance, text: &str) {
 /// Everything that waits, in the order of delivery.
 fn drain(queue: &mut Queue) -> Vec<String> {
     let mut all = Vec::new();
-    while let Some(ticket) = queue.first(&Importance::ALL) {
+    while let Some(ticket) = queue.first(&Importance::ALL, None) {
         if let Some(payload) = queue.read(ticket).unwrap() {
             all.push(String::from_utf8(payload).unwrap());
         }
@@ -82,7 +82,7 @@ fn a_killed_process_leaves_everything_to_the_next() {
         put(&mut queue, Importance::Error, &format!("error {number}"));
     }
     for _ in 0..30 {
-        let ticket = queue.first(&Importance::ALL).unwrap();
+        let ticket = queue.first(&Importance::ALL, None).unwrap();
         queue.remove(ticket);
     }
     queue.abandon();
@@ -129,6 +129,23 @@ fn room_is_made_by_dropping_the_oldest_of_the_least_important() {
 }
 
 #[test]
+fn what_earlier_processes_left_is_cut_to_what_the_queue_takes() {
+    let directory = Directory::new();
+    for process in 0..3 {
+        let mut queue = Queue::open(QueueConfig::new(&directory.0)).unwrap();
+        for number in 0..8 {
+            put(&mut queue, Importance::Error, &format!("{process} {number}"));
+        }
+        queue.abandon();
+    }
+    let config = QueueConfig { records_max: 10, ..QueueConfig::new(&directory.0) };
+    let mut queue = Queue::open(config).unwrap();
+    let expected: Vec<_> =
+        (6..8).map(|number| format!("1 {number}")).chain((0..8).map(|it| format!("2 {it}"))).collect();
+    assert_eq!(drain(&mut queue), expected);
+}
+
+#[test]
 fn all_files_together_stay_within_their_bytes() {
     let directory = Directory::new();
     let config = QueueConfig { bytes_max: 64 << 10, ..QueueConfig::new(&directory.0) };
@@ -145,7 +162,7 @@ fn all_files_together_stay_within_their_bytes() {
     assert_eq!(queue.len() + dropped, 200);
     assert!(queue.len() >= 15, "only {} are kept", queue.len());
     let fatal = std::iter::from_fn(|| {
-        let ticket = queue.first(&[Importance::Fatal])?;
+        let ticket = queue.first(&[Importance::Fatal], None)?;
         queue.remove(ticket);
         Some(())
     });
@@ -234,7 +251,7 @@ proptest! {
                 }
                 Step::Deliver => {
                     model.sort_by_key(|waiting| waiting.importance);
-                    let ticket = queue.first(&Importance::ALL);
+                    let ticket = queue.first(&Importance::ALL, None);
                     prop_assert_eq!(ticket.is_some(), !model.is_empty());
                     if let Some(ticket) = ticket {
                         let payload = queue.read(ticket).unwrap().unwrap();

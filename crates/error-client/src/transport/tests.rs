@@ -184,6 +184,46 @@ fn a_full_queue_gives_up_the_oldest_and_says_so() {
 }
 
 #[test]
+fn an_event_that_the_server_cannot_take_does_not_stop_the_others() {
+    let directory = Directory::new();
+    let server = Server::start([]);
+    server.fail_on("poison");
+    let client = ErrorClient::detached(config(server.dsn(), Some(&directory))).unwrap();
+    send(&client, "poison");
+    for number in 0..10 {
+        send(&client, &format!("message {number}"));
+    }
+    eventually("the queue is empty", || client.flush(PATIENCE).then_some(()));
+    let mut delivered = messages(&server);
+    delivered.retain(|message| message != "poison");
+    let expected: Vec<_> = (0..10).map(|number| format!("message {number}")).collect();
+    assert_eq!(delivered, expected);
+    drop(client);
+    assert_eq!(directory.segments(), 0, "it was given up in the end");
+}
+
+#[test]
+fn reports_to_one_project_never_reach_another() {
+    let directory = Directory::new();
+    let port = free_port();
+    let first = ErrorClient::detached(config(dsn(port), Some(&directory))).unwrap();
+    send(&first, "of the first project");
+    drop(first);
+    let server = Server::start_at(port);
+    let other = dsn(port).replace("/1", "/2");
+    let second = ErrorClient::detached(config(other.clone(), Some(&directory))).unwrap();
+    send(&second, "of the second project");
+    assert!(second.flush(PATIENCE));
+    let seen: Vec<_> = server.received().iter().map(|request| request.path.clone()).collect();
+    assert_eq!(seen, ["/api/2/envelope/"]);
+    let new_key = dsn(port).replace("0123", "4567");
+    let third = ErrorClient::detached(config(new_key, Some(&directory))).unwrap();
+    eventually("a new key of the same project delivers", || (server.received().len() == 2).then_some(()));
+    assert!(third.flush(PATIENCE));
+    assert_eq!(messages(&server), ["of the second project", "of the first project"]);
+}
+
+#[test]
 fn a_destination_that_is_found_later_is_asked_until_it_is_known() {
     let server = Server::start([]);
     let (asked, known) = (Arc::new(AtomicU32::new(0)), Arc::new(Mutex::new(None::<String>)));
