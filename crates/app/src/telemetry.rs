@@ -32,3 +32,16 @@ pub async fn until_interrupted() {
         _ = terminate.recv() => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tracing::level_filters::LevelFilter;
+
+    use super::*;
+
+    #[test]
+    fn reporting_errors_makes_no_line_below_the_configured_level_cost_anything() {
+        init(&LogSection::default());
+        assert_eq!(LevelFilter::current(), LevelFilter::INFO);
+    }
+}

@@ -142,7 +142,9 @@ impl Shared {
             };
             let headers: String =
                 headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-            write!(connection, "HTTP/1.1 {status} X\r\n{headers}content-length: 2\r\n\r\n{{}}").ok()?;
+            // In one write: the rest of several would wait for the client's acknowledgement.
+            let answer = format!("HTTP/1.1 {status} X\r\n{headers}content-length: 2\r\n\r\n{{}}");
+            connection.write_all(answer.as_bytes()).ok()?;
         }
     }
 }
