@@ -370,7 +370,7 @@ impl Shared {
         drop(state);
         let outcome = match self.destination() {
             Ok(dsn) => sender.send(&dsn, &held.bytes),
-            Err(why) => Outcome::Failed { why, retry_after: None },
+            Err(why) => Outcome::Failed { why, retry_after: None, has_answered: false },
         };
         let mut state = self.lock();
         state.is_sending = false;
@@ -412,12 +412,12 @@ impl Shared {
                 );
                 false
             }
-            Outcome::Failed { why, retry_after } => {
+            Outcome::Failed { why, retry_after, has_answered } => {
                 if state.pace.failures() == 0 && state.suspect.is_none() {
                     tracing::warn!(why, "reports cannot be delivered, trying on");
                 }
                 state.pace.failed(&self.config.retry, retry_after, jitter(), now);
-                let keeps = !state.failed(ticket);
+                let keeps = !(has_answered && state.failed(ticket));
                 if !keeps {
                     self.give_up_bytes(&held.bytes, Reason::SendError, &format!("{why}, though others pass"));
                 }

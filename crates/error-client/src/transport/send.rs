@@ -33,6 +33,8 @@ pub(super) enum Outcome {
         why: String,
         /// The pause that the server asked for.
         retry_after: Option<Duration>,
+        /// Whether a server answered: then it may be the payload that it cannot take.
+        has_answered: bool,
     },
 }
 
@@ -91,7 +93,7 @@ impl Sender {
                 let _ = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
                 outcome
             }
-            Err(error) => Outcome::Failed { why: error.to_string(), retry_after: None },
+            Err(error) => Outcome::Failed { why: error.to_string(), retry_after: None, has_answered: false },
         }
     }
 }
@@ -126,7 +128,11 @@ fn judge(response: &Response<Body>) -> Outcome {
         // The fault of the payload. Any other refusal (an unknown key, a proxy without its server) is one of the way,
         // and may be repaired.
         400 | 411 | 413 | 415 | 422 => Outcome::Refused(status),
-        _ => Outcome::Failed { why: format!("the server answers {status}"), retry_after: advice.retry_after },
+        _ => Outcome::Failed {
+            why: format!("the server answers {status}"),
+            retry_after: advice.retry_after,
+            has_answered: true,
+        },
     }
 }
 
