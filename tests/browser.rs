@@ -110,6 +110,26 @@ impl Browser {
     }
 }
 
+impl Browser {
+    /// Presses a key on the page.
+    fn press(&self, key: &str) {
+        let keys = json!([{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]);
+        self.post("/actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": keys}]}));
+    }
+
+    /// Writes into a field.
+    fn write(&self, selector: &str, text: &str) {
+        let element = self.post("/element", &json!({"using": "css selector", "value": selector}));
+        let id = element.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
+        self.post(&format!("/element/{id}/value"), &json!({ "text": text }));
+    }
+
+    /// Waits for a text on the page.
+    fn wait_for_text(&self, text: &str) {
+        self.wait_for(&format!("document.body.innerText.includes({})", json!(text)));
+    }
+}
+
 impl Drop for Browser {
     fn drop(&mut self) {
         let _ = self.agent.delete(&self.session).call();
@@ -143,4 +163,83 @@ fn a_person_signs_in_by_the_link_sees_an_issue_arrive_and_opens_it() {
     let text = browser.text();
     assert!(text.contains("E1") && text.contains("python"), "{text}");
     assert_eq!(browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), json!(true));
+}
+
+#[test]
+fn an_issue_lives_from_its_arrival_to_its_deletion() {
+    let Some(browser) = Browser::start() else { return };
+    let directory = Directory::new();
+    let api = Api::start(&directory.0);
+    let (key, project) = api.key_and_project();
+    let mut sent = 0_u32;
+    let mut send = |release: &str| {
+        sent += 1;
+        let event = json!({"event_id": format!("{sent:032x}"), "platform": "python", "release": release,
+            "exception": {"values": [{"type": "CheckoutError", "value": "basket is empty"}]}});
+        let address = format!("{}/api/{project}/store/", api.address());
+        assert_eq!(crate::api::send(&agent(), &address, &key, &event.to_string()), Some(200));
+    };
+    browser.open(api.text("sign_in"));
+    browser.click("button[type=submit]");
+    browser.wait_for("document.querySelector('nav') !== null");
+    let list = format!("{}/projects/{project}/issues", api.address());
+    browser.open(&list);
+    browser.wait_for("document.querySelector('[data-live-state=open]') !== null");
+    send("shop@1.0.0");
+    browser.wait_for_text("CheckoutError");
+
+    // Assigned to the only member there is.
+    browser.click("[data-issue] a.open");
+    browser.wait_for_text("Timeline");
+    browser.evaluate("(document.querySelector('#assigned_to').selectedIndex = 1)");
+    browser.click("button[value=assign]");
+    browser.wait_for_text("assigned it to");
+
+    browser.write("#comment", "Only with <b>empty</b> baskets.");
+    browser.click("form.comment button");
+    browser.wait_for_text("Only with <b>empty</b> baskets.");
+
+    // Resolved in its release; an event of the same release changes nothing.
+    browser.click(".split details > summary");
+    browser.click("button[value='resolve:release']");
+    browser.wait_for_text("resolved it unless a release after shop@1.0.0 has it");
+    send("shop@1.0.0");
+    browser.wait_for("document.querySelector('[data-part=issue] b').innerText === '2'");
+    browser.open(&format!("{list}?status=resolved"));
+    browser.wait_for_text("CheckoutError");
+
+    // A later one brings it back.
+    browser.open(&format!("{list}?status=regressed"));
+    browser.wait_for("document.querySelector('[data-live-state=open]') !== null");
+    assert!(!browser.text().contains("CheckoutError"), "{}", browser.text());
+    send("shop@1.1.0");
+    browser.wait_for_text("CheckoutError");
+    assert!(browser.text().contains("regressed"), "{}", browser.text());
+    browser.click("[data-issue] a.open");
+    browser.wait_for_text("Came back in shop@1.1.0");
+    assert!(browser.text().contains("after shop@1.0.0"), "{}", browser.text());
+
+    // Ignored from the list, picked by keyboard.
+    browser.open(&list);
+    browser.press("j");
+    browser.press("x");
+    browser.wait_for("document.querySelector('[data-picked]').innerText === '1 picked'");
+    browser.evaluate(
+        "(document.querySelector('[data-bulk] button[value=ignore]').closest('details').open = true)",
+    );
+    browser.click("[data-bulk] button[value=ignore]");
+    browser.wait_for_text("Ignored.");
+    browser.open(&format!("{list}?status=ignored"));
+    browser.wait_for_text("CheckoutError");
+
+    // Deleted for good, after a question.
+    browser.click("[data-issue] a.open");
+    browser.wait_for_text("Timeline");
+    browser.evaluate("(document.querySelector('button[value=delete]').closest('details').open = true)");
+    browser.evaluate("(window.confirm = () => true)");
+    browser.click("form.triage button[value=delete]");
+    browser.wait_for_text("Deleted.");
+    browser.open(&format!("{list}?status=all"));
+    browser.wait_for_text("Nothing at all");
+    assert!(!browser.text().contains("CheckoutError"), "{}", browser.text());
 }

@@ -3,6 +3,7 @@ mod api_tokens;
 mod guesses;
 mod ingest_keys;
 mod members;
+mod membership;
 mod own_project;
 mod proof;
 mod sign_in;

@@ -19,7 +19,7 @@ use belvedere_accounts::AccountsService;
 use belvedere_audit::AuditService;
 use belvedere_error_client::ErrorGuard;
 use belvedere_error_tracking::search::SearchService;
-use belvedere_error_tracking::{ErrorTrackingService, SourceMapService};
+use belvedere_error_tracking::{ErrorTrackingService, SourceMapService, TriageService};
 use belvedere_intake::{
     Intake, IntakeConfig, IntakeLogService, IntakeParts, IntakeRunner, IntakeStats, Shipper,
 };
@@ -91,6 +91,8 @@ pub struct App {
     pub search: Arc<SearchService>,
     /// What leads from generated scripts to their sources.
     pub source_maps: Arc<SourceMapService>,
+    /// What people do about it.
+    pub triage: Arc<TriageService>,
     /// Durable jobs.
     pub jobs: JobQueue,
     /// The door's side of intake; `None` in a process without a door.
@@ -167,6 +169,7 @@ impl App {
         let jobs = JobQueue::new(db.clone(), Arc::clone(&clock), Arc::clone(&bus));
         let reports = self_report::start(&config, role, &accounts);
         let source_maps = Arc::new(errors.source_maps(jobs.clone()));
+        let triage = Arc::new(errors.triage(accounts.clone(), jobs.clone()));
         Ok(Self {
             config,
             role,
@@ -180,6 +183,7 @@ impl App {
             errors,
             search,
             source_maps,
+            triage,
             jobs,
             intake,
             intake_log,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use belvedere_error_tracking::{
-    ASSEMBLE_JOB, BundleId, ErrorTrackingError, ErrorTrackingService, REMAP_JOB, Releases, SWEEP_JOB,
-    SourceMapError, SourceMapService, SourceMaps,
+    ASSEMBLE_JOB, BundleId, ErrorTrackingError, ErrorTrackingService, MOVE_EVENTS_JOB, REMAP_JOB, Releases,
+    SWEEP_JOB, SourceMapError, SourceMapService, SourceMaps, TriageService,
 };
 use belvedere_intake::IntakeLogService;
 use belvedere_jobs::{
@@ -22,6 +22,7 @@ use serde_json::Value;
 use crate::App;
 
 const HOUR: Duration = Duration::from_secs(3_600);
+const MINUTE: Duration = Duration::from_secs(60);
 
 struct RotateSalts(Arc<PrivacyService>);
 
@@ -53,6 +54,24 @@ impl JobHandler for SweepReleases {
             ErrorTrackingError::Storage(error) => JobError::Storage(error),
             other => JobError::Failed(other.to_string()),
         })
+    }
+}
+
+struct MoveEvents(Arc<TriageService>, Tasks);
+
+#[async_trait]
+impl JobHandler for MoveEvents {
+    async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
+        self.0.move_events(|| self.1.is_stopped()).await.map(drop).map_err(JobError::Storage)
+    }
+}
+
+struct WakeIssues(Arc<TriageService>);
+
+#[async_trait]
+impl JobHandler for WakeIssues {
+    async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
+        self.0.wake_due().await.map(drop).map_err(JobError::Storage)
     }
 }
 
@@ -122,6 +141,8 @@ pub(crate) fn runner(app: &App) -> JobRunner {
     runner.register(ASSEMBLE_JOB, Arc::new(AssembleSourceMaps(maps())));
     runner.register(REMAP_JOB, Arc::new(RemapEvents(maps())));
     runner.register(SWEEP_JOB, Arc::new(SweepSourceMaps(maps(), app.tasks.clone())));
+    runner.register(MOVE_EVENTS_JOB, Arc::new(MoveEvents(app.triage.clone(), app.tasks.clone())));
+    runner.register("error-tracking.wake_issues", Arc::new(WakeIssues(app.triage.clone())));
     runner
 }
 
@@ -129,8 +150,9 @@ pub(crate) fn runner(app: &App) -> JobRunner {
 pub(crate) fn scheduler(app: &App) -> Scheduler {
     let hourly =
         |name: &'static str| Schedule { name, when: When::Every(HOUR), job: NewJob::new(name, Value::Null) };
-    Scheduler::new(
-        app.jobs.clone(),
-        ["privacy.rotate_salts", "intake.sweep", "errors.sweep_releases", SWEEP_JOB].map(hourly).to_vec(),
-    )
+    let hours = ["privacy.rotate_salts", "intake.sweep", "errors.sweep_releases", SWEEP_JOB, MOVE_EVENTS_JOB];
+    let mut schedules = hours.map(hourly).to_vec();
+    let wake = "error-tracking.wake_issues";
+    schedules.push(Schedule { name: wake, when: When::Every(MINUTE), job: NewJob::new(wake, Value::Null) });
+    Scheduler::new(app.jobs.clone(), schedules)
 }

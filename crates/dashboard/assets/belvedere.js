@@ -21,16 +21,33 @@
     setTimeout(() => { button.textContent = button.dataset.label; }, 1600);
   });
 
-  // A form that asks before it does something that cannot be undone.
+  // A form, or a button of one, that asks before it does something that cannot be undone.
   addEventListener("submit", (event) => {
-    const question = event.target.dataset.confirm;
+    const question = event.submitter?.dataset.ask || event.target.dataset.confirm;
     if (question && !confirm(question)) event.preventDefault();
   });
 
-  // A select that is its own submit button.
-  for (const select of all("select[data-submit]")) {
-    select.addEventListener("change", () => select.form.requestSubmit());
+  // A select or box that is its own submit button.
+  for (const field of all("[data-submit]")) {
+    field.addEventListener("change", () => field.form.requestSubmit());
   }
+
+  // Issues that are picked for a change of many.
+  const picks = () => all("input.pick");
+  const showPicked = () => {
+    const label = $("[data-picked]");
+    if (!label) return;
+    const picked = picks().filter((box) => box.checked).length;
+    const whole = $("[data-pick-all]");
+    whole.checked = picked > 0 && picked === picks().length;
+    whole.indeterminate = picked > 0 && !whole.checked;
+    const matching = $("[data-matching]");
+    label.textContent = matching?.checked ? "All that match" : picked ? `${picked} picked` : "Pick issues";
+  };
+  addEventListener("change", (event) => {
+    if (event.target.matches("[data-pick-all]")) for (const box of picks()) box.checked = event.target.checked;
+    if (event.target.matches("input.pick, [data-pick-all], [data-matching]")) showPicked();
+  });
 
   // Menus close on Escape and on a click elsewhere.
   addEventListener("click", (event) => {
@@ -66,6 +83,16 @@
       const link = list[Math.min(Math.max(next, 0), list.length - 1)];
       link.focus();
       link.scrollIntoView({ block: "nearest" });
+    } else if (event.key === "x") {
+      const box = document.activeElement?.closest("[data-id]")?.querySelector("input.pick");
+      if (box) { box.checked = !box.checked; showPicked(); }
+    } else if (event.key === "e") {
+      const button = $("[data-resolve]");
+      if (!button) return;
+      const box = document.activeElement?.closest("[data-id]")?.querySelector("input.pick");
+      if (box && !picks().some((other) => other.checked)) box.checked = true;
+      if ($("[data-bulk]") && !picks().some((other) => other.checked)) return;
+      button.form.requestSubmit(button);
     }
   });
 
@@ -97,7 +124,10 @@
     const key = active && active.closest("[data-id]")?.dataset.id;
     const before = new Map(all("[data-id]", target).map((row) => [row.dataset.id, row.dataset.version]));
     const opened = all("details", target).map((details) => details.open);
+    const picked = new Set(all("input.pick:checked", target).map((box) => box.value));
     target.replaceChildren(...source.childNodes);
+    for (const box of all("input.pick", target)) box.checked = picked.has(box.value);
+    if (picked.size) showPicked();
     const details = all("details", target);
     if (details.length === opened.length) details.forEach((part, index) => { part.open = opened[index]; });
     for (const row of all("[data-id]", target)) {

@@ -8,7 +8,7 @@ use crate::refusal::Refusal;
 use crate::session::Visitor;
 
 /// The most pairs that are looked at.
-const PAIRS_MAX: usize = 64;
+const PAIRS_MAX: usize = 128;
 
 /// The decoded pairs of a query string or of a form.
 #[derive(Debug, Default)]
@@ -28,6 +28,12 @@ impl Pairs {
     /// The first value of `name` unless it is empty.
     pub(crate) fn some(&self, name: &str) -> Option<String> {
         Some(self.text(name)).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    /// All values of `name` that are not empty.
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        let pairs = self.0.iter().take(PAIRS_MAX).filter(|(key, _)| key == name);
+        pairs.map(|(_, value)| value.trim()).filter(|value| !value.is_empty()).collect()
     }
 
     /// Whether a check box was ticked.

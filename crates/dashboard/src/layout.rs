@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use belvedere_accounts::{ClientInfo, OrganisationInfo, Permission, Principal, Project};
 use belvedere_error_tracking::{ErrorTracking, IssueStatus};
-use belvedere_kernel::ProjectId;
-use belvedere_storage::Timestamp;
+use belvedere_kernel::{Actor, ProjectId, User};
+use belvedere_storage::{Id, Timestamp};
 
 use crate::assets::{self, AssetPaths};
 use crate::csrf;
@@ -88,8 +88,17 @@ pub(crate) fn notice(pairs: &Pairs) -> Option<Notice> {
     let text = match pairs.text("done") {
         "saved" => "Saved.",
         "resolved" => "Resolved. A new event reopens the issue.",
+        "resolved-release" => "Resolved. An event of a later release reopens the issue.",
         "ignored" => "Ignored. It stays out of the list of unresolved issues.",
         "unresolved" => "Reopened.",
+        "archived" => "Archived. It comes back if it becomes far more frequent than before.",
+        "assigned" => "Assigned.",
+        "merged" => "Merged. The counts are those of all of them; their events follow within moments.",
+        "unmerged" => "Split off. This is the new issue; its events follow within moments.",
+        "deleted" => "Deleted. Events and counts follow within moments.",
+        "commented" => "The comment is on the timeline.",
+        "comment-gone" => "The comment is deleted.",
+        "lifted" => "Lifted. The next event of this kind becomes an issue again.",
         "replayed" => "Handed to digestion once more. If it fails again it comes back.",
         "discarded" => "Discarded.",
         "bundle_deleted" => "The bundle is deleted. Events that it has resolved stay as they are.",
@@ -139,6 +148,14 @@ impl Scene {
 
     pub(crate) fn principal(&self) -> &Principal {
         &self.visitor.principal
+    }
+
+    /// The visitor, if it is a person.
+    pub(crate) fn user(&self) -> Option<Id<User>> {
+        match self.visitor.principal.actor {
+            Actor::User(user) => Some(user),
+            _ => None,
+        }
     }
 
     pub(crate) fn client(&self) -> &ClientInfo {

@@ -14,6 +14,7 @@ mod form;
 mod layout;
 mod live;
 mod pages;
+mod people;
 mod refusal;
 mod respond;
 mod session;

@@ -10,6 +10,7 @@ mod projects;
 mod releases;
 mod settings;
 mod subjects;
+pub(crate) mod triage;
 
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ pub fn router(state: DashboardState) -> Router {
         .route("/", get(overview::show))
         .route("/issues", get(issues::list))
         .route("/issues/{issue}", get(issues::show))
-        .route("/issues/{issue}/status", post(issues::set_status))
+        .merge(triage::routes())
         .route("/issues/{issue}/events", get(issues::list_events))
         .route("/releases", get(releases::list))
         .route("/releases/{version}", get(releases::show))

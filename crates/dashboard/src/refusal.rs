@@ -159,6 +159,7 @@ impl From<ErrorTrackingError> for Refusal {
             ErrorTrackingError::InvalidQuery(text) | ErrorTrackingError::InvalidEvent(text) => {
                 Self::Invalid(text)
             }
+            ErrorTrackingError::NotFound(_) => Self::NotFound,
             ErrorTrackingError::Storage(error) => Self::storage(&error),
             other => Self::Failed(error_chain(&other)),
         }

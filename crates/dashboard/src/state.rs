@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, Members, SignIn};
 use belvedere_audit::AuditLog;
-use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps};
+use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
 use belvedere_intake::IntakeLog;
 use belvedere_kernel::{Clock, LiveBus, Tasks};
 use belvedere_privacy::Privacy;
@@ -27,6 +27,8 @@ pub struct DashboardState {
     pub releases: Option<Arc<dyn Releases>>,
     /// What leads from generated scripts to their sources; `None` when error tracking is switched off.
     pub source_maps: Option<Arc<dyn SourceMaps>>,
+    /// What people do with issues.
+    pub triage: Arc<dyn Triage>,
     /// What became of everything that arrived.
     pub intake_log: Arc<dyn IntakeLog>,
     /// How much this process has accepted and not yet digested; `None` where there is no spool.

@@ -6,6 +6,7 @@ mod gate;
 mod live;
 mod markup;
 mod source_maps;
+mod triage;
 
 use std::sync::Arc;
 
@@ -77,6 +78,7 @@ impl Site {
             errors: Some(other.clone()),
             releases: None,
             source_maps: Some(Arc::new(FakeMaps::new(clock.now(), ""))),
+            triage: other.clone(),
             intake_log: other.clone(),
             spool_depth: Some(Arc::new(move || depth)),
             audit: other.clone(),
@@ -95,6 +97,7 @@ impl Site {
         state.ingest_keys = fake.clone();
         state.api_tokens = fake.clone();
         state.errors = state.errors.map(|_| fake.clone() as _);
+        state.triage = fake.clone();
         state.intake_log = fake.clone();
         state.audit = fake.clone();
         state.privacy = fake.clone();
@@ -156,6 +159,7 @@ fn pages() -> Vec<String> {
         "/settings/privacy".to_owned(),
         "/settings/source-maps".to_owned(),
         format!("/settings/source-maps/{}", bundle_id(1)),
+        "/settings/ownership".to_owned(),
         "/settings/account".to_owned(),
     ];
     own.iter().map(|path| format!("/projects/{PROJECT}{path}")).chain(["/projects/new".to_owned()]).collect()
@@ -233,7 +237,7 @@ async fn an_issue_shows_its_newest_event_with_everything_that_was_sent() {
 async fn states_are_changed_by_forms_only_and_the_page_says_so() {
     let site = Site::new(Role::Member);
     let path = format!("/projects/7/issues/{}", issue_id(1));
-    let changed = site.post(&format!("{path}/status"), "status=resolved").await;
+    let changed = site.post(&format!("{path}/change"), "action=resolve").await;
     assert_eq!(
         (changed.status, changed.header("location")),
         (StatusCode::SEE_OTHER, format!("{path}?done=resolved").as_str())
@@ -241,7 +245,7 @@ async fn states_are_changed_by_forms_only_and_the_page_says_so() {
     let page = site.get(&format!("{path}?done=resolved")).await;
     assert!(page.text().contains("Resolved. A new event reopens the issue."));
     assert!(page.text().contains(">Reopen</button>"));
-    let odd = site.post(&format!("{path}/status"), "status=gone").await;
+    let odd = site.post(&format!("{path}/change"), "action=gone").await;
     assert_eq!(odd.status, StatusCode::BAD_REQUEST);
 }
 

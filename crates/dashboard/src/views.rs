@@ -8,3 +8,4 @@ pub(crate) mod payload;
 pub(crate) mod pipeline;
 pub(crate) mod releases;
 pub(crate) mod stack;
+pub(crate) mod timeline;

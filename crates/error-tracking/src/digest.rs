@@ -1,5 +1,7 @@
 //! From received JSON to what is written: normalised, scrubbed, grouped, packed. No I/O.
 
+use std::sync::Arc;
+
 use belvedere_kernel::{Identity, ProjectId, Removal, ScrubRules};
 use belvedere_storage::{Id, StorageError, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,7 @@ use crate::grouping::{Grouping, group};
 use crate::search::EventText;
 use crate::source_maps::{BatchMaps, unmap};
 use crate::tags::{Tag, tags_of, trace_of};
+use crate::triage::Owner;
 
 /// Fast, and within a tenth of the size that higher levels reach on events.
 const ZSTD_LEVEL: i32 = 1;
@@ -43,6 +46,8 @@ pub(crate) struct DigestedEvent {
     pub(crate) payload: Vec<u8>,
     /// The debug ids and releases under which maps for its frames were missed.
     pub(crate) unmapped: Vec<Id<()>>,
+    /// Whose the issue is if it is new, where the project has rules for that.
+    pub(crate) owner: Option<Arc<Owner>>,
 }
 
 /// What digesting a stored event again gave.
@@ -135,6 +140,7 @@ impl<'a> Digester<'a> {
             text,
             payload,
             unmapped,
+            owner: None,
         })
     }
 

@@ -18,6 +18,9 @@ pub enum ErrorTrackingError {
         /// What it must be.
         why: String,
     },
+    /// There is no such thing in the project, or it is somebody else's.
+    #[error("there is no such {0} here")]
+    NotFound(&'static str),
     /// The computation ended in a way that was not foreseen.
     #[error("event could not be digested: {0}")]
     Internal(String),

@@ -20,6 +20,7 @@ pub(crate) use tally::UnknownTypes;
 
 use crate::limits::LimitsBook;
 use crate::source_maps::Maps;
+use crate::triage::{find_owners, load_owner_rules};
 
 /// From so many deliveries on it pays to divide them among threads.
 const DIVIDED_MIN: usize = 32;
@@ -44,6 +45,7 @@ impl Reader {
         projects.dedup();
         let rules = self.scrubber.load(&projects).await?;
         let limits = Arc::new(self.limits.load(self.db.read(), &projects, self.clock.now()).await?);
+        let owner_rules = load_owner_rules(&self.db, &projects).await?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let portion = deliveries.len().div_ceil(threads).max(DIVIDED_MIN);
 
@@ -79,6 +81,14 @@ impl Reader {
             batch.sessions.extend(read.sessions);
             batch.session_counts.extend(read.session_counts);
             batch.tallies.extend(read.tallies);
+        }
+        if !owner_rules.is_empty() {
+            let mut events = std::mem::take(&mut batch.events);
+            let task = tokio::task::spawn_blocking(move || {
+                find_owners(&owner_rules, &mut events);
+                events
+            });
+            batch.events = task.await.map_err(|error| HandlerError::Internal(error.to_string()))?;
         }
         match maps.take_failure() {
             Some(error) => Err(HandlerError::Storage(error)),

@@ -88,6 +88,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+mod triage;
 
 use async_trait::async_trait;
 use belvedere_kernel::ProjectId;
@@ -97,7 +98,7 @@ use serde_json::Value;
 pub use error::ErrorTrackingError;
 pub use model::{
     Event, EventSummary, HourCount, IssueDetail, IssueId, IssueKey, IssueSort, IssueStatus, IssueSummary,
-    Level, ListIssues, ParseIssueSortError, ParseIssueStatusError, Recorded, SetStatus,
+    Level, ListIssues, ParseIssueSortError, ParseIssueStatusError, Recorded,
 };
 pub use releases::{
     Acting, Commit, ComparedRelease, Comparison, Deploy, DeployKey, Health, HealthPoint, HealthQuery,
@@ -110,6 +111,12 @@ pub use source_maps::{
     BundleKey, CHUNK_BYTES_MAX, DebugId, DeleteBundle, FileKind, ListBundles, NewChunk, ParseDebugIdError,
     REMAP_JOB, Remapped, SWEEP_JOB, SourceMapError, SourceMapLimits, SourceMapService, SourceMapStorage,
     SourceMaps,
+};
+pub use triage::{
+    Act, Activity, ActivityKey, ActivityKind, CHANGED_ISSUES_MAX, ChangeComment, ChangeIssues, Condition,
+    Counted, Discard, DiscardKey, Ignoring, IssueChange, IssueHash, LiftDiscard, MOVE_EVENTS_JOB,
+    MergeIssues, NewComment, Ownership, Resolution, SetOwnership, StatusCounts, Substatus, Triage,
+    TriageService, Triaged, UnmergeIssue,
 };
 
 /// The slice's boundary: what other code may ask of error tracking.
@@ -145,10 +152,6 @@ pub trait ErrorTracking: Send + Sync {
         project: ProjectId,
         event_id: &str,
     ) -> Result<Option<Event>, ErrorTrackingError>;
-
-    /// Puts issues into a state, with one audit entry for each that was in another; says how many those were. Issues
-    /// that do not exist in the project are passed over.
-    async fn set_status(&self, change: SetStatus) -> Result<u64, ErrorTrackingError>;
 
     /// The environments that the project's events came from, in alphabetical order; the first 100.
     async fn list_environments(&self, project: ProjectId) -> Result<Vec<String>, ErrorTrackingError>;

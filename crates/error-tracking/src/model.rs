@@ -1,9 +1,11 @@
 use std::str::FromStr;
 
-use belvedere_kernel::{Actor, Organisation, ProjectId, Removal, SubjectId};
+use belvedere_kernel::{ProjectId, Removal, SubjectId, User};
 use belvedere_storage::{Id, PageRequest, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::{Substatus, Triaged};
 
 /// Marks ids of issues.
 #[derive(Debug)]
@@ -67,21 +69,24 @@ pub enum IssueStatus {
     Unresolved,
     /// Said to be fixed.
     Resolved,
-    /// Not worth attention.
+    /// Not worth attention for some time.
     Ignored,
+    /// Known and lived with.
+    Archived,
 }
 
 impl IssueStatus {
     /// Every status.
-    pub const ALL: [Self; 3] = [Self::Unresolved, Self::Resolved, Self::Ignored];
+    pub const ALL: [Self; 4] = [Self::Unresolved, Self::Resolved, Self::Ignored, Self::Archived];
 
-    /// The status as a word: `unresolved`, `resolved`, `ignored`.
+    /// The status as a word: `unresolved`, `resolved`, `ignored`, `archived`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unresolved => "unresolved",
             Self::Resolved => "resolved",
             Self::Ignored => "ignored",
+            Self::Archived => "archived",
         }
     }
 
@@ -90,6 +95,7 @@ impl IssueStatus {
             Self::Unresolved => 0,
             Self::Resolved => 1,
             Self::Ignored => 2,
+            Self::Archived => 3,
         }
     }
 
@@ -109,7 +115,7 @@ impl FromStr for IssueStatus {
 
 /// A word that is no status of an issue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a status (unresolved, resolved or ignored)")]
+#[error("not a status (unresolved, resolved, ignored or archived)")]
 pub struct ParseIssueStatusError;
 
 /// A row of the list of issues.
@@ -127,6 +133,10 @@ pub struct IssueSummary {
     pub level: Level,
     /// Where it is in its life.
     pub status: IssueStatus,
+    /// If it is unresolved, how it came to be so.
+    pub substatus: Substatus,
+    /// Who is to look at it.
+    pub assigned_to: Option<Id<User>>,
     /// The platform of its newest event: `python`, `javascript`, ..
     pub platform: String,
     /// Exact number of events; in a list filtered by environment, of those from there.
@@ -162,6 +172,9 @@ pub struct IssueDetail {
     pub grouping_values: Vec<String>,
     /// The event id of its newest event (32 hexadecimal digits).
     pub latest_event: Option<String>,
+    /// What has become of it in people's hands.
+    #[serde(flatten)]
+    pub triaged: Triaged,
 }
 
 /// A row of an issue's list of events.
@@ -267,6 +280,10 @@ pub struct ListIssues {
     pub project: ProjectId,
     /// Only those in this state.
     pub status: Option<IssueStatus>,
+    /// Only unresolved ones that came to be so in this way.
+    pub substatus: Option<Substatus>,
+    /// Only those that this person is to look at.
+    pub assigned_to: Option<Id<User>>,
     /// Only those whose title or culprit contains this text, without regard to case; at most 200 characters.
     pub text: Option<String>,
     /// Only those with an event in this environment.
@@ -284,29 +301,14 @@ impl ListIssues {
         Self {
             project,
             status: None,
+            substatus: None,
+            assigned_to: None,
             text: None,
             environment: None,
             sort: IssueSort::default(),
             page: PageRequest::first(50),
         }
     }
-}
-
-/// A change of the state of some issues.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SetStatus {
-    /// Who changes it.
-    pub actor: Actor,
-    /// The organisation of the project, for the audit log.
-    pub organisation: Id<Organisation>,
-    /// The project that the issues belong to.
-    pub project: ProjectId,
-    /// The issues; at most 200.
-    pub issues: Vec<IssueId>,
-    /// Their state from now on.
-    pub status: IssueStatus,
-    /// The id of the HTTP request, if there was one.
-    pub request_id: Option<String>,
 }
 
 /// Events per hour of a project, for its chart.

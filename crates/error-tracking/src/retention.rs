@@ -12,6 +12,8 @@ mod sweep;
 use async_trait::async_trait;
 use belvedere_storage::StorageError;
 
+pub(crate) use store::delete_events_in;
+
 /// What one sweep did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {

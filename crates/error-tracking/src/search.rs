@@ -31,7 +31,7 @@ pub use service::SearchService;
 
 pub(crate) use event_filter::{EventFacts, EventFilter};
 pub(crate) use listing::search_by_list;
-pub(crate) use query::{Column, Field, Filter, IsWord, Pattern, Term};
+pub(crate) use query::{Assignee, Column, Field, Filter, IsWord, Pattern, Term};
 pub(crate) use similar::Candidate;
 pub(crate) use text::EventText;
 pub(crate) use words::{Phrase, words_of};

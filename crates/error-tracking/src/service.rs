@@ -3,10 +3,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use belvedere_jobs::JobQueue;
 use belvedere_kernel::{
-    AuditSink, Clock, ConsentGate, Entry, IntakeHandler, LiveBus, ProjectId, Scrubber, Target, Vault,
+    AuditSink, Clock, ConsentGate, IntakeHandler, LiveBus, Membership, ProjectId, Scrubber, Vault,
 };
 use belvedere_storage::{Database, Page, PageRequest, Timestamp};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::digest::{Digester, unpack};
 use crate::event::{Arrival, describe};
@@ -16,9 +16,10 @@ use crate::limits::{LimitsBook, StorageChange};
 use crate::search::search_by_list;
 use crate::source_maps::{Maps, SourceMapLimits, SourceMapService};
 use crate::store;
+use crate::triage::{find_owners, load_owner_rules};
 use crate::{
     ErrorTracking, ErrorTrackingError, Event, EventSummary, HourCount, IssueDetail, IssueId, IssueStatus,
-    IssueSummary, ListIssues, Recorded, SetStatus,
+    IssueSummary, ListIssues, Recorded, TriageService,
 };
 
 /// The longest text to look for, in characters.
@@ -26,9 +27,6 @@ const TEXT_CHARS_MAX: usize = 200;
 
 /// The most hours of a chart: 90 days.
 const HOURS_MAX: i64 = 24 * 90;
-
-/// The most issues of one change.
-const CHANGED_ISSUES_MAX: usize = 200;
 
 /// Error tracking on a database.
 pub struct ErrorTrackingService {
@@ -95,6 +93,20 @@ impl ErrorTrackingService {
         Self { vault: Some(vault), ..self }
     }
 
+    /// What people do with issues, on the same database.
+    #[must_use]
+    pub fn triage(&self, members: Arc<dyn Membership>, jobs: JobQueue) -> TriageService {
+        TriageService {
+            db: self.db.clone(),
+            clock: Arc::clone(&self.clock),
+            audit: Arc::clone(&self.audit),
+            scrubber: Arc::clone(&self.scrubber),
+            bus: self.bus.clone(),
+            members,
+            jobs,
+        }
+    }
+
     /// The readers of what Sentry SDKs deliver: `sentry.envelope` and `sentry.store`.
     #[must_use]
     pub fn intake_handlers(&self) -> Vec<Arc<dyn IntakeHandler>> {
@@ -124,19 +136,22 @@ impl ErrorTracking for ErrorTrackingService {
         let now = self.clock.now();
         let rules = self.scrubber.load(&[project]).await?;
         let maps = self.maps.batch();
+        let owner_rules = load_owner_rules(&self.db, &[project]).await?;
         let digested = tokio::task::spawn_blocking(move || {
             let mut digester = Digester::try_new(&*rules)
                 .map_err(|error| ErrorTrackingError::Internal(error.to_string()))?
                 .with_maps(&maps);
             let arrival = Arrival { received_at: now, ..Arrival::default() };
             let digested = digester.digest(project, payload, &arrival);
-            match maps.take_failure() {
-                Some(error) => Err(ErrorTrackingError::Storage(error)),
-                None => digested.map_err(|error| ErrorTrackingError::InvalidEvent(error.to_string())),
-            }
+            let event = match maps.take_failure() {
+                Some(error) => return Err(ErrorTrackingError::Storage(error)),
+                None => digested.map_err(|error| ErrorTrackingError::InvalidEvent(error.to_string()))?,
+            };
+            let mut events = [event];
+            find_owners(&owner_rules, &mut events);
+            Ok::<_, ErrorTrackingError>(events)
         });
-        let event = digested.await.map_err(|error| ErrorTrackingError::Internal(error.to_string()))??;
-        let events = [event];
+        let events = digested.await.map_err(|error| ErrorTrackingError::Internal(error.to_string()))??;
         self.db
             .write(async |tx| {
                 let people = events.iter().map(|event| (event.project, &event.identity));
@@ -214,30 +229,6 @@ impl ErrorTracking for ErrorTrackingService {
             next: found.next,
             payload: unpacked.event,
         }))
-    }
-
-    async fn set_status(&self, change: SetStatus) -> Result<u64, ErrorTrackingError> {
-        if change.issues.len() > CHANGED_ISSUES_MAX {
-            let why = format!("more than {CHANGED_ISSUES_MAX} issues at once");
-            return Err(ErrorTrackingError::InvalidQuery(why));
-        }
-        self.db
-            .write(async |tx| {
-                let changed = store::set_status_in(tx, change.project, &change.issues, change.status).await?;
-                for (id, former) in &changed {
-                    let entry = Entry {
-                        organisation: Some(change.organisation),
-                        project: Some(change.project),
-                        target: Some(Target { kind: "issue", id: id.to_string() }),
-                        request_id: change.request_id.clone(),
-                        detail: json!({ "from": former.as_str(), "to": change.status.as_str() }),
-                        ..Entry::new(change.actor, "issue_status_changed")
-                    };
-                    self.audit.record(tx, entry).await?;
-                }
-                Ok(u64::try_from(changed.len()).unwrap_or(u64::MAX))
-            })
-            .await
     }
 
     async fn list_environments(&self, project: ProjectId) -> Result<Vec<String>, ErrorTrackingError> {

@@ -16,3 +16,4 @@ mod search;
 mod sessions;
 mod source_maps;
 mod speed;
+mod triage;

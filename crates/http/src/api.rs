@@ -10,6 +10,7 @@ mod releases;
 mod search;
 mod search_answer;
 mod source_maps;
+mod triage;
 
 pub(crate) use input::JsonBody;
 
@@ -61,7 +62,25 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
     routes
         .get("/api/v1/issues", needs(Permission::ViewIssues), issues::list_issues)
         .get("/api/v1/issues/{id}", needs(Permission::ViewIssues), issues::find_issue)
-        .put("/api/v1/issues/{id}", needs(Permission::ManageIssues), issues::update_issue)
+        .put("/api/v1/issues", needs(Permission::ManageIssues), triage::update_issues)
+        .put("/api/v1/issues/{id}", needs(Permission::ManageIssues), triage::update_issue)
+        .delete("/api/v1/issues/{id}", needs(Permission::ManageIssues), triage::delete_issue)
+        .post("/api/v1/issues/merge", needs(Permission::ManageIssues), triage::merge_issues)
+        .get("/api/v1/issues/{id}/hashes", needs(Permission::ViewIssues), triage::list_hashes)
+        .post("/api/v1/issues/{id}/unmerge", needs(Permission::ManageIssues), triage::unmerge_issue)
+        .get("/api/v1/issues/{id}/activity", needs(Permission::ViewIssues), triage::list_activity)
+        .get("/api/v1/issues/{id}/comments", needs(Permission::ViewIssues), triage::list_comments)
+        .post("/api/v1/issues/{id}/comments", needs(Permission::ManageIssues), triage::comment)
+        .put(
+            "/api/v1/issues/{id}/comments/{comment}",
+            needs(Permission::ManageIssues),
+            triage::change_comment,
+        )
+        .delete(
+            "/api/v1/issues/{id}/comments/{comment}",
+            needs(Permission::ManageIssues),
+            triage::delete_comment,
+        )
         .get("/api/v1/issues/{id}/events", needs(Permission::ViewIssues), issues::list_events)
         .get("/api/v1/issues/{id}/tags", needs(Permission::ViewIssues), search::list_issue_tags)
         .get("/api/v1/issues/{id}/similar", needs(Permission::ViewIssues), search::list_similar)
@@ -125,7 +144,17 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         audit::list_entries,
         issues::list_issues,
         issues::find_issue,
-        issues::update_issue,
+        triage::update_issues,
+        triage::update_issue,
+        triage::delete_issue,
+        triage::merge_issues,
+        triage::list_hashes,
+        triage::unmerge_issue,
+        triage::list_activity,
+        triage::list_comments,
+        triage::comment,
+        triage::change_comment,
+        triage::delete_comment,
         issues::list_events,
         issues::find_event,
         releases::list_releases,

@@ -174,6 +174,7 @@ impl From<ErrorTrackingError> for Problem {
                 Self::bad_request(error.to_string())
             }
             ErrorTrackingError::Invalid { field, why } => Self::invalid(field, why),
+            ErrorTrackingError::NotFound(what) => Self::not_found(what),
             ErrorTrackingError::Storage(error) => error.into(),
             error => Self::internal(&error),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, SignIn};
 use belvedere_audit::AuditLog;
 use belvedere_error_tracking::search::Search;
-use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps};
+use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
 use belvedere_intake::{Intake, IntakeLog, IntakeStats};
 use belvedere_kernel::Clock;
 use belvedere_storage::Database;
@@ -35,6 +35,8 @@ pub struct HttpState {
     pub releases: Arc<dyn Releases>,
     /// What leads from generated scripts to their sources.
     pub source_maps: Arc<dyn SourceMaps>,
+    /// What people do with issues.
+    pub triage: Arc<dyn Triage>,
     /// Where accepted requests go.
     pub intake: Arc<Intake>,
     /// What became of them.

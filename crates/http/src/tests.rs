@@ -10,4 +10,5 @@ mod releases;
 mod sentry_api;
 mod sentry_releases;
 mod server;
+mod triage;
 mod uploads;

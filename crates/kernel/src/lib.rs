@@ -8,6 +8,7 @@ mod clock;
 mod consent;
 mod identity;
 mod intake;
+mod membership;
 mod notify;
 mod scrub;
 mod tasks;
@@ -22,6 +23,7 @@ pub use intake::{
     Delivery, DeliveryError, HandlerError, IntakeHandler, ItemOutcome, Prepared, PreparedBatch, Rejected,
     Stored, Tally,
 };
+pub use membership::Membership;
 pub use notify::{InProcessBus, LiveBus, LiveMessage, woken};
 pub use scrub::{Removal, ScrubRules, Scrubber};
 pub use tasks::Tasks;

@@ -6,18 +6,22 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use belvedere_accounts::Permission;
-use belvedere_error_tracking::{IssueDetail, IssueId, IssueSort, IssueStatus, ListIssues, SetStatus};
+use belvedere_error_tracking::{
+    IssueDetail, IssueId, IssueSort, IssueStatus, IssueSummary, ListIssues, Substatus,
+};
 
 use crate::charts::BarChart;
-use crate::form::{CheckedForm, Pairs, address};
+use crate::form::{Pairs, address};
 use crate::layout::{Layout, Scene, Section};
-use crate::pages::{done, page_request};
+use crate::pages::page_request;
+use crate::pages::triage::IssueTriage;
+use crate::people::{People, PersonChoice};
 use crate::refusal::Refusal;
 use crate::respond;
 use crate::session::Visitor;
 use crate::state::DashboardState;
 use crate::views::event::EventView;
-use crate::views::issues::{EventRow, IssueRow, event_href, issue_href, status_word};
+use crate::views::issues::{EventRow, IssueRow, event_href, issue_href};
 use crate::views::overview::{daily_chart, hourly_chart};
 use crate::views::stack::FrameGroup;
 use crate::wording::Count;
@@ -27,10 +31,53 @@ const ROWS_PER_PAGE: u16 = 50;
 /// The most characters of a search.
 const TEXT_CHARS_MAX: usize = 200;
 
+/// The tabs: their word, their label, and what they show.
+const STATUSES: [(&str, &str, Option<IssueStatus>, Option<Substatus>); 6] = [
+    ("unresolved", "Unresolved", Some(IssueStatus::Unresolved), None),
+    ("regressed", "Regressed", Some(IssueStatus::Unresolved), Some(Substatus::Regressed)),
+    ("resolved", "Resolved", Some(IssueStatus::Resolved), None),
+    ("ignored", "Ignored", Some(IssueStatus::Ignored), None),
+    ("archived", "Archived", Some(IssueStatus::Archived), None),
+    ("all", "All", None, None),
+];
+
+const SORTS: [(&str, &str, IssueSort); 4] = [
+    ("last_seen", "Last seen", IssueSort::LastSeen),
+    ("first_seen", "Newest", IssueSort::FirstSeen),
+    ("events", "Most events", IssueSort::Events),
+    ("subjects", "Most subjects", IssueSort::Subjects),
+];
+
+/// Which issues an address, or the form around the list, asks for; with the word of the tab.
+pub(crate) fn wanted(scene: &Scene, pairs: &Pairs) -> (&'static str, ListIssues) {
+    let (word, _, status, substatus) =
+        STATUSES.into_iter().find(|(name, ..)| *name == pairs.text("status")).unwrap_or(STATUSES[0]);
+    let sort = SORTS.into_iter().find(|(name, ..)| *name == pairs.text("sort"));
+    let text: String = pairs.text("q").chars().take(TEXT_CHARS_MAX).collect();
+    let query = ListIssues {
+        project: scene.id(),
+        status,
+        substatus,
+        assigned_to: scene.user().filter(|_| pairs.text("assigned") == "me"),
+        text: Some(text).filter(|text| !text.is_empty()),
+        environment: pairs.some("environment"),
+        sort: sort.map(|(_, _, sort)| sort).unwrap_or_default(),
+        page: page_request(pairs, ROWS_PER_PAGE),
+    };
+    (word, query)
+}
+
 /// The list of issues, whole or as its changing parts.
 struct IssueList {
     tabs: Vec<Tab>,
     rows: Vec<IssueRow>,
+    /// How many there are on all pages, where that is known and more than on this one.
+    matching: Option<Count>,
+    bulk_href: String,
+    may_manage: bool,
+    /// Whether only those are shown that the visitor is to look at.
+    is_mine: bool,
+    people: Vec<PersonChoice>,
     unresolved: Count,
     is_filtered: bool,
     plain_href: String,
@@ -45,6 +92,20 @@ struct IssueList {
 }
 
 impl IssueList {
+    /// What the form around the list must say again to mean the same list.
+    fn back(&self) -> [(&'static str, &str); 5] {
+        [
+            ("status", self.status_param),
+            ("q", &self.text),
+            (
+                "environment",
+                self.environments.iter().find(|choice| choice.is_chosen).map_or("", |choice| &choice.name),
+            ),
+            ("assigned", if self.is_mine { "me" } else { "" }),
+            ("sort", self.sorts.iter().find(|choice| choice.is_chosen).map_or("", |choice| choice.value)),
+        ]
+    }
+
     /// Whether the list is that of one environment.
     fn is_one_environment(&self) -> bool {
         self.environments.iter().any(|choice| choice.is_chosen && !choice.name.is_empty())
@@ -86,13 +147,6 @@ struct IssueHead {
     unresolved: Count,
 }
 
-/// A button that changes an issue's state.
-struct Action {
-    label: &'static str,
-    status: &'static str,
-    is_primary: bool,
-}
-
 #[derive(Template)]
 #[template(path = "issue.html")]
 struct IssuePage {
@@ -106,7 +160,7 @@ struct IssuePage {
     next_href: Option<String>,
     may_manage: bool,
     may_reveal: bool,
-    actions: Vec<Action>,
+    triage: IssueTriage,
     first_release: Option<String>,
     last_release: Option<String>,
     grouping_version: u16,
@@ -118,6 +172,8 @@ struct IssuePage {
 #[template(path = "fragments_issue.html")]
 struct IssueFragment {
     view: IssueHead,
+    triage: IssueTriage,
+    may_manage: bool,
 }
 
 /// A page of an issue's events.
@@ -160,42 +216,24 @@ pub(crate) async fn list(
 }
 
 async fn read_list(scene: &Scene, pairs: &Pairs) -> Result<IssueList, Refusal> {
-    const STATUSES: [(&str, &str, Option<IssueStatus>); 4] = [
-        ("unresolved", "Unresolved", Some(IssueStatus::Unresolved)),
-        ("resolved", "Resolved", Some(IssueStatus::Resolved)),
-        ("ignored", "Ignored", Some(IssueStatus::Ignored)),
-        ("all", "All", None),
-    ];
-    const SORTS: [(&str, &str, IssueSort); 4] = [
-        ("last_seen", "Last seen", IssueSort::LastSeen),
-        ("first_seen", "Newest", IssueSort::FirstSeen),
-        ("events", "Most events", IssueSort::Events),
-        ("subjects", "Most subjects", IssueSort::Subjects),
-    ];
-    let (status_param, _, status) =
-        STATUSES.into_iter().find(|(name, ..)| *name == pairs.text("status")).unwrap_or(STATUSES[0]);
-    let (sort_param, _, sort) =
-        SORTS.into_iter().find(|(name, ..)| *name == pairs.text("sort")).unwrap_or(SORTS[0]);
-    let text: String = pairs.text("q").chars().take(TEXT_CHARS_MAX).collect();
-    let environment = pairs.some("environment");
-    let query = ListIssues {
-        project: scene.id(),
-        status,
-        text: Some(text.clone()).filter(|text| !text.is_empty()),
-        environment: environment.clone(),
-        sort,
-        page: page_request(pairs, ROWS_PER_PAGE),
-    };
+    let query = wanted(scene, pairs);
+    let status_param = query.0;
+    let sort_param =
+        SORTS.iter().find(|(_, _, sort)| *sort == query.1.sort).map_or("last_seen", |(name, ..)| name);
+    let (query, text) = (query.1.clone(), query.1.text.unwrap_or_default());
+    let environment = query.environment.clone();
+    let is_mine = query.assigned_to.is_some();
     let errors = scene.errors()?;
-    let (issues, known, unresolved, resolved, ignored) = tokio::join!(
+    let (issues, known, counts, people) = tokio::join!(
         errors.list_issues(query),
         errors.list_environments(scene.id()),
-        errors.count_issues(scene.id(), IssueStatus::Unresolved),
-        errors.count_issues(scene.id(), IssueStatus::Resolved),
-        errors.count_issues(scene.id(), IssueStatus::Ignored),
+        scene.state.triage.count_by_status(scene.id()),
+        People::load(scene),
     );
-    let (issues, unresolved) = (issues?, unresolved?);
-    let counts = [Some(unresolved), Some(resolved?), Some(ignored?), None];
+    let (issues, counts, people) = (issues?, counts?, people?);
+    let of_tabs =
+        [counts.unresolved, counts.regressed, counts.resolved, counts.ignored, counts.archived].map(Some);
+    let of_tabs = of_tabs.into_iter().chain([None]);
     let path = format!("{}/issues", scene.base());
     let chosen = environment.unwrap_or_default();
     let status_in_href = |status: &'static str| if status == "unresolved" { "" } else { status };
@@ -205,33 +243,45 @@ async fn read_list(scene: &Scene, pairs: &Pairs) -> Result<IssueList, Refusal> {
             ("status", status_in_href(status)),
             ("q", &text),
             ("environment", &chosen),
+            ("assigned", if is_mine { "me" } else { "" }),
             ("sort", sort_in_href),
             ("after", after),
         ];
         address(&path, &pairs)
     };
-    let is_filtered = !text.is_empty() || !chosen.is_empty();
-    let tabs = STATUSES.iter().zip(counts).map(|((name, label, _), count)| Tab {
+    let is_filtered = !text.is_empty() || !chosen.is_empty() || is_mine;
+    let tabs = STATUSES.iter().zip(of_tabs.clone()).map(|((name, label, ..), count)| Tab {
         label,
         href: href(name, ""),
         // The counts are those of the project; beside a search they would mislead.
         count: count.filter(|_| !is_filtered).map(Count),
         is_current: *name == status_param,
     });
-    let mut environments: Vec<Choice> =
-        known?.into_iter().map(|name| Choice { value: "", is_chosen: name == chosen, name }).collect();
-    if !chosen.is_empty() && environments.iter().all(|choice| !choice.is_chosen) {
-        environments.push(Choice { value: "", name: chosen.clone(), is_chosen: true });
-    }
+    let environments = environment_choices(known?, &chosen);
     let choice = |(value, name, _): &(&'static str, &str, _)| Choice {
         value,
         name: (*name).to_owned(),
         is_chosen: *value == sort_param,
     };
+    let may_manage = scene.may(Permission::ManageIssues);
+    let row = |issue: &IssueSummary| IssueRow {
+        assignee: issue.assigned_to.map(|user| people.name(user)).unwrap_or_default(),
+        is_pickable: may_manage,
+        ..IssueRow::new(scene.id(), issue, scene.now)
+    };
+    let rows: Vec<IssueRow> = issues.items.iter().map(row).collect();
+    let of_tab = STATUSES.iter().zip(of_tabs).find(|((name, ..), _)| *name == status_param);
+    let matching = of_tab.and_then(|(_, count)| count).filter(|_| !is_filtered);
     Ok(IssueList {
         tabs: tabs.collect(),
-        rows: issues.items.iter().map(|issue| IssueRow::new(scene.id(), issue, scene.now)).collect(),
-        unresolved: Count(unresolved),
+        // More than are on the page.
+        matching: matching.filter(|count| *count > rows.len() as u64).map(Count),
+        rows,
+        bulk_href: format!("{path}/bulk"),
+        may_manage,
+        is_mine,
+        people: people.choices(None),
+        unresolved: Count(counts.unresolved),
         is_filtered,
         plain_href: address(&path, &[("status", status_in_href(status_param))]),
         status_label: if status_param == "all" { "at all" } else { status_param },
@@ -242,6 +292,15 @@ async fn read_list(scene: &Scene, pairs: &Pairs) -> Result<IssueList, Refusal> {
         next_href: issues.next.map(|next| href(status_param, next.as_str())),
         text,
     })
+}
+
+fn environment_choices(known: Vec<String>, chosen: &str) -> Vec<Choice> {
+    let choice = |name: String| Choice { value: "", is_chosen: name == chosen, name };
+    let mut choices: Vec<Choice> = known.into_iter().map(choice).collect();
+    if !chosen.is_empty() && choices.iter().all(|choice| !choice.is_chosen) {
+        choices.push(choice(chosen.to_owned()));
+    }
+    choices
 }
 
 /// `GET /projects/{project}/issues/{issue}`: the issue with its newest event.
@@ -255,7 +314,9 @@ pub(crate) async fn show(
     let issue = find(&scene, &issue).await?;
     if pairs.text("fragment") == "rows" {
         let view = head(&scene, &issue).await?;
-        return Ok(respond::page(&IssueFragment { view }));
+        let triage = IssueTriage::load(&scene, &issue, &pairs).await?;
+        let may_manage = scene.may(Permission::ManageIssues);
+        return Ok(respond::page(&IssueFragment { view, triage, may_manage }));
     }
     let event = match &issue.latest_event {
         Some(event_id) => scene.errors()?.find_event(scene.id(), event_id).await?,
@@ -287,7 +348,7 @@ pub(crate) async fn issue_page(
         is_single_event,
         may_manage: scene.may(Permission::ManageIssues),
         may_reveal: scene.may(Permission::RevealSubjects),
-        actions: actions(issue.summary.status),
+        triage: IssueTriage::load(scene, issue, pairs).await?,
         first_release: issue.first_release.clone(),
         last_release: issue.last_release.clone(),
         grouping_version: issue.grouping_version,
@@ -303,18 +364,6 @@ async fn head(scene: &Scene, issue: &IssueDetail) -> Result<IssueHead, Refusal> 
         daily: daily_chart(&issue.daily, scene.now, "Events per day in the last 14 days"),
         unresolved: Count(scene.count_unresolved().await?.unwrap_or(0)),
     })
-}
-
-fn actions(status: IssueStatus) -> Vec<Action> {
-    let action = |label, status, is_primary| Action { label, status: status_word(status), is_primary };
-    let resolve = action("Resolve", IssueStatus::Resolved, true);
-    let ignore = action("Ignore", IssueStatus::Ignored, false);
-    let reopen = action("Reopen", IssueStatus::Unresolved, false);
-    match status {
-        IssueStatus::Unresolved => vec![resolve, ignore],
-        IssueStatus::Resolved => vec![reopen, ignore],
-        IssueStatus::Ignored => vec![resolve, reopen],
-    }
 }
 
 /// `GET /projects/{project}/issues/{issue}/events`
@@ -348,34 +397,7 @@ pub(crate) async fn list_events(
     }))
 }
 
-/// `POST /projects/{project}/issues/{issue}/status`
-pub(crate) async fn set_status(
-    State(state): State<Arc<DashboardState>>,
-    visitor: Visitor,
-    Path((project, issue)): Path<(String, String)>,
-    CheckedForm(form): CheckedForm,
-) -> Result<Response, Refusal> {
-    let scene = Scene::open(state, visitor, &project, Permission::ManageIssues).await?;
-    let id = find(&scene, &issue).await?.summary.id;
-    let status = match form.text("status") {
-        "unresolved" => IssueStatus::Unresolved,
-        "resolved" => IssueStatus::Resolved,
-        "ignored" => IssueStatus::Ignored,
-        _ => return Err(Refusal::Invalid("status: must be unresolved, resolved or ignored".to_owned())),
-    };
-    let change = SetStatus {
-        actor: scene.principal().actor,
-        organisation: scene.principal().organisation,
-        project: scene.id(),
-        issues: vec![id],
-        status,
-        request_id: scene.client().request_id.clone(),
-    };
-    scene.errors()?.set_status(change).await?;
-    Ok(done(&issue_href(scene.id(), &id.to_string()), status_word(status)))
-}
-
-async fn find(scene: &Scene, issue: &str) -> Result<IssueDetail, Refusal> {
+pub(crate) async fn find(scene: &Scene, issue: &str) -> Result<IssueDetail, Refusal> {
     let id: IssueId = issue.parse().map_err(|_| Refusal::NotFound)?;
     scene.errors()?.find_issue(scene.id(), id).await?.ok_or(Refusal::NotFound)
 }

@@ -93,6 +93,8 @@ async fn read(scene: &Scene) -> Result<Overview, Refusal> {
     let newest = ListIssues {
         project: scene.id(),
         status: None,
+        substatus: None,
+        assigned_to: None,
         text: None,
         environment: None,
         sort: IssueSort::FirstSeen,

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod keys;
 pub(crate) mod members;
+pub(crate) mod ownership;
 pub(crate) mod privacy;
 pub(crate) mod project;
 pub(crate) mod source_maps;
@@ -39,6 +40,8 @@ pub(crate) fn routes() -> Router<Arc<DashboardState>> {
         .route("/settings/members/{user}/role", post(members::set_role))
         .route("/settings/members/{user}/remove", post(members::remove))
         .route("/settings/invites/{invite}/revoke", post(members::revoke_invite))
+        .route("/settings/ownership", get(ownership::show).post(ownership::change))
+        .route("/settings/discards/{discard}/lift", post(ownership::lift))
         .route("/settings/privacy", get(privacy::show).post(privacy::change))
         .route("/settings/source-maps", get(source_maps::show))
         .route("/settings/source-maps/{bundle}", get(source_maps::show_bundle))
@@ -54,6 +57,7 @@ fn tabs(scene: &Scene, current: &str) -> Vec<SettingsTab> {
         ("Ingest keys", "/keys", Some(Permission::ViewKeys)),
         ("Source maps", "/source-maps", Some(Permission::ViewIssues)),
         ("Privacy", "/privacy", Some(Permission::ViewProjects)),
+        ("Ownership", "/ownership", Some(Permission::ViewIssues)),
         ("Members", "/members", Some(Permission::ViewMembers)),
         ("API tokens", "/tokens", Some(Permission::ManageTokens)),
         ("Account", "/account", None),

@@ -1,5 +1,8 @@
 //! A project's worth of made-up data behind the real traits, for the tests of the pages and for their preview.
 
+#[path = "fake_triage.rs"]
+mod triage;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +17,7 @@ use belvedere_accounts::{
 use belvedere_audit::{AuditError, AuditLog, AuditRow, EntryFilter};
 use belvedere_error_tracking::{
     ErrorTracking, ErrorTrackingError, Event, EventSummary, HourCount, IssueDetail, IssueId, IssueStatus,
-    IssueSummary, Level, ListIssues, Recorded, SetStatus,
+    IssueSummary, Level, ListIssues, Recorded, Substatus, Triaged,
 };
 use belvedere_intake::{HourTally, IntakeError, IntakeLog, Outcome, Requester, SetAside};
 use belvedere_kernel::{
@@ -37,6 +40,8 @@ pub(crate) struct Fake {
     pub(crate) role: Role,
     pub(crate) issues: Mutex<Vec<IssueDetail>>,
     pub(crate) payload: Value,
+    /// The comment on every issue.
+    pub(crate) comment: Mutex<String>,
     /// What was asked for, in words.
     pub(crate) calls: Mutex<Vec<String>>,
 }
@@ -44,7 +49,14 @@ pub(crate) struct Fake {
 impl Fake {
     pub(crate) fn new(clock: Arc<dyn Clock>, role: Role) -> Self {
         let issues = Mutex::new(issues(clock.now()));
-        Self { clock, role, issues, payload: payload(), calls: Mutex::new(Vec::new()) }
+        Self {
+            clock,
+            role,
+            issues,
+            payload: payload(),
+            comment: Mutex::new("Seen on the demo account too.".to_owned()),
+            calls: Mutex::new(Vec::new()),
+        }
     }
 
     fn note(&self, call: impl Into<String>) {
@@ -137,6 +149,8 @@ fn issues(now: Timestamp) -> Vec<IssueDetail> {
                     culprit: (*culprit).to_owned(),
                     level: *level,
                     status: status[index],
+                    substatus: if index == 1 { Substatus::Regressed } else { Substatus::Ongoing },
+                    assigned_to: (index == 0).then(ada),
                     platform: (*platform).to_owned(),
                     events: 12_904 / (index as u64 * index as u64 * 3 + 1),
                     subjects: 1_904 / (index as u64 * 7 + 1),
@@ -155,6 +169,12 @@ fn issues(now: Timestamp) -> Vec<IssueDetail> {
                     "src/lesson/editor.tsx onSubmit".to_owned(),
                 ],
                 latest_event: Some(EVENT.to_owned()),
+                triaged: Triaged {
+                    regressed_in: Some("shop@4.12.3".to_owned()),
+                    release_before_regression: Some("shop@4.12.2".to_owned()),
+                    suggested_owner: Some(ada()),
+                    ..Triaged::default()
+                },
             }
         })
         .collect()
@@ -569,6 +589,8 @@ impl ErrorTracking for Fake {
         let text = query.text.unwrap_or_default().to_lowercase();
         let items = issues.iter().map(|issue| issue.summary.clone());
         let items = items.filter(|issue| query.status.is_none_or(|status| status == issue.status));
+        let items =
+            items.filter(|issue| query.substatus.is_none_or(|substatus| substatus == issue.substatus));
         let items = items.filter(|issue| issue.title.to_lowercase().contains(&text)).collect();
         let next = query.page.after.is_none().then(|| Cursor::of(&[&1, &2]));
         Ok(Page { items, next })
@@ -617,13 +639,6 @@ impl ErrorTracking for Fake {
             next: None,
             payload: self.payload.clone(),
         }))
-    }
-    async fn set_status(&self, change: SetStatus) -> Result<u64, ErrorTrackingError> {
-        let mut issues = self.issues.lock().unwrap();
-        for issue in issues.iter_mut().filter(|issue| change.issues.contains(&issue.summary.id)) {
-            issue.summary.status = change.status;
-        }
-        Ok(1)
     }
     async fn list_environments(&self, _: ProjectId) -> Result<Vec<String>, ErrorTrackingError> {
         Ok(vec!["production".to_owned(), "staging".to_owned()])

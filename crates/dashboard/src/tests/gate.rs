@@ -94,7 +94,13 @@ async fn every_form_that_changes_something_needs_the_sessions_own_value() {
     let site = Site::new(Role::Owner);
     let id = belvedere_storage::Id::<()>::from_bytes([5; 16]);
     let paths = [
-        format!("/projects/7/issues/{}/status", issue_id(1)),
+        format!("/projects/7/issues/{}/change", issue_id(1)),
+        format!("/projects/7/issues/{}/comments", issue_id(1)),
+        format!("/projects/7/issues/{}/comments/{id}", issue_id(1)),
+        format!("/projects/7/issues/{}/unmerge", issue_id(1)),
+        "/projects/7/issues/bulk".to_owned(),
+        "/projects/7/settings/ownership".to_owned(),
+        format!("/projects/7/settings/discards/{id}/lift"),
         format!("/projects/7/pipeline/set-aside/{id}/replay"),
         format!("/projects/7/pipeline/set-aside/{id}/discard"),
         "/projects/7/subjects/318/reveal".to_owned(),

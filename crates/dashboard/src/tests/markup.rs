@@ -72,6 +72,7 @@ async fn pages_need_nothing_that_their_policy_refuses() {
 #[tokio::test]
 async fn an_event_full_of_markup_renders_as_text() {
     let site = Site::with(Role::Owner, |fake, _| {
+        fake.comment = std::sync::Mutex::new(ATTACK.to_owned());
         fake.payload = poison(fakes::payload());
         let mut issues = fake.issues.lock().unwrap();
         for issue in issues.iter_mut() {
@@ -82,6 +83,8 @@ async fn an_event_full_of_markup_renders_as_text() {
             issue.last_release = Some(ATTACK.to_owned());
             issue.grouping_reason.push_str(ATTACK);
             issue.grouping_values.push(ATTACK.to_owned());
+            issue.triaged.regressed_in = Some(ATTACK.to_owned());
+            issue.triaged.release_before_regression = Some(ATTACK.to_owned());
         }
     });
     for path in pages() {

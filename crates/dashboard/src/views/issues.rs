@@ -1,6 +1,6 @@
 //! Rows of issues and events.
 
-use belvedere_error_tracking::{EventSummary, IssueStatus, IssueSummary, Level};
+use belvedere_error_tracking::{EventSummary, IssueStatus, IssueSummary, Level, Substatus};
 use belvedere_kernel::ProjectId;
 use belvedere_storage::Timestamp;
 
@@ -29,6 +29,12 @@ pub(crate) struct IssueRow {
     pub(crate) first_seen: Ago,
     pub(crate) last_seen: Ago,
     pub(crate) trend: Svg,
+    /// `regressed` or `escalating`; empty for the usual.
+    pub(crate) substatus: &'static str,
+    /// The name of who is to look at it, where names are shown.
+    pub(crate) assignee: String,
+    /// Whether it has a box to pick it for a change of many.
+    pub(crate) is_pickable: bool,
 }
 
 impl IssueRow {
@@ -36,7 +42,13 @@ impl IssueRow {
         let (kind, title) = split_title(&issue.title);
         Self {
             id: issue.id.to_string(),
-            version: format!("{}-{}-{}", issue.events, issue.subjects, status_word(issue.status)),
+            version: format!(
+                "{}-{}-{}-{}",
+                issue.events,
+                issue.subjects,
+                status_word(issue.status),
+                issue.assigned_to.map(|user| user.to_string()).unwrap_or_default()
+            ),
             href: issue_href(project, &issue.id.to_string()),
             number: issue.number,
             kind: kind.to_owned(),
@@ -51,6 +63,14 @@ impl IssueRow {
             first_seen: Ago { at: issue.first_seen, now },
             last_seen: Ago { at: issue.last_seen, now },
             trend: sparkline(&issue.hourly),
+            substatus: match (issue.status, issue.substatus) {
+                (IssueStatus::Unresolved, Substatus::Regressed | Substatus::Escalating) => {
+                    issue.substatus.as_str()
+                }
+                _ => "",
+            },
+            assignee: String::new(),
+            is_pickable: false,
         }
     }
 }
@@ -105,6 +125,7 @@ pub(crate) fn status_word(status: IssueStatus) -> &'static str {
         IssueStatus::Unresolved => "unresolved",
         IssueStatus::Resolved => "resolved",
         IssueStatus::Ignored => "ignored",
+        IssueStatus::Archived => "archived",
     }
 }
 

@@ -115,6 +115,7 @@ fn meaning(outcome: Outcome, reason: &str) -> &'static str {
     match (outcome, reason) {
         (Outcome::SetAside, _) => "Could not be digested; listed below.",
         (Outcome::Dropped, "duplicate") => "The same event id had arrived before.",
+        (Outcome::Dropped, "discarded") => "Its issue was deleted together with its future events.",
         (Outcome::Dropped, "not_yet_supported") => "A known type that has no page yet: counted, not kept.",
         (Outcome::Dropped, "unknown_type") => "A type that Belvedere does not know.",
         (Outcome::Dropped, "invalid") => "The item was not what its type says.",

@@ -1,3 +1,4 @@
+use belvedere_kernel::User;
 use belvedere_storage::{Id, Timestamp};
 use sea_orm::entity::prelude::*;
 
@@ -23,6 +24,13 @@ pub(crate) struct Model {
     pub(crate) platform: String,
     pub(crate) first_release: Option<String>,
     pub(crate) last_release: Option<String>,
+    pub(crate) substatus: i64,
+    pub(crate) assigned_to: Option<Id<User>>,
+    pub(crate) suggested_owner: Option<Id<User>>,
+    /// A [`crate::Condition`] as JSON.
+    pub(crate) condition: Option<String>,
+    pub(crate) until_at: Option<Timestamp>,
+    pub(crate) regressed_in: Option<String>,
     pub(crate) grouping_version: i64,
     pub(crate) grouping_reason: String,
     /// One value a line.

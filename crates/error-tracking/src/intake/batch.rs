@@ -119,8 +119,10 @@ impl PreparedBatch for EventBatch {
             let now = self.clock.now();
             let written = store::store_events_with_in(tx, &self.events, of_events, activity, now).await?;
             let mut projects: Vec<ProjectId> = Vec::new();
-            for (event, issue) in self.events.iter().zip(&written.issues_of) {
-                tallies.add_written(event.project, "event", issue.map(drop).ok_or("duplicate"));
+            for (index, (event, issue)) in self.events.iter().zip(&written.issues_of).enumerate() {
+                let is_discarded = written.is_discarded.get(index).copied().unwrap_or(false);
+                let reason = if is_discarded { "discarded" } else { "duplicate" };
+                tallies.add_written(event.project, "event", issue.map(drop).ok_or(reason));
                 if issue.is_some() {
                     projects.push(event.project);
                 }
@@ -151,6 +153,7 @@ pub(crate) fn live_messages(touched: &[TouchedIssue], projects_of_events: &[Proj
                         "id": issue.id,
                         "title": issue.title,
                         "is_new": issue.is_new,
+                        "reopened": issue.reopened,
                         "events": issue.events,
                         "last_seen": issue.last_seen,
                         "level": issue.level,

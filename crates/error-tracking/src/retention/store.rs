@@ -105,7 +105,7 @@ pub(super) async fn list_events_between(
 
 /// Deletes events by the keys of their rows, with everything that belongs to them and to nothing else; how many there
 /// were. Counts are kept.
-pub(super) async fn delete_events_in(
+pub(crate) async fn delete_events_in(
     tx: &Tx,
     project: ProjectId,
     ids: &[i64],

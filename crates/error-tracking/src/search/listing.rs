@@ -3,7 +3,7 @@
 use belvedere_storage::{Page, Timestamp};
 use sea_orm::ConnectionTrait;
 
-use super::query::{Field, Filter, IsWord, Term};
+use super::query::{Assignee, Field, Filter, IsWord, Term};
 use super::words::phrase_of;
 use crate::store::search::{EventsOf, IssueSearch, find_tag_id, search_issues};
 use crate::{ErrorTrackingError, IssueSummary, ListIssues};
@@ -16,6 +16,8 @@ pub(crate) async fn search_by_list(
 ) -> Result<Page<IssueSummary>, ErrorTrackingError> {
     let mut filters = Vec::new();
     filters.extend(list.status.map(|status| Filter::Is(IsWord::Status(status))));
+    filters.extend(list.substatus.map(|substatus| Filter::Is(IsWord::Substatus(substatus))));
+    filters.extend(list.assigned_to.map(|user| Filter::Assigned(vec![Assignee::User(user)])));
     if let Some(text) = &list.text {
         // Without a letter or a digit there is nothing that could be found.
         let Some(phrase) = phrase_of(text) else { return Ok(Page { items: Vec::new(), next: None }) };

@@ -308,7 +308,11 @@ fn only<'a>(values: &'a [Word], key: &str) -> Result<&'a Word, QueryError> {
 fn is(values: &[Word]) -> Result<Filter, QueryError> {
     let word = only(values, "is:")?;
     let statuses = IssueStatus::ALL.map(IssueStatus::as_str).join(", ");
-    let found = each(std::slice::from_ref(word), &format!("one of {statuses}, new"), IsWord::parse)?;
+    let found = each(
+        std::slice::from_ref(word),
+        &format!("one of {statuses}, ongoing, regressed, escalating, new"),
+        IsWord::parse,
+    )?;
     Ok(Filter::Is(found[0]))
 }
 

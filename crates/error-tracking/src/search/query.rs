@@ -5,7 +5,7 @@ use belvedere_storage::{Id, Timestamp};
 
 use super::words::Phrase;
 use crate::event_id::EventId;
-use crate::{IssueStatus, Level};
+use crate::{IssueStatus, Level, Substatus};
 
 /// What an issue must be like: all the terms hold.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -24,6 +24,20 @@ impl Query {
     #[must_use]
     pub fn with_status(mut self, status: IssueStatus) -> Self {
         self.terms.push(Term { is_negated: false, filter: Filter::Is(IsWord::Status(status)) });
+        self
+    }
+
+    /// The same query, for unresolved issues that came to be so in this way only.
+    #[must_use]
+    pub fn with_substatus(mut self, substatus: Substatus) -> Self {
+        self.terms.push(Term { is_negated: false, filter: Filter::Is(IsWord::Substatus(substatus)) });
+        self
+    }
+
+    /// The same query, for issues that this member is to look at only.
+    #[must_use]
+    pub fn with_assignee(mut self, user: Id<User>) -> Self {
+        self.terms.push(Term { is_negated: false, filter: Filter::Assigned(vec![Assignee::User(user)]) });
         self
     }
 
@@ -68,17 +82,23 @@ pub(crate) enum Filter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IsWord {
     Status(IssueStatus),
+    /// Unresolved, and so in this way.
+    Substatus(Substatus),
     New,
 }
 
 impl IsWord {
     /// The word's meaning.
     pub(crate) fn parse(word: &str) -> Option<Self> {
-        if word == "new" { Some(Self::New) } else { word.parse().ok().map(Self::Status) }
+        let substatus = || Substatus::ALL.into_iter().find(|substatus| substatus.as_str() == word);
+        match word {
+            "new" => Some(Self::New),
+            _ => word.parse().ok().map(Self::Status).or_else(|| substatus().map(Self::Substatus)),
+        }
     }
 
     pub(crate) fn is_status(self) -> bool {
-        matches!(self, Self::Status(_))
+        matches!(self, Self::Status(_) | Self::Substatus(_))
     }
 }
 

@@ -1,14 +1,18 @@
 use std::collections::HashMap;
 
-use belvedere_kernel::{ProjectId, SubjectId};
+use belvedere_kernel::{ProjectId, SubjectId, User};
 use belvedere_storage::{Cursor, Id, Page, PageRequest, StorageError, Timestamp};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter};
 
 use super::sql::Sql;
+use super::triage::{find_destination, parse_condition, release_before};
 use super::write::{hour_of, level_of};
 use crate::entity::{event, issue};
 use crate::event_id::{EventId, EventKey};
-use crate::{ErrorTrackingError, EventSummary, HourCount, IssueDetail, IssueId, IssueStatus, IssueSummary};
+use crate::{
+    ErrorTrackingError, EventSummary, HourCount, IssueDetail, IssueId, IssueStatus, IssueSummary,
+    StatusCounts, Substatus, Triaged,
+};
 
 /// How many environments are listed.
 const ENVIRONMENTS_MAX: i64 = 100;
@@ -22,6 +26,8 @@ pub(super) struct IssueRow {
     culprit: String,
     level: i64,
     status: i64,
+    substatus: i64,
+    assigned_to: Option<Id<User>>,
     platform: String,
     events: i64,
     subject_count: i64,
@@ -40,6 +46,8 @@ impl IssueRow {
             level: level_of(self.level)?,
             status: status
                 .ok_or_else(|| StorageError::corrupt(format!("status {} of an issue", self.status)))?,
+            substatus: Substatus::from_number(self.substatus).unwrap_or_default(),
+            assigned_to: self.assigned_to,
             platform: self.platform,
             events: u64::try_from(self.events).unwrap_or(0),
             subjects: u64::try_from(self.subject_count).unwrap_or(0),
@@ -59,6 +67,8 @@ impl From<&issue::Model> for IssueRow {
             culprit: model.culprit.clone(),
             level: model.level,
             status: model.status,
+            substatus: model.substatus,
+            assigned_to: model.assigned_to,
             platform: model.platform.clone(),
             events: model.event_count,
             subject_count: model.subject_count,
@@ -154,6 +164,25 @@ pub(crate) async fn count_issues(
     Ok(issues.count(connection).await?)
 }
 
+pub(crate) async fn count_by_status(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+) -> Result<StatusCounts, StorageError> {
+    let mut sql =
+        Sql::new(connection, "SELECT status, substatus, COUNT(*) FROM error_issue WHERE project_id = ");
+    sql.bind(project.0).push(" GROUP BY status, substatus");
+    let mut counts = StatusCounts::default();
+    for row in sql.fetch(connection).await? {
+        let (status, substatus, count): (i64, i64, i64) =
+            (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        let status = IssueStatus::from_number(status)
+            .ok_or_else(|| StorageError::corrupt(format!("status {status} of an issue")))?;
+        let substatus = Substatus::from_number(substatus).unwrap_or_default();
+        counts.add(status, substatus, u64::try_from(count).unwrap_or(0));
+    }
+    Ok(counts)
+}
+
 pub(crate) async fn find_issue(
     connection: &impl ConnectionTrait,
     project: ProjectId,
@@ -173,6 +202,14 @@ pub(crate) async fn find_issue(
             add_to(&mut summary.hourly, hour - (this_hour - 23), events);
         }
     }
+    let triaged = Triaged {
+        condition: parse_condition(model.condition)?,
+        until: model.until_at,
+        suggested_owner: model.suggested_owner,
+        release_before_first: release_before(connection, project, model.first_release.as_deref()).await?,
+        release_before_regression: release_before(connection, project, model.regressed_in.as_deref()).await?,
+        regressed_in: model.regressed_in,
+    };
     Ok(Some(IssueDetail {
         summary,
         daily,
@@ -182,6 +219,7 @@ pub(crate) async fn find_issue(
         grouping_reason: model.grouping_reason,
         grouping_values: model.grouping_values.lines().map(str::to_owned).collect(),
         latest_event: Some(EventId::from(model.latest_event_id).to_string()),
+        triaged,
     }))
 }
 
@@ -265,7 +303,12 @@ pub(crate) async fn find_event(
         .filter(event::Column::EventId.eq(id.to_key()))
         .one(connection)
         .await?;
-    let Some(model) = found else { return Ok(None) };
+    let Some(mut model) = found else { return Ok(None) };
+    // Its issue may have become part of another one, or be gone, and the event not moved yet.
+    let Some(issue) = find_issue_of_event(connection, project, model.issue_id).await? else {
+        return Ok(None);
+    };
+    model.issue_id = issue;
     let previous = neighbour(connection, &model, "<", "DESC").await?;
     let next = neighbour(connection, &model, ">", "ASC").await?;
     let row = EventRow {
@@ -281,6 +324,20 @@ pub(crate) async fn find_event(
     };
     let (issue, payload) = (model.issue_id, model.payload);
     Ok(Some(FoundEvent { summary: row.into_summary()?, issue, payload, previous, next }))
+}
+
+/// The issue that an event with this issue belongs to by now.
+async fn find_issue_of_event(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+    issue: IssueId,
+) -> Result<Option<IssueId>, StorageError> {
+    let mut sql = Sql::new(connection, "SELECT id FROM error_issue WHERE project_id = ");
+    sql.bind(project.0).push(" AND id = ").bind(issue);
+    if !sql.fetch(connection).await?.is_empty() {
+        return Ok(Some(issue));
+    }
+    find_destination(connection, project, issue).await
 }
 
 async fn neighbour(

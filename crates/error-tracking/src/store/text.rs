@@ -1,3 +1,4 @@
+use belvedere_kernel::ProjectId;
 use belvedere_storage::{Dialect, StorageError, Tx};
 
 use super::TouchedIssue;
@@ -84,6 +85,58 @@ async fn add_text(tx: &Tx, issue: &TouchedIssue, event: &DigestedEvent) -> Resul
     let mut sql = Sql::new(tx, "UPDATE error_issue SET text_variants = text_variants + 1, text_hash = ");
     sql.bind(event.text.hash).push(" WHERE project_id = ").bind(issue.project.0);
     sql.push(" AND id = ").bind(issue.id);
+    sql.run(tx).await
+}
+
+/// Adds the words of issues to those of the one that they become part of.
+pub(super) async fn join_texts(
+    tx: &Tx,
+    project: ProjectId,
+    into: i64,
+    numbers: &[i64],
+) -> Result<(), StorageError> {
+    for number in numbers {
+        let mut sql = Sql::new(tx, "UPDATE error_issue_text SET ");
+        match Dialect::of(tx) {
+            Dialect::Sqlite => {
+                let words = "message || ' ' || COALESCE((SELECT o.title || ' ' || o.culprit || ' ' || o.message \
+                             FROM error_issue_text o WHERE o.rowid = ";
+                sql.push("message = ").push(words).bind(text_row(project.0, *number));
+                sql.push("), '') WHERE rowid = ").bind(text_row(project.0, into));
+            }
+            Dialect::Postgres => {
+                sql.push(
+                    "words = words || COALESCE((SELECT o.words FROM error_issue_text o WHERE o.project_id = ",
+                );
+                sql.bind(project.0).push(" AND o.number = ").bind(*number);
+                sql.push("), '') WHERE project_id = ").bind(project.0).push(" AND number = ").bind(into);
+            }
+        }
+        sql.run(tx).await?;
+    }
+    Ok(())
+}
+
+/// Indexes title and place of an issue that was split off another one.
+pub(super) async fn insert_split_text(
+    tx: &Tx,
+    project: ProjectId,
+    number: i64,
+    [title, culprit]: [&str; 2],
+) -> Result<(), StorageError> {
+    let [title, culprit] = [title, culprit].map(words_of);
+    let mut sql = Sql::new(tx, "INSERT INTO error_issue_text ");
+    match Dialect::of(tx) {
+        Dialect::Sqlite => {
+            sql.push("(rowid, title, culprit, message, other) VALUES (").bind(text_row(project.0, number));
+            sql.push(", ").bind(title.join(" ")).push(", ").bind(culprit.join(" ")).push(", '', '')");
+        }
+        Dialect::Postgres => {
+            let words = vector(&[title, culprit, Vec::new(), Vec::new()]);
+            sql.push("(project_id, number, words) VALUES (").bind(project.0).push(", ").bind(number);
+            sql.push(", CAST(").bind(words).push(" AS tsvector))");
+        }
+    }
     sql.run(tx).await
 }
 

@@ -1,10 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use belvedere_kernel::{ConsentGate, Identity, ProjectId, RawPerson, SubjectId};
+use belvedere_kernel::{Actor, ConsentGate, Identity, ProjectId, RawPerson, SubjectId};
 use belvedere_storage::{Dialect, Id, StorageError, Timestamp, Tx};
 use sea_orm::Value;
+use serde_json::json;
 
+use super::KEYS_MAX;
 use super::sql::{Sql, bulk};
+use super::triage::{Asleep, NewActivity, guard_projects, insert_activities, own_in, wake_in};
 use super::{tags, text};
 use crate::digest::DigestedEvent;
 use crate::event_id::{EventId, EventKey};
@@ -12,10 +15,8 @@ use crate::limits::{StorageChange, StoredKind};
 use crate::releases::{Activity, record_activity_in};
 use crate::source_maps::store::insert_unmapped;
 use crate::tags::pack_tags;
-use crate::{IssueId, IssueStatus, Level};
-
-/// How many keys one look-up asks for.
-const KEYS_MAX: usize = 256;
+use crate::triage::{ActivityKind, Owner};
+use crate::{IssueId, IssueStatus, Level, Substatus};
 
 /// What a batch did to one issue.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +26,8 @@ pub(crate) struct TouchedIssue {
     pub(crate) number: i64,
     pub(crate) title: String,
     pub(crate) is_new: bool,
+    /// If the batch made it unresolved again, how.
+    pub(crate) reopened: Option<Substatus>,
     /// How many events it has now.
     pub(crate) events: u64,
     pub(crate) last_seen: Timestamp,
@@ -39,6 +42,8 @@ pub(crate) struct TouchedIssue {
 pub(crate) struct Written {
     /// For each event the issue that it joined; `None` for a duplicate.
     pub(crate) issues_of: Vec<Option<IssueId>>,
+    /// Which events are dropped because their issue was deleted together with its future.
+    pub(crate) is_discarded: Vec<bool>,
     pub(crate) touched: Vec<TouchedIssue>,
 }
 
@@ -89,8 +94,9 @@ pub(crate) async fn admit_in<'a>(
 /// Writes events and everything that is counted of them. `subjects` are those of [`admit_in`].
 ///
 /// Locks are taken in one order everywhere, so that workers on PostgreSQL wait for each other and never in a circle:
-/// counters by project, events by id, issues by id, then hours, subjects and environments by their keys, then what
-/// [`record_activity_in`] writes, then tags of the project, tags of issues, and texts.
+/// projects (shared here, alone by whoever moves events between issues), counters by project, events by id, issues by
+/// id, then hours, subjects and environments by their keys, then what [`record_activity_in`] writes, then tags of the
+/// project, tags of issues, and texts.
 pub(crate) async fn store_events_in(
     tx: &Tx,
     events: &[DigestedEvent],
@@ -109,6 +115,8 @@ pub(crate) async fn store_events_with_in(
     mut activity: Activity,
     now: Timestamp,
 ) -> Result<Written, StorageError> {
+    let projects: BTreeSet<ProjectId> = events.iter().map(|event| event.project).collect();
+    guard_projects(tx, &projects.into_iter().collect::<Vec<_>>()).await?;
     let mut issues = find_issues_of_hashes(tx, &keys_of(events, &HashMap::new())).await?;
     let unknown = keys_of(events, &issues);
     let mut created = HashSet::new();
@@ -127,9 +135,10 @@ pub(crate) async fn store_events_with_in(
     }
     let issue_of: Vec<IssueId> =
         events.iter().filter_map(|event| issues.get(&key_of(event)).copied()).collect();
+    let is_discarded: Vec<bool> = issue_of.iter().map(|id| is_discard(*id)).collect();
     let is_new_event = insert_events(tx, events, subjects, &issue_of).await?;
 
-    let mut written = Written::default();
+    let mut written = Written { is_discarded, ..Written::default() };
     let mut changes: BTreeMap<IssueId, Change<'_>> = BTreeMap::new();
     for (index, event) in events.iter().enumerate() {
         written.issues_of.push(is_new_event[index].then_some(issue_of[index]));
@@ -149,17 +158,84 @@ pub(crate) async fn store_events_with_in(
     lock_issues(tx, &existing).await?;
     let subjects_added = insert_subjects(tx, &changes).await?;
     let added = |id: &IssueId| subjects_added.get(id).copied().unwrap_or(0);
-    written.touched = update_issues(tx, &existing, added).await?;
+    let (touched, asleep) = update_issues(tx, &existing, added).await?;
+    written.touched = touched;
+    let owned = owned(&new);
     insert_issues(tx, new, added, &mut written.touched).await?;
+    own_in(tx, &owned, now).await?;
     add_counts(tx, &changes).await?;
-    record_activity_in(tx, &activity, now).await?;
+    let sighted = record_activity_in(tx, &activity, now).await?;
     tags::add_tags(tx, events, &written.issues_of).await?;
     let text_of = |issue: &TouchedIssue| {
         changes.get(&issue.id).map(|change| if issue.is_new { change.first_accepted } else { change.latest })
     };
     text::index_texts(tx, &written.touched, text_of).await?;
     insert_unmapped(tx, events, |index| is_new_event[index]).await?;
+    wake(tx, &asleep, events, subjects, &mut written, now).await?;
+    let is_old = |(_, issue, _): &(ProjectId, IssueId, String)| !created.contains(issue);
+    record_new_releases(tx, sighted.into_iter().filter(is_old), now).await?;
     Ok(written)
+}
+
+/// Which of the new issues have an owner by the rules of their project.
+fn owned<'a>(new: &Changes<'_, 'a>) -> Vec<(ProjectId, IssueId, &'a Owner)> {
+    let owned = new.iter().filter_map(|(id, change)| {
+        let event = change.first_accepted;
+        Some((event.project, **id, event.owner.as_deref()?))
+    });
+    owned.collect()
+}
+
+/// Wakes issues that were not unresolved, as far as the new events are what they wait for.
+async fn wake(
+    tx: &Tx,
+    asleep: &[Asleep],
+    events: &[DigestedEvent],
+    subjects: &[Option<SubjectId>],
+    written: &mut Written,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    if asleep.is_empty() {
+        return Ok(());
+    }
+    let mut arrived: HashMap<IssueId, Vec<_>> = asleep.iter().map(|issue| (issue.id, Vec::new())).collect();
+    for (index, issue) in written.issues_of.iter().enumerate() {
+        if let Some(of_issue) = issue.and_then(|issue| arrived.get_mut(&issue)) {
+            of_issue.push((&events[index], subjects[index]));
+        }
+    }
+    for reopened in wake_in(tx, asleep, &arrived, now).await? {
+        if let Some(touched) = written.touched.iter_mut().find(|touched| touched.id == reopened.id) {
+            touched.reopened = Some(reopened.substatus);
+        }
+    }
+    Ok(())
+}
+
+/// Notes on the timelines of known issues from which releases their events come for the first time.
+async fn record_new_releases(
+    tx: &Tx,
+    sighted: impl Iterator<Item = (ProjectId, IssueId, String)>,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    let entries = sighted.map(|(project, issue, release)| {
+        let actor = Actor::System("error-tracking");
+        let entry = NewActivity::new(project, issue, ActivityKind::Release, actor);
+        NewActivity { detail: json!({ "release": release }), ..entry }
+    });
+    insert_activities(tx, entries.collect(), now).await.map(drop)
+}
+
+/// The id under which an issue's future events are discarded: the hashes of a discard lead to an id with the highest
+/// bit set, which the time in an issue's id does not reach before the year 6429.
+pub(crate) fn discard_id(issue: IssueId) -> IssueId {
+    let mut bytes = issue.to_bytes();
+    bytes[0] |= 0x80;
+    Id::from_bytes(bytes)
+}
+
+fn is_discard(id: IssueId) -> bool {
+    id.to_bytes()[0] & 0x80 != 0
 }
 
 fn key_of(event: &DigestedEvent) -> HashKey {
@@ -220,7 +296,7 @@ async fn insert_events(
     issue_of: &[IssueId],
 ) -> Result<Vec<bool>, StorageError> {
     // Sorted by id, and the first to come before its repetitions.
-    let mut order: Vec<usize> = (0..events.len()).collect();
+    let mut order: Vec<usize> = (0..events.len()).filter(|index| !is_discard(issue_of[*index])).collect();
     order.sort_by_key(|index| (events[*index].project, events[*index].event_id, *index));
     order.dedup_by_key(|index| (events[*index].project, events[*index].event_id));
     let rows = order
@@ -241,11 +317,12 @@ async fn insert_events(
                 event.payload.clone().into(),
                 event.trace_id.map(Id::<()>::from_bytes).into(),
                 Some(pack_tags(&event.tags)).filter(|tags| !tags.is_empty()).into(),
+                Id::<()>::from_bytes(event.grouping.hash).into(),
             ]
         })
         .collect();
     let head = "INSERT INTO error_event (project_id, event_id, issue_id, occurred_at, received_at, level, subject_id, \
-                release, environment, title, payload, trace_id, tags) VALUES ";
+                release, environment, title, payload, trace_id, tags, hash) VALUES ";
     let tail = " ON CONFLICT (project_id, event_id) DO NOTHING RETURNING project_id, event_id";
     let mut inserted = HashSet::with_capacity(order.len());
     for row in bulk(tx, head, rows, tail).await? {
@@ -348,7 +425,7 @@ async fn update_issues(
     tx: &Tx,
     existing: &Changes<'_, '_>,
     subjects_added: impl Fn(&IssueId) -> i64,
-) -> Result<Vec<TouchedIssue>, StorageError> {
+) -> Result<(Vec<TouchedIssue>, Vec<Asleep>), StorageError> {
     let rows = existing
         .iter()
         .map(|(id, change)| {
@@ -375,28 +452,30 @@ async fn update_issues(
                 latest_event_id = CASE WHEN v.column5 >= last_seen THEN v.column7 ELSE latest_event_id END, \
                 platform = CASE WHEN v.column5 >= last_seen THEN v.column8 ELSE platform END, \
                 last_release = CASE WHEN v.column5 >= last_seen THEN v.column10 ELSE last_release END, \
-                level = CASE WHEN v.column6 > level THEN v.column6 ELSE level END, \
-                status = CASE WHEN status = 1 THEN 0 ELSE status END \
+                level = CASE WHEN v.column6 > level THEN v.column6 ELSE level END \
                 FROM (VALUES ";
-    let tail = ") AS v WHERE error_issue.id = v.column1 RETURNING id, project_id, title, event_count, last_seen, level, \
-                number, text_hash, text_variants";
+    let tail = ") AS v WHERE error_issue.id = v.column1 RETURNING id, project_id, status, condition, until_at, \
+                event_count, subject_count, title, last_seen, level, number, text_hash, text_variants";
     let mut touched = Vec::with_capacity(existing.len());
+    let mut asleep = Vec::new();
     for row in bulk(tx, head, rows, tail).await? {
-        let events: i64 = row.try_get_by_index(3)?;
+        let events: i64 = row.try_get_by_index(5)?;
+        asleep.extend(Asleep::from_row(&row)?);
         touched.push(TouchedIssue {
             id: row.try_get_by_index(0)?,
             project: ProjectId(row.try_get_by_index(1)?),
-            title: row.try_get_by_index(2)?,
+            title: row.try_get_by_index(7)?,
             is_new: false,
+            reopened: None,
             events: u64::try_from(events).unwrap_or(0),
-            last_seen: row.try_get_by_index(4)?,
-            level: level_of(row.try_get_by_index(5)?)?,
-            number: row.try_get_by_index(6)?,
-            text_hash: row.try_get_by_index(7)?,
-            text_variants: row.try_get_by_index(8)?,
+            last_seen: row.try_get_by_index(8)?,
+            level: level_of(row.try_get_by_index(9)?)?,
+            number: row.try_get_by_index(10)?,
+            text_hash: row.try_get_by_index(11)?,
+            text_variants: row.try_get_by_index(12)?,
         });
     }
-    Ok(touched)
+    Ok((touched, asleep))
 }
 
 pub(crate) fn level_of(number: i64) -> Result<Level, StorageError> {
@@ -457,6 +536,7 @@ async fn insert_issues(
             id: *id,
             title: event.title.clone(),
             is_new: true,
+            reopened: None,
             events: u64::try_from(change.events).unwrap_or(0),
             last_seen: change.latest.occurred_at,
             level: change.level,
@@ -523,38 +603,4 @@ async fn add_counts(tx: &Tx, changes: &BTreeMap<IssueId, Change<'_>>) -> Result<
                 event_count = error_project_hour.event_count + excluded.event_count";
     bulk(tx, head, rows, tail).await?;
     Ok(())
-}
-
-/// Puts those of `issues` that are in another state into `status`; which they were, with their former state.
-pub(crate) async fn set_status_in(
-    tx: &Tx,
-    project: ProjectId,
-    issues: &[IssueId],
-    status: IssueStatus,
-) -> Result<Vec<(IssueId, IssueStatus)>, StorageError> {
-    if issues.is_empty() {
-        return Ok(Vec::new());
-    }
-    let lock = if Dialect::of(tx) == Dialect::Postgres { " FOR UPDATE" } else { "" };
-    let mut sql = Sql::new(tx, "SELECT id, status FROM error_issue WHERE project_id = ");
-    sql.bind(project.0).push(" AND status <> ").bind(status.to_number()).push(" AND id IN ").bind_set(issues);
-    sql.push(" ORDER BY id").push(lock);
-    let mut changed = Vec::new();
-    for row in sql.fetch(tx).await? {
-        let number: i64 = row.try_get_by_index(1)?;
-        let former = IssueStatus::from_number(number)
-            .ok_or_else(|| StorageError::corrupt(format!("status {number} of an issue")))?;
-        changed.push((row.try_get_by_index(0)?, former));
-    }
-    if !changed.is_empty() {
-        let ids: Vec<IssueId> = changed.iter().map(|(id, _)| *id).collect();
-        let mut sql = Sql::new(tx, "UPDATE error_issue SET status = ");
-        sql.bind(status.to_number())
-            .push(" WHERE project_id = ")
-            .bind(project.0)
-            .push(" AND id IN ")
-            .bind_set(&ids);
-        sql.run(tx).await?;
-    }
-    Ok(changed)
 }

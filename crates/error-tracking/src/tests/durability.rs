@@ -6,8 +6,8 @@ use belvedere_storage::{StorageError, database_tests};
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::json;
 
-use super::fakes::{Bench, PROJECT, delivery, envelope, event_id};
-use crate::{ErrorTracking, IssueStatus, ListIssues, SetStatus};
+use super::fakes::{Bench, PROJECT, act, delivery, envelope, event_id};
+use crate::{ChangeIssues, ErrorTracking, IssueChange, ListIssues, Resolution, Triage};
 
 database_tests!(
     a_batch_that_fails_at_any_statement_leaves_nothing_and_can_be_written_again,
@@ -48,15 +48,12 @@ async fn a_batch_that_fails_at_any_statement_leaves_nothing_and_can_be_written_a
     let bench = Bench::new(db);
     bench.take_in_envelopes(&[body(1, "A"), body(2, "B")]).await;
     let resolved = bench.errors.list_issues(ListIssues::first(PROJECT)).await.unwrap().items;
-    let change = SetStatus {
-        actor: belvedere_kernel::Actor::Anonymous,
-        organisation: belvedere_storage::Id::from_bytes([9; 16]),
-        project: PROJECT,
+    let change = ChangeIssues {
+        act: act(),
         issues: resolved.iter().map(|issue| issue.id).collect(),
-        status: IssueStatus::Resolved,
-        request_id: None,
+        change: IssueChange::Resolve(Resolution::Now),
     };
-    bench.errors.set_status(change).await.unwrap();
+    bench.triage.change_issues(change).await.unwrap();
     let before = content(&bench).await;
     assert_eq!(
         before,

@@ -1,17 +1,19 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use belvedere_jobs::JobQueue;
 use belvedere_kernel::{
-    Admitted, AuditSink, ConsentGate, Delivery, Entry, HandlerError, ManualClock, ProjectId, RawPerson,
-    Rejected, Removal, ScrubRules, Scrubber, Stored, SubjectId,
+    Actor, Admitted, AuditSink, ConsentGate, Delivery, Entry, HandlerError, InProcessBus, ManualClock,
+    Membership, Organisation, ProjectId, RawPerson, Rejected, Removal, ScrubRules, Scrubber, Stored,
+    SubjectId, User,
 };
 use belvedere_storage::testing::TestDatabase;
 use belvedere_storage::{Id, StorageError, Timestamp, Tx};
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::ErrorTrackingService;
 use crate::search::SearchService;
+use crate::{Act, ErrorTrackingService, TriageService};
 
 pub(super) const PROJECT: ProjectId = ProjectId(1);
 pub(super) const OTHER_PROJECT: ProjectId = ProjectId(2);
@@ -41,7 +43,7 @@ impl ConsentGate for FakeGate {
     }
 }
 
-/// Removes `/extra/password`, and queries that are one.
+/// Removes `/extra/password`, queries that are one, and the word `s3cret` from comments and rules.
 pub(super) struct FakeScrubber;
 
 #[async_trait]
@@ -55,6 +57,14 @@ impl ScrubRules for FakeScrubber {
     fn scrub(&self, _: ProjectId, payload: &mut Value) -> Vec<Removal> {
         if payload.get("query").is_some_and(|query| query == "hunter2") {
             return vec![Removal { path: "/query".to_owned(), rule: "password".to_owned() }];
+        }
+        for path in ["/comment", "/rules"] {
+            if let Some(Value::String(text)) = payload.pointer_mut(path)
+                && text.contains("s3cret")
+            {
+                *text = text.replace("s3cret", "[removed]");
+                return vec![Removal { path: path.to_owned(), rule: "password".to_owned() }];
+            }
         }
         match payload.pointer_mut("/extra/password") {
             Some(secret) => {
@@ -78,6 +88,42 @@ impl AuditSink for FakeAudit {
     }
 }
 
+/// Who changes issues in the tests.
+pub(super) fn act() -> Act {
+    Act {
+        actor: Actor::User(anna()),
+        organisation: Id::from_bytes([9; 16]),
+        project: PROJECT,
+        request_id: Some("r-1".to_owned()),
+    }
+}
+
+pub(super) fn anna() -> Id<User> {
+    Id::from_bytes([0x0a; 16])
+}
+
+pub(super) fn tom() -> Id<User> {
+    Id::from_bytes([0x0b; 16])
+}
+
+/// Anna and Tom are the members of the organisation.
+pub(super) struct FakeMembers;
+
+#[async_trait]
+impl Membership for FakeMembers {
+    async fn is_member(&self, organisation: Id<Organisation>, user: Id<User>) -> Result<bool, StorageError> {
+        Ok(organisation == Id::from_bytes([9; 16]) && [anna(), tom()].contains(&user))
+    }
+
+    async fn find_member(&self, _: Id<Organisation>, email: &str) -> Result<Option<Id<User>>, StorageError> {
+        Ok(match email {
+            "anna@example.com" => Some(anna()),
+            "tom@example.com" => Some(tom()),
+            _ => None,
+        })
+    }
+}
+
 /// The service with everything around it faked, and its clock.
 pub(super) struct Bench {
     pub(super) db: TestDatabase,
@@ -85,6 +131,8 @@ pub(super) struct Bench {
     pub(super) audit: Arc<FakeAudit>,
     pub(super) errors: ErrorTrackingService,
     pub(super) search: SearchService,
+    pub(super) triage: TriageService,
+    pub(super) bus: Arc<InProcessBus>,
 }
 
 impl Bench {
@@ -99,7 +147,11 @@ impl Bench {
             audit.clone(),
         );
         let search = SearchService::new(db.database(), clock.clone(), Arc::new(FakeScrubber), audit.clone());
-        Self { db, clock, audit, errors, search }
+        let bus = Arc::new(InProcessBus::default());
+        let errors = errors.with_bus(bus.clone());
+        let jobs = JobQueue::new(db.database(), clock.clone(), bus.clone());
+        let triage = errors.triage(Arc::new(FakeMembers), jobs);
+        Self { db, clock, audit, errors, search, triage, bus }
     }
 
     /// Prepares and stores deliveries of one kind, as the intake does.

@@ -176,8 +176,8 @@ async fn a_batch_announces_its_issues_once_per_project(db: TestDatabase) {
     assert_eq!(
         stored.messages[0].data,
         json!({"events": 3, "issues": [
-            {"id": id("A"), "title": "A", "is_new": false, "events": 3, "last_seen": "2026-11-23T12:34:56Z", "level": "error"},
-            {"id": id("B"), "title": "B", "is_new": true, "events": 1, "last_seen": "2026-11-23T12:34:56Z", "level": "error"},
+            {"id": id("A"), "title": "A", "is_new": false, "events": 3, "last_seen": "2026-11-23T12:34:56Z", "level": "error", "reopened": null},
+            {"id": id("B"), "title": "B", "is_new": true, "events": 1, "last_seen": "2026-11-23T12:34:56Z", "level": "error", "reopened": null},
         ]})
     );
 }

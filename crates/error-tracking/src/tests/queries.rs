@@ -1,14 +1,13 @@
 use std::time::Duration;
 
-use belvedere_kernel::Actor;
 use belvedere_storage::testing::TestDatabase;
 use belvedere_storage::{Cursor, Id, PageRequest, database_tests};
 use serde_json::{Value, json};
 
-use super::fakes::{Bench, OTHER_PROJECT, PROJECT, at, event_id, now};
+use super::fakes::{Bench, OTHER_PROJECT, PROJECT, act, at, event_id, now};
 use crate::{
-    ErrorTracking, ErrorTrackingError, HourCount, IssueId, IssueSort, IssueStatus, Level, ListIssues,
-    SetStatus,
+    ChangeIssues, ErrorTracking, ErrorTrackingError, HourCount, Ignoring, IssueChange, IssueId, IssueSort,
+    IssueStatus, Level, ListIssues, Resolution, Triage,
 };
 
 database_tests!(
@@ -133,22 +132,21 @@ async fn an_event_id_counts_once_per_project(db: TestDatabase) {
     assert_eq!((page.items.len(), page.items[0].number, page.items[0].events), (1, 1, 1));
 }
 
-fn change(issues: Vec<IssueId>, status: IssueStatus) -> SetStatus {
-    SetStatus {
-        actor: Actor::System("test"),
-        organisation: Id::from_bytes([9; 16]),
-        project: PROJECT,
-        issues,
-        status,
-        request_id: Some("r-1".to_owned()),
-    }
+fn change(issues: Vec<IssueId>, status: IssueStatus) -> ChangeIssues {
+    let change = match status {
+        IssueStatus::Unresolved => IssueChange::Reopen,
+        IssueStatus::Resolved => IssueChange::Resolve(Resolution::Now),
+        IssueStatus::Ignored => IssueChange::Ignore(Ignoring::ForEver),
+        IssueStatus::Archived => IssueChange::Archive,
+    };
+    ChangeIssues { act: act(), issues, change }
 }
 
 async fn resolved_issue_reopens_on_new_event(db: TestDatabase) {
     let bench = Bench::new(db);
     let (resolved, ignored) = (record(&bench, event(1, "A")).await, record(&bench, event(2, "B")).await);
-    bench.errors.set_status(change(vec![resolved], IssueStatus::Resolved)).await.unwrap();
-    bench.errors.set_status(change(vec![ignored], IssueStatus::Ignored)).await.unwrap();
+    bench.triage.change_issues(change(vec![resolved], IssueStatus::Resolved)).await.unwrap();
+    bench.triage.change_issues(change(vec![ignored], IssueStatus::Ignored)).await.unwrap();
     // A repetition is not a new event.
     bench.errors.record_event(PROJECT, event(1, "A")).await.unwrap();
     assert_eq!(bench.errors.count_issues(PROJECT, IssueStatus::Resolved).await.unwrap(), 1);
@@ -167,11 +165,12 @@ async fn changes_of_status_are_audited_once_each(db: TestDatabase) {
     let (first, second) = (record(&bench, event(1, "A")).await, record(&bench, event(2, "B")).await);
     let unknown = Id::from_bytes([1; 16]);
     let both = change(vec![first, second, unknown], IssueStatus::Resolved);
-    assert_eq!(bench.errors.set_status(both.clone()).await.unwrap(), 2);
-    assert_eq!(bench.errors.set_status(both).await.unwrap(), 0);
-    assert_eq!(bench.errors.set_status(change(vec![], IssueStatus::Ignored)).await.unwrap(), 0);
-    let foreign = SetStatus { project: OTHER_PROJECT, ..change(vec![first], IssueStatus::Ignored) };
-    assert_eq!(bench.errors.set_status(foreign).await.unwrap(), 0);
+    assert_eq!(bench.triage.change_issues(both.clone()).await.unwrap(), 2);
+    assert_eq!(bench.triage.change_issues(both).await.unwrap(), 0);
+    assert_eq!(bench.triage.change_issues(change(vec![], IssueStatus::Ignored)).await.unwrap(), 0);
+    let mut foreign = change(vec![first], IssueStatus::Ignored);
+    foreign.act.project = OTHER_PROJECT;
+    assert_eq!(bench.triage.change_issues(foreign).await.unwrap(), 0);
 
     let entries = bench.audit.0.lock().unwrap();
     let mut seen: Vec<_> = entries.iter().map(|entry| entry.target.as_ref().unwrap().id.clone()).collect();
@@ -224,7 +223,7 @@ async fn issues_are_sorted_filtered_and_paged(db: TestDatabase) {
     assert!(matches!(foreign, Err(ErrorTrackingError::InvalidQuery(_))));
 
     let newest = bench.errors.list_issues(one(IssueSort::LastSeen, None)).await.unwrap().items[0].id;
-    bench.errors.set_status(change(vec![newest], IssueStatus::Resolved)).await.unwrap();
+    bench.triage.change_issues(change(vec![newest], IssueStatus::Resolved)).await.unwrap();
     let status = |status| ListIssues { status: Some(status), ..ListIssues::first(PROJECT) };
     assert_eq!(titles(&bench, status(IssueStatus::Unresolved)).await, [b, a]);
     assert_eq!(titles(&bench, status(IssueStatus::Resolved)).await, [c]);
@@ -374,7 +373,7 @@ async fn questions_that_make_no_sense_are_refused(db: TestDatabase) {
     let years = bench.errors.count_events_by_hour(PROJECT, at("2020-01-01T00:00:00Z"), now()).await;
     assert_eq!(refused(years.map(|_| ())), "more than 2160 hours at once");
     let many = change(vec![Id::from_bytes([1; 16]); 201], IssueStatus::Resolved);
-    assert_eq!(refused(bench.errors.set_status(many).await.map(|_| ())), "more than 200 issues at once");
+    assert_eq!(refused(bench.triage.change_issues(many).await.map(|_| ())), "more than 200 issues at once");
     let not_an_event = bench.errors.record_event(PROJECT, json!([1])).await;
     assert!(matches!(not_an_event, Err(ErrorTrackingError::InvalidEvent(why)) if why == "not a JSON object"));
 }

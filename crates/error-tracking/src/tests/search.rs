@@ -2,11 +2,14 @@ use belvedere_storage::testing::TestDatabase;
 use belvedere_storage::{PageRequest, database_tests};
 use serde_json::{Value, json};
 
-use super::fakes::{Bench, OTHER_PROJECT, PROJECT, at, envelope, event_id, now};
+use super::fakes::{Bench, OTHER_PROJECT, PROJECT, act, at, envelope, event_id, now};
 use crate::search::{
     CountsCover, IssuesFound, Matching, Query, QueryContext, Search, SearchEvents, SearchIssues, parse_query,
 };
-use crate::{ErrorTracking, ErrorTrackingError, IssueId, IssueSort, IssueStatus, ListIssues};
+use crate::{
+    ChangeIssues, ErrorTracking, ErrorTrackingError, IssueChange, IssueId, IssueSort, ListIssues, Resolution,
+    Triage,
+};
 
 database_tests!(
     every_kind_of_term_finds_its_issues,
@@ -83,15 +86,8 @@ async fn three(bench: &Bench) {
     let c = with(event(4, "Gamma", "disk full"), "level", "fatal");
     let c = with(with(c, "timestamp", "2026-11-01T00:00:00Z"), "server_name", "web-3");
     let c = record(bench, with(c, "sdk", json!({"name": "sentry.rust"}))).await;
-    let change = crate::SetStatus {
-        actor: belvedere_kernel::Actor::System("test"),
-        organisation: belvedere_storage::Id::from_bytes([1; 16]),
-        project: PROJECT,
-        issues: vec![c],
-        status: IssueStatus::Resolved,
-        request_id: None,
-    };
-    bench.errors.set_status(change).await.unwrap();
+    let change = IssueChange::Resolve(Resolution::Now);
+    bench.triage.change_issues(ChangeIssues { act: act(), issues: vec![c], change }).await.unwrap();
 }
 
 async fn every_kind_of_term_finds_its_issues(db: TestDatabase) {

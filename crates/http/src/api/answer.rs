@@ -7,7 +7,7 @@ use belvedere_audit::AuditRow;
 use belvedere_error_tracking as errors;
 use belvedere_error_tracking::IssueId;
 use belvedere_intake::{HourTally, Outcome, SetAside};
-use belvedere_kernel::{ApiToken, IngestKey, Organisation, ProjectId, Removal, SubjectId};
+use belvedere_kernel::{ApiToken, IngestKey, Organisation, ProjectId, Removal, SubjectId, User};
 use belvedere_storage::{Id, Page, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -77,7 +77,19 @@ words! {
 
 words! {
     /// Where an issue is in its life.
-    IssueStatus of errors::IssueStatus { Unresolved, Resolved, Ignored }
+    IssueStatus of errors::IssueStatus { Unresolved, Resolved, Ignored, Archived }
+}
+
+words! {
+    /// How an unresolved issue came to be so.
+    Substatus of errors::Substatus { Ongoing, Regressed, Escalating }
+}
+
+words! {
+    /// What an entry of a timeline is about.
+    ActivityKind of errors::ActivityKind {
+        Status, Regression, Woken, Escalation, Assignment, Comment, Merge, Unmerge, Release, FirstSeen
+    }
 }
 
 words! {
@@ -112,6 +124,11 @@ answer! {
         level: Level,
         /// Where it is in its life.
         status: IssueStatus,
+        /// If it is unresolved, how it came to be so.
+        substatus: Substatus,
+        /// The id of the member who is to look at it.
+        #[schema(value_type = Option<String>)]
+        assigned_to: Option<Id<User>>,
         /// The platform of its newest event.
         platform: String,
         /// Exact number of events; in a filtered list, of those that the list's `events_of` names.
@@ -148,6 +165,80 @@ answer! {
         grouping_values: Vec<String>,
         /// The event id of its newest event.
         latest_event: Option<String>,
+        #[serde(flatten)]
+        triaged: Triaged,
+    }
+}
+
+/// What has become of an issue in people's hands, beside its status.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Triaged {
+    /// What wakes it, if that is not just any event: `{kind: after_release, version}`, `{kind: total, counted, at_least,
+    /// more}` or `{kind: within, counted, at_least, minutes}`.
+    #[schema(value_type = Option<Object>)]
+    condition: Option<errors::Condition>,
+    /// When it wakes by itself.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+    /// The id of the member who owns what it is about, by the project's rules.
+    #[schema(value_type = Option<String>)]
+    suggested_owner: Option<Id<User>>,
+    /// The release of the event that last brought it back after it was resolved.
+    regressed_in: Option<String>,
+    /// The release before its first one.
+    release_before_first: Option<String>,
+    /// The release before the one that it regressed in.
+    release_before_regression: Option<String>,
+}
+
+impl From<errors::Triaged> for Triaged {
+    fn from(triaged: errors::Triaged) -> Self {
+        Self {
+            condition: triaged.condition,
+            until: triaged.until,
+            suggested_owner: triaged.suggested_owner,
+            regressed_in: triaged.regressed_in,
+            release_before_first: triaged.release_before_first,
+            release_before_regression: triaged.release_before_regression,
+        }
+    }
+}
+
+answer! {
+    /// An entry on the timeline of an issue.
+    Activity of errors::Activity {
+        /// A ULID; null for what follows from the issue itself.
+        #[schema(value_type = Option<String>)]
+        id: Option<Id<errors::ActivityKey>>,
+        /// When.
+        #[schema(value_type = String, format = DateTime)]
+        at: Timestamp,
+        /// What it is about.
+        kind: ActivityKind,
+        /// `user`, `token` or `system`.
+        actor_kind: String,
+        /// The id of the user or token, or the part of Belvedere that acted.
+        actor_id: Option<String>,
+        /// More about it, depending on its kind.
+        #[schema(value_type = Object)]
+        detail: Value,
+        /// The text of a comment.
+        comment: Option<String>,
+        /// When the comment was last edited.
+        #[schema(value_type = Option<String>, format = DateTime)]
+        edited_at: Option<Timestamp>,
+    }
+}
+
+answer! {
+    /// A hash whose events belong to an issue.
+    IssueHash of errors::IssueHash {
+        /// 32 hexadecimal digits.
+        hash: String,
+        /// How many of the issue's newest 2,000 stored events were grouped by it.
+        recent_events: u64,
+        /// The title of the newest of those.
+        title: Option<String>,
     }
 }
 

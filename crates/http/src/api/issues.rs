@@ -5,14 +5,17 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use belvedere_error_tracking::search::{Query, SearchEvents, SearchIssues, parse_query};
-use belvedere_error_tracking::{ErrorTrackingError, IssueId, SetStatus};
+use belvedere_error_tracking::{ErrorTrackingError, IssueId};
+use belvedere_kernel::User;
+use belvedere_storage::Id;
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use super::answer::{Event, IssueDetail, IssueSort, IssueStatus};
-use super::input::{JsonBody, Parameters, PathText, instant, page, project};
+use super::input::{Parameters, PathText, instant, page, project};
 use super::search::context;
 use super::search_answer::{EventsAnswer, IssuesAnswer};
+use super::triage::substatus;
 use crate::problem::Problem;
 use crate::routes::Caller;
 use crate::state::Shared;
@@ -25,6 +28,11 @@ pub(super) struct IssuesWanted {
     project: Option<String>,
     /// Only issues in this state.
     status: Option<IssueStatus>,
+    /// Only unresolved issues that came to be so in this way: `ongoing`, `regressed`, `escalating`.
+    substatus: Option<String>,
+    /// Only issues that the member with this id is to look at.
+    #[param(value_type = Option<String>)]
+    assigned_to: Option<Id<User>>,
     /// Only issues that match: terms such as `is:unresolved`, `level:>=error`, `release:shop@2.*`, `!plan:free` and
     /// words of titles, places and messages; at most 1,000 characters.
     query: Option<String>,
@@ -45,7 +53,7 @@ pub(super) struct IssuesWanted {
 #[into_params(parameter_in = Query)]
 pub(super) struct InProject {
     /// The project's number or slug; may be left out while there is only one.
-    project: Option<String>,
+    pub(super) project: Option<String>,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -64,14 +72,6 @@ pub(super) struct EventsWanted {
     cursor: Option<String>,
 }
 
-/// New values for an issue.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct IssueChange {
-    /// Its state from now on.
-    status: IssueStatus,
-}
-
 /// List issues
 #[utoipa::path(get, path = "/api/v1/issues", tag = "issues", params(IssuesWanted),
     responses((status = 200, description = "A page of issues with exact counts", body = IssuesAnswer)))]
@@ -85,6 +85,12 @@ pub(super) async fn list_issues(
     if let Some(status) = wanted.status {
         query = query.with_status(status.into());
     }
+    if let Some(substatus) = substatus(wanted.substatus.as_deref())? {
+        query = query.with_substatus(substatus);
+    }
+    if let Some(user) = wanted.assigned_to {
+        query = query.with_assignee(user);
+    }
     let search = SearchIssues {
         project: project.id,
         query,
@@ -96,7 +102,7 @@ pub(super) async fn list_issues(
     Ok(Json(shared.search.search_issues(search).await?.into()))
 }
 
-fn parse(shared: &Shared, text: Option<&str>) -> Result<Query, Problem> {
+pub(super) fn parse(shared: &Shared, text: Option<&str>) -> Result<Query, Problem> {
     let query = parse_query(text.unwrap_or_default(), &context(shared)).map_err(ErrorTrackingError::from)?;
     Ok(query)
 }
@@ -113,32 +119,6 @@ pub(super) async fn find_issue(
 ) -> Result<Json<IssueDetail>, Problem> {
     let issue: IssueId = path.id("issue")?;
     let project = project(&shared, &caller, wanted.project.as_deref()).await?;
-    let found = shared.errors.find_issue(project.id, issue).await?;
-    found.map(|issue| Json(issue.into())).ok_or_else(|| Problem::not_found("issue"))
-}
-
-/// Resolve, ignore or reopen an issue
-#[utoipa::path(put, path = "/api/v1/issues/{id}", tag = "issues", request_body = IssueChange,
-    params(("id" = String, Path, description = "The issue's id"), InProject),
-    responses((status = 200, description = "The issue after the change", body = IssueDetail)))]
-pub(super) async fn update_issue(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    path: PathText,
-    Parameters(wanted): Parameters<InProject>,
-    JsonBody(change): JsonBody<IssueChange>,
-) -> Result<Json<IssueDetail>, Problem> {
-    let issue: IssueId = path.id("issue")?;
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
-    let change = SetStatus {
-        actor: caller.principal.actor,
-        organisation: caller.principal.organisation,
-        project: project.id,
-        issues: vec![issue],
-        status: change.status.into(),
-        request_id: caller.client.request_id.clone(),
-    };
-    shared.errors.set_status(change).await?;
     let found = shared.errors.find_issue(project.id, issue).await?;
     found.map(|issue| Json(issue.into())).ok_or_else(|| Problem::not_found("issue"))
 }

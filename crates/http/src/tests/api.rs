@@ -1,7 +1,7 @@
 use axum::body::Body;
 use belvedere_accounts::Scope;
 use belvedere_error_tracking::search::{QueryContext, SavedSearchId, SearchOwner, parse_query};
-use belvedere_error_tracking::{IssueSort, IssueStatus};
+use belvedere_error_tracking::{IssueChange, IssueSort, Resolution};
 use belvedere_storage::testing::run;
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -96,7 +96,7 @@ fn issues_and_events_are_read_as_they_are() {
         assert_eq!(list.status, StatusCode::OK, "{list:?}");
         let issue = json!({
             "id": issue_id().to_string(), "number": 1, "title": "TypeError: x is undefined", "culprit": "load in app.js",
-            "level": "error", "status": "unresolved", "platform": "javascript", "events": 1, "subjects": 1,
+            "level": "error", "status": "unresolved", "substatus": "ongoing", "assigned_to": null, "platform": "javascript", "events": 1, "subjects": 1,
             "first_seen": "2026-11-23T12:04:05Z", "last_seen": "2026-11-23T12:04:05Z", "hourly": vec![0; 24],
         });
         assert_eq!(
@@ -148,8 +148,12 @@ fn an_issue_is_resolved_by_who_may() {
         assert_eq!(done.status, StatusCode::OK, "{done:?}");
         let changes = house.errors.changes.lock().unwrap();
         assert_eq!(changes.len(), 1);
-        assert_eq!((changes[0].status, changes[0].project), (IssueStatus::Resolved, house.project()));
-        assert_eq!(changes[0].request_id.as_deref(), Some(done.header("x-request-id")));
+        assert_eq!(changes[0].change, IssueChange::Resolve(Resolution::Now));
+        assert_eq!(
+            (changes[0].issues.as_slice(), changes[0].act.project),
+            ([issue_id()].as_slice(), house.project())
+        );
+        assert_eq!(changes[0].act.request_id.as_deref(), Some(done.header("x-request-id")));
     });
 }
 
@@ -332,7 +336,7 @@ fn unknown_addresses_and_methods_are_problems_too() {
         );
         let method = house.send(request(Method::PATCH, "/api/v1/issues", &[], "")).await;
         assert_eq!(method.status, StatusCode::METHOD_NOT_ALLOWED);
-        assert_eq!(method.header("allow"), "GET,HEAD");
+        assert_eq!(method.header("allow"), "GET,HEAD,PUT");
         assert_eq!(method.header("content-type"), "application/problem+json");
         for answer in [nothing, method] {
             assert_eq!(answer.header("x-request-id").len(), 26);

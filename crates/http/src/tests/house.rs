@@ -17,8 +17,10 @@ use belvedere_error_tracking::search::{
     SearchEditor, SearchEvents, SearchIssues, SimilarIssue, TagDistribution, TagKey, TagValue, TaggedEvent,
 };
 use belvedere_error_tracking::{
-    ErrorTracking, ErrorTrackingError, ErrorTrackingService, Event, EventSummary, HourCount, IssueDetail,
-    IssueId, IssueStatus, IssueSummary, Level, ListIssues, Recorded, SetStatus, SourceMapService,
+    Activity, ActivityKind, ChangeComment, ChangeIssues, Discard, ErrorTracking, ErrorTrackingError,
+    ErrorTrackingService, Event, EventSummary, HourCount, IssueDetail, IssueHash, IssueId, IssueStatus,
+    IssueSummary, Level, LiftDiscard, ListIssues, MergeIssues, NewComment, Ownership, Recorded, SetOwnership,
+    SourceMapService, StatusCounts, Substatus, Triage, Triaged, UnmergeIssue,
 };
 use belvedere_intake::{HourTally, Intake, IntakeLogService, IntakeParts, IntakeStats};
 use belvedere_jobs::JobQueue;
@@ -62,7 +64,7 @@ pub(super) struct OneIssue {
     pub(super) asked: Mutex<Vec<SearchIssues>>,
     pub(super) asked_events: Mutex<Vec<SearchEvents>>,
     pub(super) saved: Mutex<Vec<SaveSearch>>,
-    pub(super) changes: Mutex<Vec<SetStatus>>,
+    pub(super) changes: Mutex<Vec<ChangeIssues>>,
 }
 
 pub(super) fn issue_id() -> IssueId {
@@ -77,6 +79,8 @@ fn issue() -> IssueSummary {
         culprit: "load in app.js".to_owned(),
         level: Level::Error,
         status: IssueStatus::Unresolved,
+        substatus: Substatus::Ongoing,
+        assigned_to: None,
         platform: "javascript".to_owned(),
         events: 1,
         subjects: 1,
@@ -127,6 +131,7 @@ impl ErrorTracking for OneIssue {
             grouping_reason: "stack trace".to_owned(),
             grouping_values: Vec::new(),
             latest_event: Some(EVENT_ID.to_owned()),
+            triaged: Triaged::default(),
         }))
     }
 
@@ -155,11 +160,6 @@ impl ErrorTracking for OneIssue {
             next: None,
             payload: json!({ "event_id": EVENT_ID }),
         }))
-    }
-
-    async fn set_status(&self, change: SetStatus) -> Result<u64, ErrorTrackingError> {
-        self.changes.lock().unwrap().push(change);
-        Ok(1)
     }
 
     async fn list_environments(&self, _: ProjectId) -> Result<Vec<String>, ErrorTrackingError> {
@@ -290,6 +290,87 @@ impl Search for OneIssue {
     }
 }
 
+#[async_trait]
+impl Triage for OneIssue {
+    async fn change_issues(&self, change: ChangeIssues) -> Result<u64, ErrorTrackingError> {
+        let is_known = Some(change.act.project) == self.project && change.issues.contains(&issue_id());
+        self.changes.lock().unwrap().push(change);
+        Ok(u64::from(is_known))
+    }
+
+    async fn merge_issues(&self, merge: MergeIssues) -> Result<IssueId, ErrorTrackingError> {
+        self.require(merge.act.project, &merge.issues)
+    }
+
+    async fn unmerge_issue(&self, unmerge: UnmergeIssue) -> Result<IssueId, ErrorTrackingError> {
+        self.require(unmerge.act.project, &[unmerge.issue])
+    }
+
+    async fn list_hashes(&self, _: ProjectId, _: IssueId) -> Result<Vec<IssueHash>, ErrorTrackingError> {
+        Ok(Vec::new())
+    }
+
+    async fn list_activity(
+        &self,
+        project: ProjectId,
+        issue: IssueId,
+        _: PageRequest,
+    ) -> Result<Page<Activity>, ErrorTrackingError> {
+        self.require(project, &[issue])?;
+        Ok(Page { items: vec![activity("first words")], next: None })
+    }
+
+    async fn comment(&self, new: NewComment) -> Result<Activity, ErrorTrackingError> {
+        self.require(new.act.project, &[new.issue])?;
+        Ok(activity(&new.text))
+    }
+
+    async fn change_comment(&self, change: ChangeComment) -> Result<(), ErrorTrackingError> {
+        self.require(change.act.project, &[change.issue]).map(drop)
+    }
+
+    async fn count_by_status(&self, _: ProjectId) -> Result<StatusCounts, ErrorTrackingError> {
+        Ok(StatusCounts { unresolved: 1, ..StatusCounts::default() })
+    }
+
+    async fn find_ownership(&self, _: ProjectId) -> Result<Ownership, ErrorTrackingError> {
+        Ok(Ownership::default())
+    }
+
+    async fn set_ownership(&self, _: SetOwnership) -> Result<Ownership, ErrorTrackingError> {
+        Ok(Ownership::default())
+    }
+
+    async fn list_discards(&self, _: ProjectId, _: PageRequest) -> Result<Page<Discard>, ErrorTrackingError> {
+        Ok(Page { items: Vec::new(), next: None })
+    }
+
+    async fn lift_discard(&self, _: LiftDiscard) -> Result<(), ErrorTrackingError> {
+        Err(ErrorTrackingError::NotFound("discard"))
+    }
+}
+
+impl OneIssue {
+    /// The issue, if it is one of `issues` in its project and all of them are.
+    fn require(&self, project: ProjectId, issues: &[IssueId]) -> Result<IssueId, ErrorTrackingError> {
+        let is_here = Some(project) == self.project && issues.iter().all(|issue| *issue == issue_id());
+        if is_here { Ok(issue_id()) } else { Err(ErrorTrackingError::NotFound("issue")) }
+    }
+}
+
+fn activity(text: &str) -> Activity {
+    Activity {
+        id: Some(Id::from_bytes([8; 16])),
+        at: START,
+        kind: ActivityKind::Comment,
+        actor_kind: "user".to_owned(),
+        actor_id: None,
+        detail: Value::Null,
+        comment: Some(text.to_owned()),
+        edited_at: None,
+    }
+}
+
 pub(super) struct House {
     // Dropped before the directory.
     pub(super) spool: Spool,
@@ -388,6 +469,7 @@ impl House {
             releases: releases.clone(),
             search: errors.clone(),
             source_maps: source_maps.clone(),
+            triage: errors.clone(),
             intake: Arc::new(Intake::new(spool.clone(), parts.clone())),
             intake_log: Arc::new(IntakeLogService::new(parts, sink)),
             intake_stats: stats,

@@ -7,6 +7,7 @@ use belvedere_kernel::{ProjectId, SubjectId};
 use belvedere_storage::{Dialect, StorageError, Timestamp, Tx};
 use sea_orm::Value;
 
+use crate::IssueId;
 use crate::releases::Activity;
 use crate::releases::activity::{ReleaseKey, Sighting};
 use crate::sessions::SessionState;
@@ -23,7 +24,7 @@ pub(crate) const DAY_WIDTH: i64 = 24;
 /// How much later a release must have been seen for that to be written down.
 const SEEN_STEP: Duration = Duration::from_secs(60);
 
-/// Writes down what a batch says about releases.
+/// Writes down what a batch says about releases; which issues have events of which releases for the first time.
 ///
 /// Locks: releases by project and version, then their hours, then the issues of releases, then their
 /// users, each by its key.
@@ -31,9 +32,9 @@ pub(crate) async fn record_activity_in(
     tx: &Tx,
     activity: &Activity,
     now: Timestamp,
-) -> Result<(), StorageError> {
+) -> Result<Vec<(ProjectId, IssueId, String)>, StorageError> {
     if activity.releases.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let left_out = record_releases(tx, &activity.releases, now).await?;
     let rows = activity
@@ -76,9 +77,19 @@ pub(crate) async fn record_activity_in(
         .collect();
     let head = "INSERT INTO error_issue_release (project_id, version, issue_id, event_count) VALUES ";
     let tail = " ON CONFLICT (project_id, version, issue_id) DO UPDATE SET \
-                event_count = error_issue_release.event_count + excluded.event_count";
-    bulk(tx, head, rows, tail).await?;
-    record_users(tx, activity, &left_out).await
+                event_count = error_issue_release.event_count + excluded.event_count \
+                RETURNING project_id, version, issue_id, event_count";
+    let mut sighted = Vec::new();
+    for row in bulk(tx, head, rows, tail).await? {
+        let key = ((ProjectId(row.try_get_by_index(0)?), row.try_get_by_index(1)?), row.try_get_by_index(2)?);
+        // All there is was added just now.
+        if activity.issues.get(&key) == Some(&row.try_get_by_index(3)?) {
+            let ((project, version), issue) = key;
+            sighted.push((project, issue, version));
+        }
+    }
+    record_users(tx, activity, &left_out).await?;
+    Ok(sighted)
 }
 
 /// Writes down who used releases, by hour and by day.

@@ -3,7 +3,8 @@
 use belvedere_kernel::ProjectId;
 use belvedere_storage::{Dialect, Id, Timestamp};
 
-use crate::search::{Column, Field, Filter, IsWord, Pattern, Phrase, Term};
+use crate::IssueStatus;
+use crate::search::{Assignee, Column, Field, Filter, IsWord, Pattern, Phrase, Term};
 use crate::store::sql::Sql;
 use crate::store::text::text_row;
 
@@ -26,6 +27,10 @@ pub(super) fn push_term(sql: &mut Sql, scope: Scope, term: &Term) {
     match &term.filter {
         Filter::Is(IsWord::Status(status)) => {
             sql.push("i.status = ").bind(status.to_number());
+        }
+        Filter::Is(IsWord::Substatus(substatus)) => {
+            sql.push("i.status = ").bind(IssueStatus::Unresolved.to_number());
+            sql.push(" AND i.substatus = ").bind(substatus.to_number());
         }
         Filter::Is(IsWord::New) => {
             sql.push("i.first_seen >= ").bind(scope.now.as_micros().saturating_sub(NEW_MICROS));
@@ -54,9 +59,7 @@ pub(super) fn push_term(sql: &mut Sql, scope: Scope, term: &Term) {
         Filter::Text(field, phrases) => push_text(sql, scope, *field, phrases),
         Filter::Tag(key, patterns) => push_tag(sql, scope, key, patterns),
         Filter::Has(key) => push_tag(sql, scope, key, &[Pattern::Exact(String::new())]),
-        Filter::Assigned(_) => {
-            sql.push("1 = 0");
-        }
+        Filter::Assigned(assignees) => push_assignees(sql, assignees),
     }
     sql.push(")");
 }
@@ -79,6 +82,19 @@ pub(super) fn push_environment(sql: &mut Sql, scope: Scope, environment: &str, f
 fn push_id(sql: &mut Sql) {
     let name = if sql.dialect() == Dialect::Sqlite { "+i.id" } else { "i.id" };
     sql.push(name);
+}
+
+fn push_assignees(sql: &mut Sql, assignees: &[Assignee]) {
+    sql.push("1 = 0");
+    for assignee in assignees {
+        match assignee {
+            Assignee::Nobody => sql.push(" OR i.assigned_to IS NULL"),
+            // Whoever it is, an issue of nobody is not theirs, and the opposite is: NULL would be neither.
+            Assignee::User(user) => {
+                sql.push(" OR (i.assigned_to IS NOT NULL AND i.assigned_to = ").bind(*user).push(")")
+            }
+        };
+    }
 }
 
 fn push_any<V: Into<sea_orm::Value> + Clone>(sql: &mut Sql, column: &str, values: &[V]) {

@@ -146,7 +146,7 @@ pub(crate) async fn search_issues(
 ) -> Result<Page<IssueSummary>, ErrorTrackingError> {
     let mut sql = Sql::new(
         connection,
-        "SELECT i.id, i.number, i.title, i.culprit, i.level, i.status, i.platform, i.subject_count, i.first_seen, \
+        "SELECT i.id, i.number, i.title, i.culprit, i.level, i.status, i.substatus, i.assigned_to, i.platform, i.subject_count, i.first_seen, \
          i.last_seen, ",
     );
     search.push_events(&mut sql);
