@@ -21,8 +21,8 @@ pub(crate) use triage::{
     redirect_moves, remove_in, seize_project, set_ownership_in, set_states_in, step_in, wake_due_in,
 };
 pub(crate) use write::{
-    TouchedIssue, admit_in, find_issues_of_hashes, hour_of, level_of, store_events_in, store_events_with_in,
-    take_numbers,
+    TouchedIssue, admit_in, find_issues_of_hashes, hour_of, is_discard, level_of, store_events_in,
+    store_events_with_in, take_numbers,
 };
 
 /// How many keys one look-up asks for.

@@ -234,7 +234,7 @@ pub(crate) fn discard_id(issue: IssueId) -> IssueId {
     Id::from_bytes(bytes)
 }
 
-fn is_discard(id: IssueId) -> bool {
+pub(crate) fn is_discard(id: IssueId) -> bool {
     id.to_bytes()[0] & 0x80 != 0
 }
 

@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, Value};
 use crate::IssueId;
 use crate::event_id::{EventId, EventKey};
 use crate::source_maps::late::Rewritten;
-use crate::store::{Sql, bulk, find_issues_of_hashes, hour_of, take_numbers};
+use crate::store::{Sql, bulk, find_issues_of_hashes, hour_of, is_discard, seize_project, take_numbers};
 
 /// What rewriting some events amounted to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -79,28 +79,32 @@ pub(crate) async fn rewrite_events_in(
         return Ok(Rewriting::default());
     }
 
+    seize_project(tx, project).await?;
     let counted = read_counted(tx, project, &changed).await?;
     let targets = find_targets(tx, project, &counted, now).await?;
     let mut moves: BTreeMap<(IssueId, IssueId), Vec<&Counted<'_>>> = BTreeMap::new();
     let mut rows = Vec::with_capacity(counted.len());
     for event in &counted {
-        let target = targets.get(&event.rewritten.event.grouping.hash).copied().unwrap_or(event.issue);
+        // Where the hash is discarded, what is there stays where it is.
+        let target = targets.get(&event.rewritten.event.grouping.hash).copied();
+        let target = target.filter(|target| !is_discard(*target)).unwrap_or(event.issue);
         if target != event.issue {
             moves.entry((event.issue, target)).or_default().push(event);
         }
-        let row: [Value; 4] = [
+        let row: [Value; 5] = [
             event.rewritten.event_id.to_key().into(),
             target.into(),
             event.rewritten.event.title.clone().into(),
             event.rewritten.event.payload.clone().into(),
+            Id::<()>::from_bytes(event.rewritten.event.grouping.hash).into(),
         ];
         rows.push(row);
     }
     let rewritten = rows.len() as u64;
     let tail =
         format!(") AS v WHERE error_event.project_id = {} AND error_event.event_id = v.column1", project.0);
-    let head =
-        "UPDATE error_event SET issue_id = v.column2, title = v.column3, payload = v.column4 FROM (VALUES ";
+    let head = "UPDATE error_event SET issue_id = v.column2, title = v.column3, payload = v.column4, hash = v.column5 \
+         FROM (VALUES ";
     bulk(tx, head, rows, &tail).await?;
     let mut moved = 0;
     for ((from, to), events) in &moves {
@@ -432,10 +436,12 @@ async fn absorb_issue(tx: &Tx, project: ProjectId, left: IssueId, heir: IssueId)
         of_left(&mut sql);
         sql.run(tx).await?;
     }
-    let mut sql = Sql::new(tx, "UPDATE error_issue_hash SET issue_id = ");
-    sql.bind(heir);
-    of_left(&mut sql);
-    sql.run(tx).await?;
+    for text in ["UPDATE error_issue_hash SET issue_id = ", "UPDATE error_activity SET issue_id = "] {
+        let mut sql = Sql::new(tx, text);
+        sql.bind(heir);
+        of_left(&mut sql);
+        sql.run(tx).await?;
+    }
     let mut sql = Sql::new(
         tx,
         "UPDATE error_issue SET event_count = event_count + (SELECT l.event_count FROM error_issue l WHERE l.id = ",
