@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: what the whole process does on this machine, over real sockets and with real fsync.
 
 mod ingest;
+mod issues;
+mod server;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -9,10 +11,13 @@ use clap::Subcommand;
 pub(crate) enum Options {
     /// The ingest door and the digest behind it, with real Python errors
     Ingest(ingest::Options),
+    /// The list of issues and their pages, with a million events
+    Issues(issues::Options),
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     match options {
         Options::Ingest(options) => ingest::run(options),
+        Options::Issues(options) => issues::run(options),
     }
 }

@@ -10,6 +10,8 @@ use serde_json::Value;
 /// An answer.
 pub(crate) struct Response {
     pub(crate) status: u16,
+    /// The first cookie that it sets, without its attributes.
+    pub(crate) cookie: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -78,10 +80,17 @@ impl Client {
         let status =
             line.split(' ').nth(1).and_then(|code| code.parse().ok()).context("not an HTTP answer")?;
         let mut length = 0;
+        let mut cookie = None;
         let mut is_chunked = false;
         loop {
             line.clear();
             self.stream.read_line(&mut line)?;
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("set-cookie")
+                && cookie.is_none()
+            {
+                cookie = value.split(';').next().map(|pair| pair.trim().to_owned());
+            }
             let header = line.trim_end().to_ascii_lowercase();
             if header.is_empty() {
                 break;
@@ -95,7 +104,7 @@ impl Client {
         if !is_chunked {
             body.resize(length, 0);
             self.stream.read_exact(&mut body)?;
-            return Ok(Response { status, body });
+            return Ok(Response { status, cookie, body });
         }
         loop {
             line.clear();
@@ -106,7 +115,7 @@ impl Client {
             self.stream.read_exact(&mut body[start..])?;
             self.stream.read_line(&mut line)?;
             if size == 0 {
-                return Ok(Response { status, body });
+                return Ok(Response { status, cookie, body });
             }
         }
     }

@@ -74,6 +74,7 @@ fn dashboard_state(app: &App) -> DashboardState {
         releases: app.config.features.error_tracking.then(|| app.errors.clone() as _),
         source_maps: app.config.features.error_tracking.then(|| app.source_maps.clone() as _),
         triage: app.triage.clone(),
+        search: app.search.clone(),
         intake_log: app.intake_log.clone(),
         spool_depth: intake.map(|intake| Arc::new(move || intake.depth()) as _),
         audit: app.audit.clone(),

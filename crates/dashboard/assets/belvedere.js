@@ -61,6 +61,42 @@
     row.scrollLeft = section.offsetLeft - (row.clientWidth - section.offsetWidth) / 2;
   }
 
+  // The search box offers what its last term can go on to.
+  const search = $("input[data-suggest]");
+  if (search) {
+    const list = document.getElementById(search.getAttribute("list"));
+    const start = (text) => {
+      let at = 0, quoted = false;
+      for (let index = 0; index < text.length; index += 1) {
+        if (text[index] === '"') quoted = !quoted;
+        else if (text[index] === " " && !quoted) at = index + 1;
+      }
+      return at;
+    };
+    let asked = null, timer = 0;
+    const offer = async () => {
+      const at = start(search.value), word = search.value.slice(at);
+      if (search.value === asked) return;
+      asked = search.value;
+      try {
+        const url = new URL(search.dataset.suggest, location.href);
+        url.searchParams.set("text", word);
+        const answer = await fetch(url, { credentials: "same-origin" });
+        if (!answer.ok) return;
+        const terms = await answer.json();
+        if (search.value !== asked) return;
+        const option = (term) => {
+          const option = document.createElement("option");
+          option.value = search.value.slice(0, at) + term;
+          return option;
+        };
+        list.replaceChildren(...terms.map(option));
+      } catch { /* without suggestions it is a text box */ }
+    };
+    search.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(offer, 120); });
+    search.addEventListener("focus", offer);
+  }
+
   const rows = () => all("[data-rows] a.open");
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") {

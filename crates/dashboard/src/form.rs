@@ -15,6 +15,11 @@ const PAIRS_MAX: usize = 128;
 pub(crate) struct Pairs(Vec<(String, String)>);
 
 impl Pairs {
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The first value of `name`, without surrounding white space; empty if there is none.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.raw(name).trim()

@@ -87,6 +87,7 @@ pub(crate) struct Notice {
 pub(crate) fn notice(pairs: &Pairs) -> Option<Notice> {
     let text = match pairs.text("done") {
         "saved" => "Saved.",
+        "deleted_search" => "The saved search is deleted.",
         "resolved" => "Resolved. A new event reopens the issue.",
         "resolved-release" => "Resolved. An event of a later release reopens the issue.",
         "ignored" => "Ignored. It stays out of the list of unresolved issues.",

@@ -3,11 +3,16 @@
 mod audit;
 mod events;
 mod gate;
+mod issue_events;
+mod issue_list;
+mod issue_tag;
 mod issues;
 mod overview;
 mod pipeline;
 mod projects;
+mod query;
 mod releases;
+mod saved_searches;
 mod settings;
 mod subjects;
 pub(crate) mod triage;
@@ -41,13 +46,18 @@ pub fn router(state: DashboardState) -> Router {
     let state = Arc::new(state);
     let project = Router::new()
         .route("/", get(overview::show))
-        .route("/issues", get(issues::list))
+        .route("/issues", get(issue_list::list))
         .route("/issues/{issue}", get(issues::show))
         .merge(triage::routes())
-        .route("/issues/{issue}/events", get(issues::list_events))
         .route("/releases", get(releases::list))
         .route("/releases/{version}", get(releases::show))
         .route("/releases/{version}/compare", get(releases::compare))
+        .route("/issues/{issue}/events", get(issue_events::list))
+        .route("/issues/{issue}/tags/{key}", get(issue_tag::show))
+        .route("/issues/suggest", get(query::suggest))
+        .route("/issues/searches", get(saved_searches::show).post(saved_searches::create))
+        .route("/issues/searches/{id}", post(saved_searches::update))
+        .route("/issues/searches/{id}/delete", post(saved_searches::delete))
         .route("/events/{event}", get(events::show))
         .route("/events/{event}/raw", get(events::raw))
         .route("/subjects/{subject}/reveal", post(subjects::reveal))

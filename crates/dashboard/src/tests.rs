@@ -5,6 +5,7 @@ mod fakes;
 mod gate;
 mod live;
 mod markup;
+mod search;
 mod source_maps;
 mod triage;
 
@@ -79,6 +80,7 @@ impl Site {
             releases: None,
             source_maps: Some(Arc::new(FakeMaps::new(clock.now(), ""))),
             triage: other.clone(),
+            search: other.clone(),
             intake_log: other.clone(),
             spool_depth: Some(Arc::new(move || depth)),
             audit: other.clone(),
@@ -98,6 +100,7 @@ impl Site {
         state.api_tokens = fake.clone();
         state.errors = state.errors.map(|_| fake.clone() as _);
         state.triage = fake.clone();
+        state.search = fake.clone();
         state.intake_log = fake.clone();
         state.audit = fake.clone();
         state.privacy = fake.clone();
@@ -148,6 +151,9 @@ fn pages() -> Vec<String> {
         "/issues?status=all&q=a&environment=production&sort=events&after=1~2".to_owned(),
         format!("/issues/{}", issue_id(1)),
         format!("/issues/{}/events", issue_id(1)),
+        format!("/issues/{}/events?q=plan:pro&columns=time,tag.plan&column=trace", issue_id(1)),
+        format!("/issues/{}/tags/plan", issue_id(1)),
+        "/issues/searches?q=a&sort=trend".to_owned(),
         format!("/events/{EVENT}"),
         "/pipeline".to_owned(),
         format!("/pipeline/set-aside/{}", belvedere_storage::Id::<()>::from_bytes([5; 16])),
@@ -189,7 +195,7 @@ async fn the_list_of_issues_shows_counts_filters_and_the_next_page() {
     assert!(text.contains(
         r#"<time datetime="2026-11-23T11:59:46Z" title="2026-11-23T11:59:46Z" data-ago>14 s ago</time>"#
     ));
-    assert!(text.contains(r#"href="/projects/7/issues?after=1~2""#));
+    assert!(text.contains(r#"href="/projects/7/issues?status=unresolved&#38;after=1~2""#));
     assert!(!text.contains("ReferenceError"), "resolved issues are not in the list of unresolved ones");
     let found = site.get("/projects/7/issues?status=all&q=GTAG").await;
     assert!(found.text().contains("ReferenceError") && !found.text().contains("TypeError"));
@@ -197,6 +203,12 @@ async fn the_list_of_issues_shows_counts_filters_and_the_next_page() {
     assert!(
         nothing.text().contains("No issue matches") && nothing.text().contains(r#"value="&#60;script&#62;""#)
     );
+    let wrong = site.get("/projects/7/issues?q=is%3Aodd").await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert!(wrong.text().contains("Query, character 4: expected one of"), "{}", wrong.text());
+    site.get("/projects/7/issues?time=24h&environment=staging&sort=trend").await;
+    let asked = "search_issues Some(\"staging\") Some(2026-11-22T13:00:00Z) Trend".to_owned();
+    assert!(site.calls().contains(&asked), "{:?}", site.calls());
     let odd = site.get("/projects/7/issues?after=nonsense").await;
     assert_eq!(odd.status, StatusCode::BAD_REQUEST);
 }

@@ -9,3 +9,4 @@ pub(crate) mod pipeline;
 pub(crate) mod releases;
 pub(crate) mod stack;
 pub(crate) mod timeline;
+pub(crate) mod tags;

@@ -1,20 +1,18 @@
 //! The ingest door: accepted and digested per second, latency, CPU and memory, at several concurrencies.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
-use crate::client::{Client, parse_dsn};
-use crate::process::{built, cargo, root};
-use crate::servers::free_port;
+use super::server::{Api, machine};
+use crate::client::Client;
+use crate::process::{cargo, root};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -164,100 +162,4 @@ fn load(server: &Api, bodies: &[Vec<u8>], concurrency: usize) -> Result<Vec<Dura
         }
         Ok(all)
     })
-}
-
-/// A release build of `api` with a data directory of its own.
-struct Api {
-    child: Child,
-    directory: PathBuf,
-    host: String,
-    project: String,
-    token: String,
-    envelope_path: String,
-    envelope_headers: String,
-}
-
-impl Api {
-    fn start() -> Result<Self> {
-        let port = free_port()?;
-        let directory = root().join(format!("target/bench-{port}"));
-        let mut command = Command::new(built("release", "api"));
-        command
-            .arg("--first-steps")
-            .arg("--json")
-            .arg("--port")
-            .arg(port.to_string())
-            .arg("--data")
-            .arg(&directory);
-        command.env("BELVEDERE_LOG_FILTER", "warn");
-        let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start api")?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
-        let ready: Value = serde_json::from_str(&line).with_context(|| format!("api printed {line:?}"))?;
-        let text =
-            |key: &str| ready[key].as_str().map(str::to_owned).with_context(|| format!("{key} is missing"));
-        let (key, host, project) = parse_dsn(&text("dsn")?)?;
-        Ok(Self {
-            child,
-            directory,
-            host,
-            envelope_path: format!("/api/{project}/envelope/"),
-            envelope_headers: format!(
-                "content-type: application/x-sentry-envelope\r\ncontent-encoding: gzip\r\n\
-                 x-sentry-auth: Sentry sentry_key={key}, sentry_version=7, sentry_client=sentry.python/2.75.0\r\n"
-            ),
-            project,
-            token: text("api_token")?,
-        })
-    }
-
-    /// Waits until the project's counts of stored events say `events`.
-    fn wait_for_digest(&self, events: usize) -> Result<()> {
-        let mut client = Client::connect(&self.host)?;
-        let path = format!("/api/v1/issues?project={}", self.project);
-        let deadline = Instant::now() + Duration::from_secs(120);
-        loop {
-            let issues = client.api("GET", &path, &self.token, None)?;
-            let rows = issues["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let stored: u64 = rows.iter().filter_map(|issue| issue["events"].as_u64()).sum();
-            if stored >= events as u64 {
-                ensure!(stored == events as u64, "{stored} events stored of {events} sent");
-                return Ok(());
-            }
-            ensure!(Instant::now() < deadline, "only {stored} of {events} events digested after 120 s");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// CPU time of the process so far (fields 14 and 15 of /proc/pid/stat, in ticks of 10 ms).
-    fn cpu_ms(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |field: usize| fields.get(field).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
-        Ok((ticks(11) + ticks(12)) * 10.0)
-    }
-
-    fn peak_rss_mb(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-        Ok(line.trim().trim_end_matches("kB").trim().parse::<f64>()? / 1024.0)
-    }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
-}
-
-fn machine() -> String {
-    let cpu = std::fs::read_to_string(Path::new("/proc/cpuinfo")).unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!(
-        "{cores} cores,{}; load generator on the same cores\n",
-        model.trim_start_matches(['\t', ' ', ':']).trim()
-    )
 }

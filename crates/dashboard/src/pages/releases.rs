@@ -14,7 +14,7 @@ use belvedere_storage::PageRequest;
 
 use crate::form::{Pairs, address};
 use crate::layout::{Layout, Scene, Section};
-use crate::pages::issues::Choice;
+use crate::pages::issue_list::Choice;
 use crate::pages::page_request;
 use crate::refusal::Refusal;
 use crate::respond;

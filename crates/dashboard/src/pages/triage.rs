@@ -18,7 +18,8 @@ use crate::csrf;
 use crate::form::{CheckedForm, Pairs, address};
 use crate::layout::Scene;
 use crate::pages::done;
-use crate::pages::issues::{find, wanted};
+use crate::pages::issue_list::wanted;
+use crate::pages::issues::find;
 use crate::people::{People, PersonChoice};
 use crate::refusal::Refusal;
 use crate::session::Visitor;
@@ -268,7 +269,7 @@ async fn change_many(
             return Ok(done(&issue_href(scene.id(), &left.to_string()), word));
         }
     }
-    let back = ["status", "q", "environment", "assigned", "sort"].map(|name| (name, form.text(name)));
+    let back = ["status", "q", "environment", "time", "assigned", "sort"].map(|name| (name, form.text(name)));
     let pairs: Vec<(&str, &str)> = back.into_iter().chain([("done", word)]).collect();
     let path = address(&format!("{}/issues", scene.base()), &pairs);
     Ok(Redirect::to(&path).into_response())
@@ -281,17 +282,17 @@ async fn find_matching(scene: &Scene, form: &Pairs, count: &str) -> Result<Vec<I
     if count > MATCHING_MAX {
         return Err(Refusal::Invalid(format!("at most {MATCHING_MAX} issues can be changed at once")));
     }
-    let (_, mut query) = wanted(scene, form);
+    let mut search = wanted(scene, form).await?.search;
     // First seen does not change under the reader.
-    query.sort = belvedere_error_tracking::IssueSort::FirstSeen;
-    query.page = PageRequest::first(PageRequest::LIMIT_MAX);
+    search.sort = belvedere_error_tracking::IssueSort::FirstSeen;
+    search.page = PageRequest::first(PageRequest::LIMIT_MAX);
     let mut found = Vec::new();
     loop {
-        let page = scene.errors()?.list_issues(query.clone()).await?;
+        let page = scene.state.search.search_issues(search.clone()).await?.page;
         found.extend(page.items.iter().map(|issue| issue.id));
         match page.next {
             Some(next) if found.len() <= count => {
-                query.page = PageRequest::new(PageRequest::LIMIT_MAX, Some(next));
+                search.page = PageRequest::new(PageRequest::LIMIT_MAX, Some(next));
             }
             _ => break,
         }

@@ -15,6 +15,11 @@ use belvedere_accounts::{
     SignIn,
 };
 use belvedere_audit::{AuditError, AuditLog, AuditRow, EntryFilter};
+use belvedere_error_tracking::search::{
+    CountsCover, EventsFound, IssuesFound, Matching, SaveSearch, SavedSearch, SavedSearchId, Search,
+    SearchEditor, SearchEvents, SearchIssues, SearchOwner, SimilarIssue, TagDistribution, TagKey, TagValue,
+    TaggedEvent,
+};
 use belvedere_error_tracking::{
     ErrorTracking, ErrorTrackingError, Event, EventSummary, HourCount, IssueDetail, IssueId, IssueStatus,
     IssueSummary, Level, ListIssues, Recorded, Substatus, Triaged,
@@ -654,6 +659,129 @@ impl ErrorTracking for Fake {
             events: 180 + (hour * 97) % 240 + if (36..40).contains(&hour) { 900 } else { 0 },
         };
         Ok(if project.0 == PROJECT { (0..48).map(count).collect() } else { Vec::new() })
+    }
+}
+
+#[async_trait]
+impl Search for Fake {
+    async fn search_issues(&self, search: SearchIssues) -> Result<IssuesFound, ErrorTrackingError> {
+        self.note(format!("search_issues {:?} {:?} {:?}", search.environment, search.since, search.sort));
+        let list = ListIssues { page: search.page, ..ListIssues::first(search.project) };
+        let mut page = self.list_issues(list).await?;
+        // The fake understands this much of the language.
+        let query = |text: &str| {
+            let context = belvedere_error_tracking::search::QueryContext::default();
+            belvedere_error_tracking::search::parse_query(text, &context).ok()
+        };
+        let asked = Some(search.query);
+        page.items.retain(|issue| {
+            let word = format!("is:{}", issue.status.as_str());
+            asked == query("") || asked == query(&word) || (asked == query("GTAG") && issue.title.contains("gtag"))
+        });
+        let matching = Matching { count: page.items.len() as u64, is_exact: true };
+        Ok(IssuesFound { page, matching, counts: CountsCover::AllEvents })
+    }
+
+    async fn search_events(&self, search: SearchEvents) -> Result<EventsFound, ErrorTrackingError> {
+        self.note(format!("search_events {:?}", search.environment));
+        let page = self.list_events(search.project, search.issue, search.page).await?;
+        let tagged = |summary: EventSummary| TaggedEvent {
+            summary,
+            trace: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+            tags: vec![("plan".to_owned(), "<i>pro</i>".to_owned())],
+        };
+        let items = page.items.into_iter().map(tagged).collect();
+        Ok(EventsFound { page: Page { items, next: page.next }, looked_through: 12_000 })
+    }
+
+    async fn list_tag_keys(&self, _: ProjectId) -> Result<Vec<TagKey>, ErrorTrackingError> {
+        Ok(vec![TagKey { key: "plan".to_owned(), events: 12_904, values: 2 }])
+    }
+
+    async fn list_tag_values(
+        &self,
+        _: ProjectId,
+        key: &str,
+        prefix: &str,
+    ) -> Result<Vec<TagValue>, ErrorTrackingError> {
+        let tag = self.find_tag(ProjectId(PROJECT), issue_id(1), key).await?;
+        let values = tag.map(|tag| tag.values).unwrap_or_default();
+        Ok(values.into_iter().filter(|value| value.value.starts_with(prefix)).collect())
+    }
+
+    async fn summarise_tags(
+        &self,
+        project: ProjectId,
+        issue: IssueId,
+    ) -> Result<Vec<TagDistribution>, ErrorTrackingError> {
+        Ok(self.find_tag(project, issue, "plan").await?.into_iter().collect())
+    }
+
+    async fn find_tag(
+        &self,
+        project: ProjectId,
+        _: IssueId,
+        key: &str,
+    ) -> Result<Option<TagDistribution>, ErrorTrackingError> {
+        let value = |value: &str, events| TagValue {
+            value: value.to_owned(),
+            events,
+            first_seen: self.ago(86_400),
+            last_seen: self.ago(60),
+        };
+        let values = vec![value("free trial", 8_000), value("<script>alert(1)</script>", 4_000)];
+        let tag =
+            TagDistribution { key: key.to_owned(), events: 12_904, values, values_known: 2, others: 904 };
+        Ok((project.0 == PROJECT && key == "plan").then_some(tag))
+    }
+
+    async fn list_similar(&self, _: ProjectId, _: IssueId) -> Result<Vec<SimilarIssue>, ErrorTrackingError> {
+        Ok(vec![SimilarIssue {
+            id: issue_id(2),
+            number: 2,
+            title: "TypeError: <b>x</b> is undefined".to_owned(),
+            events: 17,
+            last_seen: self.ago(600),
+            percent: 72,
+            reason: "the same type TypeError, 3 of 4 frames in common".to_owned(),
+        }])
+    }
+
+    async fn list_saved_searches(
+        &self,
+        project: ProjectId,
+        user: Option<Id<User>>,
+    ) -> Result<Vec<SavedSearch>, ErrorTrackingError> {
+        let saved = |number: u8, owner, name: &str, query: &str| SavedSearch {
+            id: Id::from_bytes([number; 16]),
+            owner,
+            name: name.to_owned(),
+            query: query.to_owned(),
+            sort: belvedere_error_tracking::IssueSort::Events,
+            is_default: false,
+            created_at: self.ago(3_600),
+        };
+        let mut list = vec![saved(1, SearchOwner::Shared, "Crashes <3", "is:unresolved level:fatal")];
+        list.extend(user.map(|user| saved(2, SearchOwner::Personal(user), "Mine", "assigned:me")));
+        Ok(if project.0 == PROJECT { list } else { Vec::new() })
+    }
+
+    async fn save_search(&self, search: SaveSearch) -> Result<Option<SavedSearch>, ErrorTrackingError> {
+        self.note(format!("save_search {:?} {} {}", search.id.is_some(), search.name, search.query));
+        if search.name == "taken" {
+            return Err(ErrorTrackingError::InvalidQuery("name: is taken".to_owned()));
+        }
+        let mut all = self.list_saved_searches(search.editor.project, search.editor.user).await?;
+        Ok(all.pop().filter(|_| search.id.is_none_or(|id| id == Id::from_bytes([1; 16]))))
+    }
+
+    async fn delete_search(
+        &self,
+        editor: SearchEditor,
+        id: SavedSearchId,
+    ) -> Result<bool, ErrorTrackingError> {
+        self.note(format!("delete_search {id}"));
+        Ok(editor.project.0 == PROJECT && id == Id::from_bytes([1; 16]))
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct EventView {
     /// Release, environment, SDK and the like.
     pub(crate) facts: Vec<Field>,
     pub(crate) subject: Option<SubjectId>,
+    /// The trace in which it happened: 32 hexadecimal digits.
+    pub(crate) trace: Option<String>,
     pub(crate) request: Option<RequestView>,
     pub(crate) contexts: Vec<Group>,
     pub(crate) extra: Vec<Field>,
@@ -98,6 +100,7 @@ impl EventView {
             tags: tags(&root),
             facts: facts(event, &root),
             subject: event.summary.subject,
+            trace: trace(&root),
             request: root.get("request").and_then(|request| read_request(&request)),
             contexts: contexts(&root),
             extra: group("extra"),
@@ -113,6 +116,12 @@ impl EventView {
             next: event.next.clone(),
         }
     }
+}
+
+fn trace(root: &Node<'_>) -> Option<String> {
+    let id = root.get("contexts")?.get("trace")?.text_of("trace_id")?;
+    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then(|| id.to_ascii_lowercase())
 }
 
 /// The event's own message, unless an exception says the same.

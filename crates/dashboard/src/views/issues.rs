@@ -1,11 +1,11 @@
 //! Rows of issues and events.
 
-use belvedere_error_tracking::{EventSummary, IssueStatus, IssueSummary, Level, Substatus};
+use belvedere_error_tracking::{IssueStatus, IssueSummary, Level, Substatus};
 use belvedere_kernel::ProjectId;
 use belvedere_storage::Timestamp;
 
 use crate::charts::{Svg, sparkline};
-use crate::wording::{Ago, At, Count};
+use crate::wording::{Ago, Count};
 
 /// A row of the list of issues.
 #[derive(Debug)]
@@ -71,32 +71,6 @@ impl IssueRow {
             },
             assignee: String::new(),
             is_pickable: false,
-        }
-    }
-}
-
-/// A row of an issue's list of events.
-#[derive(Debug)]
-pub(crate) struct EventRow {
-    pub(crate) href: String,
-    pub(crate) short_id: String,
-    pub(crate) title: String,
-    pub(crate) occurred_at: At,
-    pub(crate) release: String,
-    pub(crate) environment: String,
-    pub(crate) subject: String,
-}
-
-impl EventRow {
-    pub(crate) fn new(project: ProjectId, event: &EventSummary) -> Self {
-        Self {
-            href: event_href(project, &event.event_id),
-            short_id: event.event_id.chars().take(8).collect(),
-            title: event.title.clone(),
-            occurred_at: At(event.occurred_at),
-            release: event.release.clone().unwrap_or_default(),
-            environment: event.environment.clone().unwrap_or_default(),
-            subject: event.subject.map(|subject| format!("Subject {subject}")).unwrap_or_default(),
         }
     }
 }

@@ -224,9 +224,10 @@ fn push(parts: &mut [String], character: char) {
 }
 
 /// Keys with a meaning of their own, for help and suggestions.
-pub const KEYS: [(&str, &str); 22] = [
-    ("is", "unresolved, resolved, ignored, or new (first seen within 7 days)"),
+pub const KEYS: [(&str, &str); 23] = [
+    ("is", "unresolved, resolved, ignored, archived, regressed, escalating, assigned, unassigned, or new (first seen within 7 days)"),
     ("level", "worst level: error, [error,fatal], >=warning"),
+    ("assigned", "me, none, or a member's name or e-mail address"),
     ("release", "a release with an event: shop@2.14.0, shop@2.*"),
     ("environment", "an environment with an event: production"),
     ("first_seen", "-24h (since then), +7d (before), >2026-11-20, 2026-11-20"),

@@ -84,6 +84,9 @@ pub(crate) enum IsWord {
     Status(IssueStatus),
     /// Unresolved, and so in this way.
     Substatus(Substatus),
+    /// Somebody is to look at it.
+    Assigned,
+    Unassigned,
     New,
 }
 
@@ -93,6 +96,8 @@ impl IsWord {
         let substatus = || Substatus::ALL.into_iter().find(|substatus| substatus.as_str() == word);
         match word {
             "new" => Some(Self::New),
+            "assigned" => Some(Self::Assigned),
+            "unassigned" => Some(Self::Unassigned),
             _ => word.parse().ok().map(Self::Status).or_else(|| substatus().map(Self::Substatus)),
         }
     }

@@ -12,7 +12,7 @@ use belvedere_storage::{Id, PageRequest};
 use super::{SettingsTab, tabs, with_status_of};
 use crate::form::{CheckedForm, Pairs, address};
 use crate::layout::{Layout, Scene, Section};
-use crate::pages::issues::Choice;
+use crate::pages::issue_list::Choice;
 use crate::pages::{done, page_request};
 use crate::refusal::Refusal;
 use crate::respond;

@@ -32,6 +32,12 @@ pub(super) fn push_term(sql: &mut Sql, scope: Scope, term: &Term) {
             sql.push("i.status = ").bind(IssueStatus::Unresolved.to_number());
             sql.push(" AND i.substatus = ").bind(substatus.to_number());
         }
+        Filter::Is(IsWord::Assigned) => {
+            sql.push("i.assigned_to IS NOT NULL");
+        }
+        Filter::Is(IsWord::Unassigned) => {
+            sql.push("i.assigned_to IS NULL");
+        }
         Filter::Is(IsWord::New) => {
             sql.push("i.first_seen >= ").bind(scope.now.as_micros().saturating_sub(NEW_MICROS));
         }
