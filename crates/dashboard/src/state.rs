@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, Members, SignIn};
 use belvedere_audit::AuditLog;
-use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
 use belvedere_error_tracking::search::Search;
+use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
 use belvedere_intake::IntakeLog;
 use belvedere_kernel::{Clock, LiveBus, Tasks};
 use belvedere_privacy::Privacy;

@@ -8,5 +8,5 @@ pub(crate) mod payload;
 pub(crate) mod pipeline;
 pub(crate) mod releases;
 pub(crate) mod stack;
-pub(crate) mod timeline;
 pub(crate) mod tags;
+pub(crate) mod timeline;

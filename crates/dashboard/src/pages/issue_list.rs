@@ -215,7 +215,13 @@ async fn read_list(scene: &Scene, pairs: &Pairs) -> Result<IssueList, Refusal> {
     let wanted = wanted_with(scene, pairs, text, query.unwrap_or_default());
     let errors = scene.errors()?;
     let (issues, known, counts, people) = tokio::join!(
-        async { if is_wrong { Ok(nothing()) } else { scene.state.search.search_issues(wanted.search.clone()).await } },
+        async {
+            if is_wrong {
+                Ok(nothing())
+            } else {
+                scene.state.search.search_issues(wanted.search.clone()).await
+            }
+        },
         errors.list_environments(scene.id()),
         scene.state.triage.count_by_status(scene.id()),
         People::load(scene),
@@ -238,7 +244,8 @@ async fn read_list(scene: &Scene, pairs: &Pairs) -> Result<IssueList, Refusal> {
         ];
         address(&path, &pairs)
     };
-    let is_filtered = !wanted.text.is_empty() || !chosen.is_empty() || is_mine || wanted.search.since.is_some();
+    let is_filtered =
+        !wanted.text.is_empty() || !chosen.is_empty() || is_mine || wanted.search.since.is_some();
     let tabs = STATUSES.iter().zip(of_tabs.into_iter().chain([None])).map(|((name, label, ..), count)| Tab {
         label,
         href: href(name, ""),
@@ -326,7 +333,9 @@ fn found(matching: Matching) -> String {
 /// A sentence about the numbers of events, and about what else is counted differently.
 fn counted_events(counts: &CountsCover, sort: IssueSort) -> String {
     let events = match counts {
-        CountsCover::AllEvents => "events, subjects, first and last seen of all the issue's events".to_owned(),
+        CountsCover::AllEvents => {
+            "events, subjects, first and last seen of all the issue's events".to_owned()
+        }
         CountsCover::Tag { key, value } => {
             format!("events with {key} {value}, exactly; subjects, first and last seen of all events")
         }

@@ -116,7 +116,11 @@ pub(crate) async fn issue_page(
         grouping_version: issue.grouping_version,
         grouping_reason: issue.grouping_reason.clone(),
         grouping_values: issue.grouping_values.clone(),
-        tags: tags?.iter().take(CARD_KEYS_MAX).map(|tag| TagView::short(scene.id(), &id.to_string(), tag, scene.now)).collect(),
+        tags: tags?
+            .iter()
+            .take(CARD_KEYS_MAX)
+            .map(|tag| TagView::short(scene.id(), &id.to_string(), tag, scene.now))
+            .collect(),
         similar: similar?.iter().map(|other| SimilarRow::new(scene.id(), other, scene.now)).collect(),
     }))
 }

@@ -86,7 +86,11 @@ async fn keys(scene: &Scene, start: &str) -> Result<Vec<String>, Refusal> {
 
 async fn values(scene: &Scene, key: &str, start: &str) -> Result<Vec<String>, Refusal> {
     let fixed: Vec<&str> = match key {
-        "is" => IssueStatus::ALL.into_iter().map(IssueStatus::as_str).chain(["regressed", "escalating", "assigned", "unassigned", "new"]).collect(),
+        "is" => IssueStatus::ALL
+            .into_iter()
+            .map(IssueStatus::as_str)
+            .chain(["regressed", "escalating", "assigned", "unassigned", "new"])
+            .collect(),
         "level" => Level::ALL.map(Level::as_str).to_vec(),
         "handled" => vec!["yes", "no"],
         "assigned" => vec!["me", "none"],

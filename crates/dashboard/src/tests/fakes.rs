@@ -676,7 +676,9 @@ impl Search for Fake {
         let asked = Some(search.query);
         page.items.retain(|issue| {
             let word = format!("is:{}", issue.status.as_str());
-            asked == query("") || asked == query(&word) || (asked == query("GTAG") && issue.title.contains("gtag"))
+            asked == query("")
+                || asked == query(&word)
+                || (asked == query("GTAG") && issue.title.contains("gtag"))
         });
         let matching = Matching { count: page.items.len() as u64, is_exact: true };
         Ok(IssuesFound { page, matching, counts: CountsCover::AllEvents })

@@ -225,7 +225,10 @@ fn push(parts: &mut [String], character: char) {
 
 /// Keys with a meaning of their own, for help and suggestions.
 pub const KEYS: [(&str, &str); 23] = [
-    ("is", "unresolved, resolved, ignored, archived, regressed, escalating, assigned, unassigned, or new (first seen within 7 days)"),
+    (
+        "is",
+        "unresolved, resolved, ignored, archived, regressed, escalating, assigned, unassigned, or new (first seen within 7 days)",
+    ),
     ("level", "worst level: error, [error,fatal], >=warning"),
     ("assigned", "me, none, or a member's name or e-mail address"),
     ("release", "a release with an event: shop@2.14.0, shop@2.*"),
@@ -311,7 +314,7 @@ fn is(values: &[Word]) -> Result<Filter, QueryError> {
     let statuses = IssueStatus::ALL.map(IssueStatus::as_str).join(", ");
     let found = each(
         std::slice::from_ref(word),
-        &format!("one of {statuses}, ongoing, regressed, escalating, new"),
+        &format!("one of {statuses}, ongoing, regressed, escalating, assigned, unassigned, new"),
         IsWord::parse,
     )?;
     Ok(Filter::Is(found[0]))

@@ -123,7 +123,7 @@ fn errors_say_where_and_what() {
     let error = |text: &str| parse_query(text, &context()).unwrap_err().to_string();
     assert_eq!(
         error("foo is:open"),
-        "query, character 8: expected one of unresolved, resolved, ignored, archived, ongoing, regressed, escalating, new"
+        "query, character 8: expected one of unresolved, resolved, ignored, archived, ongoing, regressed, escalating, assigned, unassigned, new"
     );
     assert_eq!(error("level:bad"), "query, character 7: expected one of debug, info, warning, error, fatal");
     assert_eq!(error("level: x"), "query, character 7: expected a value for level:");
