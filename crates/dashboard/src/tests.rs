@@ -5,6 +5,7 @@ mod fakes;
 mod gate;
 mod live;
 mod markup;
+mod said;
 mod source_maps;
 mod triage;
 
@@ -79,6 +80,9 @@ impl Site {
             releases: None,
             source_maps: Some(Arc::new(FakeMaps::new(clock.now(), ""))),
             triage: other.clone(),
+            attachments: other.clone(),
+            feedback: other.clone(),
+            project_limits: other.clone(),
             intake_log: other.clone(),
             spool_depth: Some(Arc::new(move || depth)),
             audit: other.clone(),
@@ -98,6 +102,9 @@ impl Site {
         state.api_tokens = fake.clone();
         state.errors = state.errors.map(|_| fake.clone() as _);
         state.triage = fake.clone();
+        state.attachments = fake.clone();
+        state.feedback = fake.clone();
+        state.project_limits = fake.clone();
         state.intake_log = fake.clone();
         state.audit = fake.clone();
         state.privacy = fake.clone();
@@ -156,10 +163,17 @@ fn pages() -> Vec<String> {
         "/settings/keys".to_owned(),
         "/settings/tokens".to_owned(),
         "/settings/members".to_owned(),
+        "/settings/limits".to_owned(),
         "/settings/privacy".to_owned(),
         "/settings/source-maps".to_owned(),
         format!("/settings/source-maps/{}", bundle_id(1)),
         "/settings/ownership".to_owned(),
+        "/feedback".to_owned(),
+        "/feedback?status=spam&q=a".to_owned(),
+        format!("/feedback?issue={}", issue_id(1)),
+        format!("/feedback/{}", fakes::feedback_id()),
+        format!("/events/{EVENT}/attachments/{}", belvedere_storage::Id::<()>::from_bytes([1; 16])),
+        format!("/events/{EVENT}/attachments/{}", belvedere_storage::Id::<()>::from_bytes([2; 16])),
         "/settings/account".to_owned(),
     ];
     own.iter().map(|path| format!("/projects/{PROJECT}{path}")).chain(["/projects/new".to_owned()]).collect()

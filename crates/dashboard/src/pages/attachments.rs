@@ -6,7 +6,9 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use belvedere_accounts::Permission;
-use belvedere_error_tracking::attachment::{AttachmentContent, AttachmentFormat, AttachmentId, DeleteAttachment};
+use belvedere_error_tracking::attachment::{
+    AttachmentContent, AttachmentFormat, AttachmentId, DeleteAttachment,
+};
 use http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 
 use crate::form::{CheckedForm, Pairs};
@@ -139,6 +141,7 @@ pub(crate) async fn delete(
     };
     scene.state.attachments.delete_attachment(delete).await?;
     let is_of_event = scene.errors()?.find_event(scene.id(), &event).await?.is_some();
-    let back = if is_of_event { event_href(scene.id(), &event) } else { format!("{}/feedback", scene.base()) };
-    Ok(done(&back, "deleted"))
+    let back =
+        if is_of_event { event_href(scene.id(), &event) } else { format!("{}/feedback", scene.base()) };
+    Ok(done(&back, "gone"))
 }

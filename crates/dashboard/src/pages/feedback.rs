@@ -224,7 +224,8 @@ pub(crate) async fn assign(
     let found = find(&scene, &id).await?;
     let wanted = form.some("assignee");
     let members = members(&scene).await?;
-    let member = wanted.as_ref().and_then(|wanted| members.iter().find(|(user, _)| user.to_string() == *wanted));
+    let member =
+        wanted.as_ref().and_then(|wanted| members.iter().find(|(user, _)| user.to_string() == *wanted));
     if wanted.is_some() && member.is_none() {
         return Err(Refusal::Invalid("assignee: is no member of this organisation".to_owned()));
     }
@@ -242,7 +243,7 @@ pub(crate) async fn delete(
     let scene = Scene::open(state, visitor, &project, Permission::ManageIssues).await?;
     let found = find(&scene, &id).await?;
     act(&scene, found.summary.id, FeedbackAct::Delete).await?;
-    Ok(done(&format!("{}/feedback", scene.base()), "deleted"))
+    Ok(done(&format!("{}/feedback", scene.base()), "gone"))
 }
 
 async fn find(scene: &Scene, id: &str) -> Result<FeedbackDetail, Refusal> {

@@ -6,9 +6,11 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use belvedere_accounts::Permission;
+use belvedere_error_tracking::feedback::ListFeedback;
 use belvedere_error_tracking::{
     IssueDetail, IssueId, IssueSort, IssueStatus, IssueSummary, ListIssues, Substatus,
 };
+use belvedere_storage::PageRequest;
 
 use crate::charts::BarChart;
 use crate::form::{Pairs, address};
@@ -20,13 +22,18 @@ use crate::refusal::Refusal;
 use crate::respond;
 use crate::session::Visitor;
 use crate::state::DashboardState;
+use crate::views::attachments::AttachmentRow;
 use crate::views::event::EventView;
+use crate::views::feedback::FeedbackRow;
 use crate::views::issues::{EventRow, IssueRow, event_href, issue_href};
 use crate::views::overview::{daily_chart, hourly_chart};
 use crate::views::stack::FrameGroup;
 use crate::wording::Count;
 
 const ROWS_PER_PAGE: u16 = 50;
+
+/// How much of what people said stands on an issue's page.
+const SAID_MAX: u16 = 5;
 
 /// The most characters of a search.
 const TEXT_CHARS_MAX: usize = 200;
@@ -155,6 +162,8 @@ struct IssuePage {
     base: String,
     event: Option<EventView>,
     event_short_id: String,
+    files: Vec<AttachmentRow>,
+    said: Vec<FeedbackRow>,
     is_single_event: bool,
     previous_href: Option<String>,
     next_href: Option<String>,
@@ -336,12 +345,26 @@ pub(crate) async fn issue_page(
 ) -> Result<Response, Refusal> {
     let mut layout = scene.layout(Section::Issues, pairs).await?;
     layout.live_issue = Some(issue.summary.id.to_string());
+    let files = match &event {
+        Some(event) => scene.state.attachments.list_attachments(scene.id(), &event.id).await?,
+        None => Vec::new(),
+    };
+    let said = ListFeedback {
+        project: scene.id(),
+        status: None,
+        issue: Some(issue.summary.id),
+        text: None,
+        page: PageRequest::first(SAID_MAX),
+    };
+    let said = scene.state.feedback.list_feedback(said).await?.items;
     let link = |id: Option<&String>| id.map(|id| event_href(scene.id(), id));
     Ok(respond::page(&IssuePage {
         layout,
         view: head(scene, issue).await?,
         base: scene.base(),
         event_short_id: event.as_ref().map(|event| event.id.chars().take(8).collect()).unwrap_or_default(),
+        files: files.iter().map(|file| AttachmentRow::new(scene.id(), file)).collect(),
+        said: said.iter().map(|said| FeedbackRow::new(scene.id(), said, scene.now)).collect(),
         previous_href: link(event.as_ref().and_then(|event| event.previous.as_ref())),
         next_href: link(event.as_ref().and_then(|event| event.next.as_ref())),
         event,

@@ -112,7 +112,8 @@ fn read(form: &Pairs) -> Result<ProjectLimits, String> {
         }
         text.parse().map(Some).map_err(|_| format!("{}: is not a whole number", name.replace('_', " ")))
     };
-    let needed = |name: &str| number(name)?.ok_or_else(|| format!("{}: must be given", name.replace('_', " ")));
+    let needed =
+        |name: &str| number(name)?.ok_or_else(|| format!("{}: must be given", name.replace('_', " ")));
     let short = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     let mut limits = ProjectLimits {
         event_days: short(needed("event_days")?),
@@ -205,7 +206,6 @@ fn stored_row(sum: &StorageSum) -> StoredRow {
             StoredKind::Event => "Events",
             StoredKind::Attachment => "Attachments",
             StoredKind::Feedback => "Feedback",
-            _ => "Other",
         },
         items: Count(sum.items),
         bytes: Bytes(sum.bytes),
