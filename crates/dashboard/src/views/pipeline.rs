@@ -129,7 +129,6 @@ fn meaning(outcome: Outcome, reason: &str) -> &'static str {
             "Past what is usual in an hour: most errors are dropped until it ends."
         }
         (Outcome::Dropped, "no_event") => "An attachment of which nothing says where it belongs.",
-        (Outcome::Dropped, "too_many_items") => "More than one envelope or event may have.",
         (Outcome::Dropped, "too_large") => "Larger than items of its type may be.",
         (Outcome::Dropped, "no_release") => {
             "A session without a release, and sessions are counted for releases."
