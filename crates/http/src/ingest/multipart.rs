@@ -157,7 +157,9 @@ mod tests {
 
     use super::*;
 
-    fn seen(body: &str) -> Result<Vec<(String, Option<String>, &str)>, MultipartError> {
+    type Seen<'a> = Vec<(String, Option<String>, &'a str)>;
+
+    fn seen(body: &str) -> Result<Seen<'_>, MultipartError> {
         let parts = parse(body.as_bytes(), "XX")?;
         Ok(parts.into_iter().map(|part| (part.name, part.filename, &body[part.content])).collect())
     }
