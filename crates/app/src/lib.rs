@@ -8,6 +8,7 @@ mod first_steps;
 mod maintenance;
 mod runtime;
 mod self_report;
+mod sweep;
 mod telemetry;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use anyhow::{Context, Result, bail};
 use belvedere_accounts::AccountsService;
 use belvedere_audit::AuditService;
 use belvedere_error_client::ErrorGuard;
+use belvedere_error_tracking::quota::{QuotaBook, QuotaParts};
 use belvedere_error_tracking::search::SearchService;
 use belvedere_error_tracking::{ErrorTrackingService, SourceMapService, TriageService};
 use belvedere_intake::{
@@ -93,6 +95,8 @@ pub struct App {
     pub source_maps: Arc<SourceMapService>,
     /// What people do about it.
     pub triage: Arc<TriageService>,
+    /// How much may come in.
+    pub quotas: Arc<QuotaBook>,
     /// Durable jobs.
     pub jobs: JobQueue,
     /// The door's side of intake; `None` in a process without a door.
@@ -150,11 +154,13 @@ impl App {
                 privacy.clone(),
                 audit.clone(),
             )
-            .with_bus(Arc::clone(&bus)),
+            .with_bus(Arc::clone(&bus))
+            .with_vault(vault.clone()),
         );
         let search =
             Arc::new(SearchService::new(db.clone(), Arc::clone(&clock), privacy.clone(), audit.clone()));
 
+        let quotas = Arc::new(QuotaBook::new(QuotaParts { db: db.clone(), clock: Arc::clone(&clock) }));
         let stats = Arc::new(IntakeStats::default());
         let parts = IntakeParts {
             db: db.clone(),
@@ -184,6 +190,7 @@ impl App {
             search,
             source_maps,
             triage,
+            quotas,
             jobs,
             intake,
             intake_log,
@@ -204,6 +211,7 @@ impl App {
         };
         if let Some(intake) = &self.intake {
             self.tasks.spawn("intake counts", Arc::clone(intake).run(self.tasks.clone()));
+            self.tasks.spawn("quotas", Arc::clone(&self.quotas).run(self.tasks.clone()));
         }
         match &self.spool {
             Some(spool) if self.role == Role::Api => {

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::App;
+use crate::{App, sweep};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -134,6 +134,7 @@ fn source_map_failure(error: SourceMapError) -> JobError {
 pub(crate) fn runner(app: &App) -> JobRunner {
     let mut runner = JobRunner::new(app.jobs.clone(), JobRunnerConfig::default());
     runner.register("privacy.rotate_salts", Arc::new(RotateSalts(app.privacy.clone())));
+    runner.register(sweep::JOB, Arc::new(sweep::SweepErrors(app.errors.clone(), app.tasks.clone())));
     runner.register("intake.sweep", Arc::new(SweepIntake(app.intake_log.clone(), app.tasks.clone())));
     let releases = SweepReleases(app.errors.clone(), app.tasks.clone());
     runner.register("errors.sweep_releases", Arc::new(releases));
@@ -150,7 +151,14 @@ pub(crate) fn runner(app: &App) -> JobRunner {
 pub(crate) fn scheduler(app: &App) -> Scheduler {
     let hourly =
         |name: &'static str| Schedule { name, when: When::Every(HOUR), job: NewJob::new(name, Value::Null) };
-    let hours = ["privacy.rotate_salts", "intake.sweep", "errors.sweep_releases", SWEEP_JOB, MOVE_EVENTS_JOB];
+    let hours = [
+        "privacy.rotate_salts",
+        "intake.sweep",
+        "errors.sweep_releases",
+        SWEEP_JOB,
+        MOVE_EVENTS_JOB,
+        sweep::JOB,
+    ];
     let mut schedules = hours.map(hourly).to_vec();
     let wake = "error-tracking.wake_issues";
     schedules.push(Schedule { name: wake, when: When::Every(MINUTE), job: NewJob::new(wake, Value::Null) });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use belvedere_accounts::{ClientInfo, OrganisationInfo, Permission, Principal, Project};
+use belvedere_error_tracking::feedback::FeedbackStatus;
 use belvedere_error_tracking::{ErrorTracking, IssueStatus};
 use belvedere_kernel::{Actor, ProjectId, User};
 use belvedere_storage::{Id, Timestamp};
@@ -21,6 +22,7 @@ pub(crate) enum Section {
     Overview,
     Issues,
     Releases,
+    Feedback,
     Pipeline,
     Settings,
     Audit,
@@ -100,6 +102,7 @@ pub(crate) fn notice(pairs: &Pairs) -> Option<Notice> {
         "commented" => "The comment is on the timeline.",
         "comment-gone" => "The comment is deleted.",
         "lifted" => "Lifted. The next event of this kind becomes an issue again.",
+        "gone" => "Deleted.",
         "replayed" => "Handed to digestion once more. If it fails again it comes back.",
         "discarded" => "Discarded.",
         "bundle_deleted" => "The bundle is deleted. Events that it has resolved stay as they are.",
@@ -182,23 +185,32 @@ impl Scene {
         }
     }
 
+    /// How much of what people said is unresolved, for those who may know.
+    async fn count_said(&self) -> Result<Option<u64>, Refusal> {
+        if self.state.errors.is_none() || !self.may(Permission::ViewIssues) {
+            return Ok(None);
+        }
+        Ok(Some(self.state.feedback.count_feedback(self.id(), FeedbackStatus::Unresolved).await?))
+    }
+
     /// The frame of a page in `section`.
     pub(crate) async fn layout(&self, section: Section, pairs: &Pairs) -> Result<Layout, Refusal> {
         let accounts = &self.state.accounts;
-        let (projects, organisations, unresolved) = tokio::join!(
+        let (projects, organisations, unresolved, said) = tokio::join!(
             accounts.list_projects(self.principal()),
             accounts.list_organisations(self.principal()),
             self.count_unresolved(),
+            self.count_said(),
         );
         let mut layout = frame(&self.visitor, self.now, &projects?, &organisations?, Some(&self.project));
-        layout.nav = self.nav(section, unresolved?);
+        layout.nav = self.nav(section, unresolved?, said?);
         layout.notice = notice(pairs);
         let has_live = self.state.errors.is_some() && self.may(Permission::ViewIssues);
         layout.live = has_live.then(|| format!("/live/{}", self.project.id));
         Ok(layout)
     }
 
-    fn nav(&self, section: Section, unresolved: Option<u64>) -> Vec<NavGroup> {
+    fn nav(&self, section: Section, unresolved: Option<u64>, said: Option<u64>) -> Vec<NavGroup> {
         let base = self.base();
         let link = |label, path: &str, of| NavLink {
             label,
@@ -218,6 +230,11 @@ impl Scene {
                 if self.may(Permission::ViewReleases) {
                     links.push(link("Releases", "/releases", Section::Releases));
                 }
+                links.push(NavLink {
+                    count: said.filter(|said| *said > 0).map(Count),
+                    part: "nav-feedback",
+                    ..link("Feedback", "/feedback", Section::Feedback)
+                });
                 groups.push(NavGroup { title: "Errors", links });
             }
         }

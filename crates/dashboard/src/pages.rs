@@ -1,7 +1,9 @@
 //! The routes and their handlers, one file a section.
 
+mod attachments;
 mod audit;
 mod events;
+mod feedback;
 mod gate;
 mod issue_events;
 mod issue_list;
@@ -60,6 +62,16 @@ pub fn router(state: DashboardState) -> Router {
         .route("/issues/searches/{id}/delete", post(saved_searches::delete))
         .route("/events/{event}", get(events::show))
         .route("/events/{event}/raw", get(events::raw))
+        .route("/events/{event}/attachments/{id}", get(attachments::show))
+        .route("/events/{event}/attachments/{id}/download", get(attachments::download))
+        .route("/events/{event}/attachments/{id}/image", get(attachments::image))
+        .route("/events/{event}/attachments/{id}/delete", post(attachments::delete))
+        .route("/feedback", get(feedback::list))
+        .route("/feedback/{id}", get(feedback::show))
+        .route("/feedback/{id}/reveal", post(feedback::reveal))
+        .route("/feedback/{id}/status", post(feedback::set_status))
+        .route("/feedback/{id}/assign", post(feedback::assign))
+        .route("/feedback/{id}/delete", post(feedback::delete))
         .route("/subjects/{subject}/reveal", post(subjects::reveal))
         .route("/pipeline", get(pipeline::show))
         .route("/pipeline/set-aside/{id}", get(pipeline::show_set_aside))

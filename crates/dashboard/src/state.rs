@@ -2,6 +2,9 @@ use std::sync::Arc;
 
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, Members, SignIn};
 use belvedere_audit::AuditLog;
+use belvedere_error_tracking::attachment::Attachments;
+use belvedere_error_tracking::feedback::Feedback;
+use belvedere_error_tracking::limits::Limits;
 use belvedere_error_tracking::search::Search;
 use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
 use belvedere_intake::IntakeLog;
@@ -32,6 +35,12 @@ pub struct DashboardState {
     pub triage: Arc<dyn Triage>,
     /// Which of them match, and what their tags say.
     pub search: Arc<dyn Search>,
+    /// Files that came with events.
+    pub attachments: Arc<dyn Attachments>,
+    /// What people say.
+    pub feedback: Arc<dyn Feedback>,
+    /// What projects keep, and how much of it may arrive.
+    pub project_limits: Arc<dyn Limits>,
     /// What became of everything that arrived.
     pub intake_log: Arc<dyn IntakeLog>,
     /// How much this process has accepted and not yet digested; `None` where there is no spool.

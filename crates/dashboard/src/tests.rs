@@ -6,8 +6,9 @@ mod fakes;
 mod gate;
 mod live;
 mod markup;
-mod search;
 mod releases;
+mod said;
+mod search;
 mod source_maps;
 mod triage;
 
@@ -83,6 +84,9 @@ impl Site {
             source_maps: Some(Arc::new(FakeMaps::new(clock.now(), ""))),
             triage: other.clone(),
             search: other.clone(),
+            attachments: other.clone(),
+            feedback: other.clone(),
+            project_limits: other.clone(),
             intake_log: other.clone(),
             spool_depth: Some(Arc::new(move || depth)),
             audit: other.clone(),
@@ -104,6 +108,9 @@ impl Site {
         state.triage = fake.clone();
         state.search = fake.clone();
         state.releases = state.releases.map(|_| fake.clone() as _);
+        state.attachments = fake.clone();
+        state.feedback = fake.clone();
+        state.project_limits = fake.clone();
         state.intake_log = fake.clone();
         state.audit = fake.clone();
         state.privacy = fake.clone();
@@ -168,10 +175,17 @@ fn pages() -> Vec<String> {
         "/settings/keys".to_owned(),
         "/settings/tokens".to_owned(),
         "/settings/members".to_owned(),
+        "/settings/limits".to_owned(),
         "/settings/privacy".to_owned(),
         "/settings/source-maps".to_owned(),
         format!("/settings/source-maps/{}", bundle_id(1)),
         "/settings/ownership".to_owned(),
+        "/feedback".to_owned(),
+        "/feedback?status=spam&q=a".to_owned(),
+        format!("/feedback?issue={}", issue_id(1)),
+        format!("/feedback/{}", fakes::feedback_id()),
+        format!("/events/{EVENT}/attachments/{}", belvedere_storage::Id::<()>::from_bytes([1; 16])),
+        format!("/events/{EVENT}/attachments/{}", belvedere_storage::Id::<()>::from_bytes([2; 16])),
         "/settings/account".to_owned(),
     ];
     own.iter().map(|path| format!("/projects/{PROJECT}{path}")).chain(["/projects/new".to_owned()]).collect()

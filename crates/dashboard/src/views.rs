@@ -1,6 +1,8 @@
 //! From the slices' models to what a page shows: pure functions, no I/O.
 
+pub(crate) mod attachments;
 pub(crate) mod event;
+pub(crate) mod feedback;
 pub(crate) mod issues;
 pub(crate) mod mapping;
 pub(crate) mod overview;

@@ -2,9 +2,12 @@
 
 mod accounts;
 mod answer;
+mod attachments;
 mod audit;
+mod feedback;
 mod input;
 mod issues;
+mod limits;
 mod pipeline;
 mod releases;
 mod search;
@@ -114,6 +117,28 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .get("/api/v1/source_maps/storage", needs(Permission::ViewIssues), source_maps::find_storage)
         .get("/api/v1/source_maps/{id}", needs(Permission::ViewIssues), source_maps::find_bundle)
         .delete("/api/v1/source_maps/{id}", needs(Permission::UploadReleaseFiles), source_maps::delete_bundle)
+        .get(
+            "/api/v1/events/{event_id}/attachments",
+            needs(Permission::ViewIssues),
+            attachments::list_attachments,
+        )
+        .get(
+            "/api/v1/events/{event_id}/attachments/{id}",
+            needs(Permission::ViewIssues),
+            attachments::read_attachment,
+        )
+        .delete(
+            "/api/v1/events/{event_id}/attachments/{id}",
+            needs(Permission::ManageIssues),
+            attachments::delete_attachment,
+        )
+        .get("/api/v1/feedback", needs(Permission::ViewIssues), feedback::list_feedback)
+        .get("/api/v1/feedback/{id}", needs(Permission::ViewIssues), feedback::find_feedback)
+        .put("/api/v1/feedback/{id}", needs(Permission::ManageIssues), feedback::update_feedback)
+        .delete("/api/v1/feedback/{id}", needs(Permission::ManageIssues), feedback::delete_feedback)
+        .get("/api/v1/projects/{project}/limits", needs(Permission::ViewProjects), limits::find_limits)
+        .put("/api/v1/projects/{project}/limits", needs(Permission::ManageProjects), limits::update_limits)
+        .get("/api/v1/projects/{project}/storage", needs(Permission::ViewProjects), limits::find_storage)
 }
 
 #[derive(utoipa::OpenApi)]
@@ -180,6 +205,16 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         source_maps::find_storage,
         source_maps::find_bundle,
         source_maps::delete_bundle,
+        attachments::list_attachments,
+        attachments::read_attachment,
+        attachments::delete_attachment,
+        feedback::list_feedback,
+        feedback::find_feedback,
+        feedback::update_feedback,
+        feedback::delete_feedback,
+        limits::find_limits,
+        limits::update_limits,
+        limits::find_storage,
     ),
     components(schemas(crate::problem::Problem, answer::IssueSort, answer::IssueStatus, releases::ReleaseSort, releases::ReleaseIssuesKind, releases::StepWord)),
     modifiers(&TokenScheme),

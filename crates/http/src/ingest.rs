@@ -1,9 +1,11 @@
 //! The doors for what clients send; so far, the protocol of Sentry's SDKs.
 
 mod answer;
+mod attached;
 mod credentials;
 mod later;
 mod limit;
+mod multipart;
 mod sentry;
 
 pub(crate) use limit::RateLimits;
@@ -22,5 +24,5 @@ pub(crate) fn routes(mut routes: Routes) -> Routes {
         routes = routes.post(path, Access::IngestKey, sentry::store);
         routes = routes.options(path, PREFLIGHT, answer::preflight);
     }
-    later::routes(routes)
+    attached::routes(later::routes(routes))
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use belvedere_error_tracking::limits::StorageSum;
 use belvedere_intake::IntakeStatsSnapshot;
 use belvedere_storage::spool::SpoolDepth;
 use http::StatusCode;
@@ -213,6 +214,20 @@ impl Metrics {
             line(text, "belvedere_http_request_seconds_bucket", &format!("{labels},le=\"+Inf\""), sum);
             line(text, "belvedere_http_request_seconds_sum", &labels, load(&counts.micros) as f64 / 1e6);
             line(text, "belvedere_http_request_seconds_count", &labels, sum);
+        }
+    }
+}
+
+/// What projects take on disk.
+pub(crate) fn render_storage(text: &mut String, sums: &[StorageSum]) {
+    for (name, help, is_bytes) in [
+        ("belvedere_storage_bytes", "Bytes of stored payloads and files, compressed.", true),
+        ("belvedere_storage_items", "Stored events, attachments and feedback.", false),
+    ] {
+        head(text, name, "gauge", help);
+        for sum in sums {
+            let labels = format!("project=\"{}\",kind=\"{}\"", sum.project, sum.kind.as_str());
+            line(text, name, &labels, if is_bytes { sum.bytes } else { sum.items });
         }
     }
 }

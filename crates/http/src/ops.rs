@@ -15,6 +15,7 @@ use serde::Serialize;
 use subtle::ConstantTimeEq;
 
 use crate::address::{ClientAddress, Peer};
+use crate::metrics::render_storage;
 use crate::problem::Problem;
 use crate::routes::{Access, Routes, bearer};
 use crate::state::Shared;
@@ -70,7 +71,11 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    let text = shared.metrics.render(&shared.intake_stats.snapshot(), &shared.intake.depth());
+    let mut text = shared.metrics.render(&shared.intake_stats.snapshot(), &shared.intake.depth());
+    // The numbers of this process do not wait for a database that is away.
+    if let Ok(Ok(sums)) = tokio::time::timeout(PING_TIMEOUT, shared.project_limits.list_storage()).await {
+        render_storage(&mut text, &sums);
+    }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 

@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, SignIn};
 use belvedere_audit::AuditLog;
+use belvedere_error_tracking::attachment::Attachments;
+use belvedere_error_tracking::feedback::Feedback;
+use belvedere_error_tracking::limits::Limits;
+use belvedere_error_tracking::quota::QuotaBook;
 use belvedere_error_tracking::search::Search;
 use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
 use belvedere_intake::{Intake, IntakeLog, IntakeStats};
@@ -37,6 +41,14 @@ pub struct HttpState {
     pub source_maps: Arc<dyn SourceMaps>,
     /// What people do with issues.
     pub triage: Arc<dyn Triage>,
+    /// Files that came with events.
+    pub attachments: Arc<dyn Attachments>,
+    /// What people say.
+    pub feedback: Arc<dyn Feedback>,
+    /// What projects keep, and how much of it may arrive.
+    pub project_limits: Arc<dyn Limits>,
+    /// Whether something may come in at this moment.
+    pub quotas: Arc<QuotaBook>,
     /// Where accepted requests go.
     pub intake: Arc<Intake>,
     /// What became of them.

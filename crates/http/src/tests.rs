@@ -1,10 +1,12 @@
 //! The crate through its router and its sockets.
 
 mod api;
+mod attached;
 mod bombs;
 pub(crate) mod codecs;
 mod house;
 mod ingest;
+mod limits;
 mod ops;
 mod releases;
 mod sentry_api;

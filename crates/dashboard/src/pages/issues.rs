@@ -6,7 +6,9 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use belvedere_accounts::Permission;
+use belvedere_error_tracking::feedback::ListFeedback;
 use belvedere_error_tracking::{IssueDetail, IssueId};
+use belvedere_storage::PageRequest;
 
 use crate::charts::BarChart;
 use crate::form::Pairs;
@@ -16,12 +18,17 @@ use crate::refusal::Refusal;
 use crate::respond;
 use crate::session::Visitor;
 use crate::state::DashboardState;
+use crate::views::attachments::AttachmentRow;
 use crate::views::event::EventView;
+use crate::views::feedback::FeedbackRow;
 use crate::views::issues::{IssueRow, event_href};
 use crate::views::overview::{daily_chart, hourly_chart};
 use crate::views::stack::FrameGroup;
 use crate::views::tags::{CARD_KEYS_MAX, SimilarRow, TagView};
 use crate::wording::Count;
+
+/// How much of what people said stands on an issue's page.
+const SAID_MAX: u16 = 5;
 
 /// What is the same on an issue's page and on the page of one of its events.
 struct IssueHead {
@@ -39,6 +46,8 @@ struct IssuePage {
     base: String,
     event: Option<EventView>,
     event_short_id: String,
+    files: Vec<AttachmentRow>,
+    said: Vec<FeedbackRow>,
     is_single_event: bool,
     previous_href: Option<String>,
     next_href: Option<String>,
@@ -95,6 +104,18 @@ pub(crate) async fn issue_page(
 ) -> Result<Response, Refusal> {
     let mut layout = scene.layout(Section::Issues, pairs).await?;
     layout.live_issue = Some(issue.summary.id.to_string());
+    let files = match &event {
+        Some(event) => scene.state.attachments.list_attachments(scene.id(), &event.id).await?,
+        None => Vec::new(),
+    };
+    let said = ListFeedback {
+        project: scene.id(),
+        status: None,
+        issue: Some(issue.summary.id),
+        text: None,
+        page: PageRequest::first(SAID_MAX),
+    };
+    let said = scene.state.feedback.list_feedback(said).await?.items;
     let link = |id: Option<&String>| id.map(|id| event_href(scene.id(), id));
     let (search, id) = (&scene.state.search, issue.summary.id);
     let (tags, similar) =
@@ -104,6 +125,8 @@ pub(crate) async fn issue_page(
         view: head(scene, issue).await?,
         base: scene.base(),
         event_short_id: event.as_ref().map(|event| event.id.chars().take(8).collect()).unwrap_or_default(),
+        files: files.iter().map(|file| AttachmentRow::new(scene.id(), file)).collect(),
+        said: said.iter().map(|said| FeedbackRow::new(scene.id(), said, scene.now)).collect(),
         previous_href: link(event.as_ref().and_then(|event| event.previous.as_ref())),
         next_href: link(event.as_ref().and_then(|event| event.next.as_ref())),
         event,

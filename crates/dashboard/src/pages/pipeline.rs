@@ -31,6 +31,8 @@ struct PipelineView {
     waiting_note: String,
     table: TallyTable,
     unresolved: Count,
+    /// Whether errors of this hour were dropped by spike protection.
+    is_spiking: bool,
 }
 
 /// A delivery that was set aside.
@@ -52,6 +54,8 @@ struct SetAsideRow {
 struct PipelinePage {
     layout: Layout,
     view: PipelineView,
+    is_spiking: bool,
+    limits_href: String,
     set_aside: Vec<SetAsideRow>,
     may_replay: bool,
     first_href: Option<String>,
@@ -88,7 +92,9 @@ pub(crate) async fn show(
     let path = format!("{}/pipeline", scene.base());
     Ok(respond::page(&PipelinePage {
         layout: scene.layout(Section::Pipeline, &pairs).await?,
+        is_spiking: view.is_spiking,
         view,
+        limits_href: format!("{}/settings/limits", scene.base()),
         set_aside: list.items.iter().map(|item| row(&scene, item)).collect(),
         may_replay: scene.may(Permission::ReplaySetAside),
         first_href: pairs.some("after").map(|_| path.clone()),
@@ -115,6 +121,9 @@ async fn read(scene: &Scene) -> Result<PipelineView, Refusal> {
         waiting_note,
         table: tally_table(&tallies, now),
         unresolved: Count(unresolved?.unwrap_or(0)),
+        is_spiking: tallies
+            .iter()
+            .any(|tally| tally.hour >= now.start_of_hour() && tally.reason == "spike_protection"),
     })
 }
 

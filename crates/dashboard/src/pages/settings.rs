@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod keys;
+pub(crate) mod limits;
 pub(crate) mod members;
 pub(crate) mod ownership;
 pub(crate) mod privacy;
@@ -42,6 +43,7 @@ pub(crate) fn routes() -> Router<Arc<DashboardState>> {
         .route("/settings/invites/{invite}/revoke", post(members::revoke_invite))
         .route("/settings/ownership", get(ownership::show).post(ownership::change))
         .route("/settings/discards/{discard}/lift", post(ownership::lift))
+        .route("/settings/limits", get(limits::show).post(limits::change))
         .route("/settings/privacy", get(privacy::show).post(privacy::change))
         .route("/settings/source-maps", get(source_maps::show))
         .route("/settings/source-maps/{bundle}", get(source_maps::show_bundle))
@@ -56,6 +58,7 @@ fn tabs(scene: &Scene, current: &str) -> Vec<SettingsTab> {
         ("Project", "", Some(Permission::ViewProjects)),
         ("Ingest keys", "/keys", Some(Permission::ViewKeys)),
         ("Source maps", "/source-maps", Some(Permission::ViewIssues)),
+        ("Retention and quotas", "/limits", Some(Permission::ViewProjects)),
         ("Privacy", "/privacy", Some(Permission::ViewProjects)),
         ("Ownership", "/ownership", Some(Permission::ViewIssues)),
         ("Members", "/members", Some(Permission::ViewMembers)),

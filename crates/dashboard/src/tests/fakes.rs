@@ -15,6 +15,16 @@ use belvedere_accounts::{
     SignIn,
 };
 use belvedere_audit::{AuditError, AuditLog, AuditRow, EntryFilter};
+use belvedere_error_tracking::attachment::{
+    AttachmentContent, AttachmentFormat, AttachmentId, AttachmentInfo, Attachments, DeleteAttachment,
+};
+use belvedere_error_tracking::feedback::{
+    ChangeFeedback, Contact, Feedback, FeedbackDetail, FeedbackId, FeedbackStatus, FeedbackSummary,
+    ListFeedback, RevealContact,
+};
+use belvedere_error_tracking::limits::{
+    Category, ChangeLimits, Limits, ProjectLimits, StorageDay, StorageSum, StoredKind,
+};
 use belvedere_error_tracking::search::{
     CountsCover, EventsFound, IssuesFound, Matching, SaveSearch, SavedSearch, SavedSearchId, Search,
     SearchEditor, SearchEvents, SearchIssues, SearchOwner, SimilarIssue, TagDistribution, TagKey, TagValue,
@@ -948,5 +958,158 @@ impl Privacy for Fake {
     }
     async fn rotate_salts(&self) -> Result<u64, PrivacyError> {
         Ok(0)
+    }
+}
+
+/// The page that somebody spoke of, as hostile as it gets.
+pub(crate) const SAID_URL: &str = "javascript:alert(document.cookie)";
+
+pub(crate) fn feedback_id() -> FeedbackId {
+    Id::from_bytes([5; 16])
+}
+
+/// A text that is markup, a picture and something else, by the last digit of their ids.
+pub(crate) fn file(number: u8, now: Timestamp) -> AttachmentContent {
+    let (name, format, bytes) = match number {
+        1 => (
+            "<img src=x onerror=alert(1)>.html",
+            AttachmentFormat::Text,
+            &b"</pre><script>alert(1)</script>"[..],
+        ),
+        2 => ("screenshot.png", AttachmentFormat::Png, &b"\x89PNG\r\n\x1a\n"[..]),
+        _ => ("core.dmp", AttachmentFormat::Other, &b"\x00\x01"[..]),
+    };
+    let info = AttachmentInfo {
+        id: Id::from_bytes([number; 16]),
+        event_id: EVENT.to_owned(),
+        name: name.to_owned(),
+        content_type: "text/html\"><script>".to_owned(),
+        kind: "event.attachment".to_owned(),
+        format,
+        size_bytes: bytes.len() as u64,
+        sha256: "ab".repeat(32),
+        is_scrubbed: number == 1,
+        received_at: now,
+    };
+    AttachmentContent { info, bytes: bytes.to_vec() }
+}
+
+#[async_trait]
+impl Attachments for Fake {
+    async fn list_attachments(
+        &self,
+        project: ProjectId,
+        event_id: &str,
+    ) -> Result<Vec<AttachmentInfo>, ErrorTrackingError> {
+        let has_files = project.0 == PROJECT && event_id == EVENT;
+        Ok((1..=3).filter(|_| has_files).map(|number| file(number, self.clock.now()).info).collect())
+    }
+    async fn read_attachment(
+        &self,
+        project: ProjectId,
+        attachment: AttachmentId,
+    ) -> Result<Option<AttachmentContent>, ErrorTrackingError> {
+        let mut files = (1..=3).map(|number| file(number, self.clock.now()));
+        Ok(files.find(|file| project.0 == PROJECT && file.info.id == attachment))
+    }
+    async fn delete_attachment(&self, delete: DeleteAttachment) -> Result<bool, ErrorTrackingError> {
+        self.note(format!("delete_attachment {}", delete.attachment));
+        Ok(true)
+    }
+}
+
+impl Fake {
+    fn said(&self) -> FeedbackSummary {
+        FeedbackSummary {
+            id: feedback_id(),
+            event_id: EVENT.to_owned(),
+            status: FeedbackStatus::Unresolved,
+            message: "The pay button does nothing.\n<script>alert('said')</script>".to_owned(),
+            source: "feedback".to_owned(),
+            url: Some(SAID_URL.to_owned()),
+            associated_event_id: Some(EVENT.to_owned()),
+            has_event: true,
+            issue: Some(issue_id(1)),
+            subject: Some(SubjectId(318)),
+            has_contact: true,
+            assignee: None,
+            environment: Some("production".to_owned()),
+            release: Some("shop@4.12.3".to_owned()),
+            occurred_at: self.ago(90),
+            received_at: self.ago(89),
+        }
+    }
+}
+
+#[async_trait]
+impl Feedback for Fake {
+    async fn list_feedback(&self, query: ListFeedback) -> Result<Page<FeedbackSummary>, ErrorTrackingError> {
+        let has_some = query.project.0 == PROJECT && query.status != Some(FeedbackStatus::Spam);
+        let is_about = query.issue.is_none_or(|issue| issue == issue_id(1));
+        let items = if has_some && is_about { vec![self.said()] } else { Vec::new() };
+        Ok(Page { items, next: None })
+    }
+    async fn count_feedback(
+        &self,
+        project: ProjectId,
+        status: FeedbackStatus,
+    ) -> Result<u64, ErrorTrackingError> {
+        Ok(u64::from(project.0 == PROJECT && status == FeedbackStatus::Unresolved))
+    }
+    async fn find_feedback(
+        &self,
+        project: ProjectId,
+        feedback: FeedbackId,
+    ) -> Result<Option<FeedbackDetail>, ErrorTrackingError> {
+        Ok((project.0 == PROJECT && feedback == feedback_id()).then(|| FeedbackDetail {
+            summary: self.said(),
+            replay_id: Some("0173b788f3c84f97a0076fa699e31e4d".to_owned()),
+            payload: payload(),
+            removals: removals(),
+        }))
+    }
+    async fn change_feedback(&self, change: ChangeFeedback) -> Result<u64, ErrorTrackingError> {
+        self.note(format!("change_feedback {:?}", change.act));
+        Ok(1)
+    }
+    async fn reveal_contact(&self, _: RevealContact) -> Result<Option<Contact>, ErrorTrackingError> {
+        self.note("reveal_contact");
+        let email = Some("lovelace@mail.example".to_owned());
+        Ok(Some(Contact { name: Some("<b>Ada</b>".to_owned()), email }))
+    }
+}
+
+#[async_trait]
+impl Limits for Fake {
+    async fn find_limits(&self, _: ProjectId) -> Result<ProjectLimits, ErrorTrackingError> {
+        Ok(ProjectLimits::default())
+    }
+    async fn change_limits(&self, change: ChangeLimits) -> Result<(), ErrorTrackingError> {
+        let limits = change.limits.checked()?;
+        self.note(format!("change_limits {} {:?}", limits.event_days, limits.quotas));
+        Ok(())
+    }
+    async fn sum_storage(&self, project: ProjectId) -> Result<Vec<StorageSum>, ErrorTrackingError> {
+        let sum = |kind, items, bytes| StorageSum { project, kind, items, bytes };
+        Ok(vec![sum(StoredKind::Event, 12_904, 48_211_904), sum(StoredKind::Attachment, 31, 6_200_000)])
+    }
+    async fn list_storage_days(
+        &self,
+        _: ProjectId,
+        days: u32,
+    ) -> Result<Vec<StorageDay>, ErrorTrackingError> {
+        let day = |index: u32| StorageDay {
+            day: self.clock.now().start_of_day().minus(Duration::from_secs(86_400) * index),
+            kind: StoredKind::Event,
+            items: 10,
+            bytes: u64::from(index % 7 * 40_000),
+        };
+        Ok((0..days).map(day).collect())
+    }
+    async fn list_storage(&self) -> Result<Vec<StorageSum>, ErrorTrackingError> {
+        Ok(Vec::new())
+    }
+    async fn list_usage(&self, _: ProjectId) -> Result<Vec<(Category, u64)>, ErrorTrackingError> {
+        Ok(vec![(Category::Error, 12_904), (Category::Attachment, 6_300_000)])
     }
 }

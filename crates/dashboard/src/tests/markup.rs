@@ -29,7 +29,8 @@ fn poison(value: Value) -> Value {
 pub(super) fn assert_inert(html: &str, path: &str) {
     for part in [
         "<script>",
-        "<img",
+        // The templates have images of their own, but none like that.
+        "<img src=x",
         "onerror=alert(2)>",
         "href='javascript",
         "href=\"javascript",

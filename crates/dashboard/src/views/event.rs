@@ -97,12 +97,12 @@ impl EventView {
             },
             traces,
             crumbs,
-            tags: tags(&root),
+            tags: tags_of(&root),
             facts: facts(event, &root),
             subject: event.summary.subject,
             trace: trace(&root),
             request: root.get("request").and_then(|request| read_request(&request)),
-            contexts: contexts(&root),
+            contexts: contexts_of(&root),
             extra: group("extra"),
             modules: group("modules"),
             removals: event
@@ -174,7 +174,7 @@ fn before(at: Timestamp, occurred_at: Timestamp) -> String {
     }
 }
 
-fn tags(root: &Node<'_>) -> Vec<Tag> {
+pub(crate) fn tags_of(root: &Node<'_>) -> Vec<Tag> {
     let fields = root.get("tags").map(|tags| tags.fields()).unwrap_or_default();
     let tag = |field: Field| Tag { href: followable(&field.text), field };
     fields.into_iter().take(TAGS_MAX).map(tag).collect()
@@ -231,7 +231,7 @@ fn read_request(request: &Node<'_>) -> Option<RequestView> {
 }
 
 /// The contexts with what people look for first at the top; those without attributes are left out.
-fn contexts(root: &Node<'_>) -> Vec<Group> {
+pub(crate) fn contexts_of(root: &Node<'_>) -> Vec<Group> {
     const FIRST: [&str; 7] = ["trace", "browser", "os", "device", "runtime", "app", "gpu"];
     let Some(contexts) = root.get("contexts").filter(|contexts| contexts.is_object()) else {
         return Vec::new();
@@ -300,14 +300,14 @@ mod tests {
         let request = with_root(&payload, |root| read_request(&root.get("request").unwrap()).unwrap());
         assert_eq!((request.href, request.url.as_str()), (None, "javascript:alert(1)"));
         assert_eq!(request.parts[0].fields, [Field::plain("Host", "a.example")]);
-        let links: Vec<_> = with_root(&payload, tags).into_iter().filter_map(|tag| tag.href).collect();
+        let links: Vec<_> = with_root(&payload, tags_of).into_iter().filter_map(|tag| tag.href).collect();
         assert_eq!(links, ["https://docs.example/x"]);
     }
 
     #[test]
     fn contexts_come_in_a_useful_order_without_empty_ones() {
         let payload = json!({"contexts": {"zeta": {"a": 1}, "os": {"type": "os", "name": "Windows"}, "trace": {"trace_id": "1"}, "device": {}, "app": null, "runtime": {"type": "runtime"}}});
-        let titles: Vec<_> = with_root(&payload, contexts)
+        let titles: Vec<_> = with_root(&payload, contexts_of)
             .into_iter()
             .map(|group| (group.title, group.fields.len()))
             .collect();

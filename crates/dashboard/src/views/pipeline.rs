@@ -119,7 +119,16 @@ fn meaning(outcome: Outcome, reason: &str) -> &'static str {
         (Outcome::Dropped, "not_yet_supported") => "A known type that has no page yet: counted, not kept.",
         (Outcome::Dropped, "unknown_type") => "A type that Belvedere does not know.",
         (Outcome::Dropped, "invalid") => "The item was not what its type says.",
-        (Outcome::Dropped, "rate_limited") => "Over the ingest key's limit per minute.",
+        (Outcome::Dropped, "rate_limited") => {
+            "Over the limit per minute of the ingest key or of the project."
+        }
+        (Outcome::Dropped, "quota") => {
+            "Over the project's quota of the month, or over its storage for attachments."
+        }
+        (Outcome::Dropped, "spike_protection") => {
+            "Past what is usual in an hour: most errors are dropped until it ends."
+        }
+        (Outcome::Dropped, "no_event") => "An attachment of which nothing says where it belongs.",
         (Outcome::Dropped, "too_large") => "Larger than items of its type may be.",
         (Outcome::Dropped, "no_release") => {
             "A session without a release, and sessions are counted for releases."

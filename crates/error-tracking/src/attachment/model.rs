@@ -102,11 +102,18 @@ pub struct AttachmentInfo {
 }
 
 impl AttachmentInfo {
-    /// The value of a Content-Disposition header that makes a browser save the file under its name (RFC 6266), in
-    /// ASCII without anything that could end the header or its parameters.
+    /// The headers with which a file is handed out: a browser saves it under its name and runs nothing in it, whatever
+    /// it is. Only an image, by its first bytes, has a type of its own.
     #[must_use]
-    pub fn disposition(&self) -> String {
-        name::disposition(&self.name)
+    pub fn download_headers(&self) -> [(&'static str, String); 5] {
+        let kind = self.format.image_type().unwrap_or("application/octet-stream");
+        [
+            ("content-type", kind.to_owned()),
+            ("content-disposition", name::disposition(&self.name)),
+            ("x-content-type-options", "nosniff".to_owned()),
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'; sandbox".to_owned()),
+            ("cache-control", "private, no-store".to_owned()),
+        ]
     }
 }
 

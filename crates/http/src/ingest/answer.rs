@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use belvedere_accounts::AccountsError;
 use belvedere_error_tracking::envelope::{DecodeError, EnvelopeError, EventId};
+use belvedere_error_tracking::quota::Limited;
 use belvedere_intake::IntakeError;
 use belvedere_kernel::error_chain;
 use http::header::{
@@ -43,6 +44,8 @@ pub(super) enum Refusal {
     RateLimited { retry_after_seconds: u64 },
     #[error("{0} is switched off here")]
     SwitchedOff(&'static str),
+    #[error("{}", describe(.0))]
+    Limited(Vec<Limited>),
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
     #[error("invalid event: {0}")]
@@ -72,7 +75,9 @@ impl Refusal {
             Self::UnknownKey => (Refused::UnknownKey, StatusCode::FORBIDDEN),
             Self::WrongProject => (Refused::WrongProject, StatusCode::FORBIDDEN),
             Self::Origin => (Refused::Origin, StatusCode::FORBIDDEN),
-            Self::RateLimited { .. } => (Refused::RateLimited, StatusCode::TOO_MANY_REQUESTS),
+            Self::RateLimited { .. } | Self::Limited(_) => {
+                (Refused::RateLimited, StatusCode::TOO_MANY_REQUESTS)
+            }
             Self::SwitchedOff(_) => (Refused::SwitchedOff, StatusCode::NOT_FOUND),
             Self::Envelope(_) | Self::Event(_) => (Refused::Invalid, StatusCode::BAD_REQUEST),
             Self::Body(error) => match error {
@@ -118,6 +123,7 @@ impl IntoResponse for Refusal {
             headers.insert(X_SENTRY_ERROR, detail);
         }
         match self {
+            Self::Limited(ref limited) => add_limits(headers, limited),
             Self::RateLimited { retry_after_seconds } => {
                 headers.insert(RETRY_AFTER, retry_after_seconds.into());
                 let limits = format!("{retry_after_seconds}:{LIMITED}:key");
@@ -139,7 +145,7 @@ impl IntoResponse for Refusal {
 }
 
 /// The answer to what was accepted: `{"id":"<32 hexadecimal digits>"}`, or `{}` where nothing has an id.
-pub(super) fn accepted(id: Option<EventId>) -> Response {
+pub(super) fn accepted(id: Option<EventId>, limited: &[Limited]) -> Response {
     let mut response = match id {
         Some(id) => format!("{{\"id\":\"{id}\"}}").into_response(),
         None => "{}".into_response(),
@@ -147,7 +153,38 @@ pub(super) fn accepted(id: Option<EventId>) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);
     allow_reading(headers);
+    tell(response, limited)
+}
+
+/// The same answer, which names the categories that were left out of what was sent.
+pub(super) fn tell(mut response: Response, limited: &[Limited]) -> Response {
+    if !limited.is_empty() {
+        add_limits(response.headers_mut(), limited);
+    }
     response
+}
+
+/// Names each category with when to try again, so that an SDK goes on sending all others.
+fn add_limits(headers: &mut HeaderMap, limited: &[Limited]) {
+    let parts: Vec<String> = limited
+        .iter()
+        .map(|limited| {
+            let (seconds, words) = (limited.retry_after_seconds, limited.category.sdk_words());
+            format!("{seconds}:{words}:project:{}", limited.reason.as_str())
+        })
+        .collect();
+    if let Ok(limits) = HeaderValue::try_from(parts.join(", ")) {
+        headers.insert(X_SENTRY_RATE_LIMITS, limits);
+    }
+    if let Some(seconds) = limited.iter().map(|limited| limited.retry_after_seconds).max() {
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
+}
+
+fn describe(limited: &[Limited]) -> String {
+    let named =
+        limited.iter().map(|limited| format!("{} ({})", limited.category.as_str(), limited.reason.as_str()));
+    format!("the project takes no more of these for now: {}", named.collect::<Vec<_>>().join(", "))
 }
 
 /// An answer without content that browsers let scripts see.
@@ -158,7 +195,7 @@ pub(super) fn empty(status: StatusCode) -> Response {
 }
 
 /// Without the exposed headers a script cannot see that it is being limited.
-fn allow_reading(headers: &mut HeaderMap) {
+pub(super) fn allow_reading(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(
         ACCESS_CONTROL_EXPOSE_HEADERS,

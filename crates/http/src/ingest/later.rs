@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use belvedere_kernel::{ItemOutcome, Tally};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
@@ -16,7 +16,7 @@ use crate::routes::{Access, Routes};
 use crate::state::Shared;
 
 /// Path, the type of item as which it is counted, and the status of success.
-const POSTED: [(&str, &str, StatusCode); 22] = [
+const POSTED: [(&str, &str, StatusCode); 20] = [
     ("/api/{project}/security/", "raw_security", StatusCode::OK),
     ("/api/{project}/security", "raw_security", StatusCode::OK),
     ("/api/{project}/csp-report/", "raw_security", StatusCode::OK),
@@ -27,8 +27,6 @@ const POSTED: [(&str, &str, StatusCode); 22] = [
     ("/api/{project}/minidump", "minidump", StatusCode::OK),
     ("/api/{project}/unreal/{key}/", "unreal_report", StatusCode::OK),
     ("/api/{project}/unreal/{key}", "unreal_report", StatusCode::OK),
-    ("/api/{project}/events/{event}/attachments/", "attachment", StatusCode::CREATED),
-    ("/api/{project}/events/{event}/attachments", "attachment", StatusCode::CREATED),
     ("/api/{project}/otlp/v1/traces/", "span", StatusCode::OK),
     ("/api/{project}/otlp/v1/traces", "span", StatusCode::OK),
     ("/api/{project}/integration/otlp/v1/traces/", "span", StatusCode::OK),
@@ -89,7 +87,7 @@ async fn take(
     // OpenTelemetry's exporters read the answer as the encoding they sent; an empty one is a valid protobuf message.
     let is_json = door.parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
     if matches!(item, "span" | "log") && is_json {
-        return accepted(None).into_response();
+        return accepted(None, &[]);
     }
     empty(status)
 }

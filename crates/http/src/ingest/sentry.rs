@@ -12,8 +12,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use belvedere_accounts::IngestKeyInfo;
 use belvedere_error_tracking::envelope::{
-    EnvelopeError, EventId, find_event_id, has_event_id, parse_outline,
+    EnvelopeError, EventId, Item, find_event_id, has_event_id, keep_items, parse_outline,
 };
+use belvedere_error_tracking::limits::Category;
+use belvedere_error_tracking::quota::Limited;
 use belvedere_kernel::{Delivery, ItemOutcome, ProjectId, Tally};
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, ORIGIN, USER_AGENT};
@@ -33,6 +35,9 @@ const USER_AGENT_BYTES_MAX: usize = 512;
 /// Different item types that one refused envelope is counted under; the rest count as `other`.
 const REFUSED_KINDS_MAX: usize = 20;
 
+/// The most things that one container counts for.
+const CONTAINED_MAX: u64 = 10_000;
+
 /// Items that do not count against a key's limit of requests.
 const UNLIMITED: [&str; 3] = ["session", "sessions", "client_report"];
 
@@ -48,15 +53,26 @@ pub(super) struct Door<'a> {
 }
 
 /// What the door looks up in a decoded body.
-struct Look {
-    dsn: Option<String>,
-    event_id: Option<EventId>,
+#[derive(Default)]
+pub(super) struct Look {
+    pub(super) dsn: Option<String>,
+    pub(super) event_id: Option<EventId>,
     /// Whether something in it needs an id.
-    needs_id: bool,
+    pub(super) needs_id: bool,
     /// Whether it counts against the key's limit of requests.
-    is_limited: bool,
+    pub(super) is_limited: bool,
     /// How many items of which type, as far as the start of a large body shows.
-    items: BTreeMap<String, u64>,
+    pub(super) items: BTreeMap<String, u64>,
+    /// What counts against the project's quotas, as far as the start of a large body shows.
+    pub(super) demand: BTreeMap<Category, u64>,
+}
+
+/// What the door has taken.
+pub(super) struct Taken {
+    /// The id to be answered.
+    pub(super) id: Option<EventId>,
+    /// The categories that were left out.
+    pub(super) limited: Vec<Limited>,
 }
 
 /// Envelopes; without a project those that a page sends to its own server, with the key nowhere but in their first line.
@@ -88,7 +104,7 @@ pub(super) fn refuse(door: &Door<'_>, refusal: Refusal, item: &str) -> Response 
     let (reason, _) = refusal.class();
     door.shared.metrics.count_refused(reason);
     // The limit is counted by item type, where the body is known.
-    if !matches!(refusal, Refusal::RateLimited { .. }) {
+    if !matches!(refusal, Refusal::RateLimited { .. } | Refusal::Limited(_)) {
         door.note(item, reason.as_str(), 1);
     }
     refusal.into_response()
@@ -129,7 +145,7 @@ impl<'a> Door<'a> {
         Ok(key)
     }
 
-    async fn take_envelope(&mut self, body: axum::body::Body) -> Result<Option<EventId>, Refusal> {
+    async fn take_envelope(&mut self, body: axum::body::Body) -> Result<Taken, Refusal> {
         if self.claimed_key.is_some() {
             self.authenticate(None).await?;
         }
@@ -147,7 +163,7 @@ impl<'a> Door<'a> {
         self.accept("sentry.envelope", &key, look, encoding, body.bytes.clone()).await
     }
 
-    async fn take_event(&mut self, body: axum::body::Body) -> Result<Option<EventId>, Refusal> {
+    async fn take_event(&mut self, body: axum::body::Body) -> Result<Taken, Refusal> {
         let key = self.authenticate(None).await?;
         let shared = self.shared;
         let body = shared.bodies.read(body, shared.limits.body_bytes_max).await?;
@@ -160,14 +176,15 @@ impl<'a> Door<'a> {
         self.accept("sentry.store", &key, look, encoding, bytes).await
     }
 
-    async fn accept(
+    /// Puts a body on disk, without the items that the key's or the project's limits keep out.
+    pub(super) async fn accept(
         &self,
         kind: &str,
         key: &IngestKeyInfo,
         look: Look,
         encoding: Option<Encoding>,
         body: Bytes,
-    ) -> Result<Option<EventId>, Refusal> {
+    ) -> Result<Taken, Refusal> {
         let now = self.shared.clock.now();
         if let Some(limit) = key.rate_limit_per_minute
             && look.is_limited
@@ -176,6 +193,21 @@ impl<'a> Door<'a> {
             self.note_items(&look.items, "rate_limited");
             return Err(Refusal::RateLimited { retry_after_seconds });
         }
+        let limited = self.shared.quotas.admit(key.project, &look.demand);
+        let (encoding, body) = if limited.is_empty() {
+            (encoding, body)
+        } else {
+            self.note_limited(&look.items, &limited);
+            let is_empty = look.items.keys().all(|kind| find_limit(kind, &look.items, &limited).is_some());
+            if is_empty && look.items.contains_key("check_in") {
+                // Programs that check in are never refused: they would take it for a failure of their own.
+                return Ok(Taken { id: look.event_id, limited });
+            }
+            if is_empty {
+                return Err(Refusal::Limited(limited));
+            }
+            (None, self.without(encoding, &body, &look.items, &limited).await?)
+        };
         let assigned = (look.needs_id && look.event_id.is_none()).then(|| EventId::generate(now));
         self.shared
             .intake
@@ -191,17 +223,45 @@ impl<'a> Door<'a> {
                 body,
             })
             .await?;
-        Ok(look.event_id.or(assigned))
+        Ok(Taken { id: look.event_id.or(assigned), limited })
     }
 
-    fn answer(&self, taken: Result<Option<EventId>, Refusal>, item: &str) -> Response {
+    /// The envelope decoded and without the items that are limited.
+    async fn without(
+        &self,
+        encoding: Option<Encoding>,
+        body: &Bytes,
+        items: &BTreeMap<String, u64>,
+        limited: &[Limited],
+    ) -> Result<Bytes, Refusal> {
+        let (items, limited) = (items.clone(), limited.to_vec());
+        let strip = move |body: &[u8], is_whole: bool| {
+            is_whole.then(|| {
+                let outline = parse_outline(body)?;
+                Ok(keep_items(body, &outline, |item| find_limit(&item.kind, &items, &limited).is_none()))
+            })
+        };
+        let stripped: Result<Vec<u8>, EnvelopeError> =
+            self.shared.bodies.decode(encoding, body, strip).await?;
+        Ok(stripped?.into())
+    }
+
+    fn note_limited(&self, items: &BTreeMap<String, u64>, limited: &[Limited]) {
+        for (kind, quantity) in items {
+            if let Some(limited) = find_limit(kind, items, limited) {
+                self.note(kind, limited.reason.as_str(), *quantity);
+            }
+        }
+    }
+
+    fn answer(&self, taken: Result<Taken, Refusal>, item: &str) -> Response {
         match taken {
-            Ok(id) => accepted(id),
+            Ok(taken) => accepted(taken.id, &taken.limited),
             Err(refusal) => refuse(self, refusal, item),
         }
     }
 
-    fn encoding(&self) -> Option<Encoding> {
+    pub(super) fn encoding(&self) -> Option<Encoding> {
         Encoding::parse(self.parts.headers.get(CONTENT_ENCODING)?.to_str().ok()?)
     }
 
@@ -235,6 +295,24 @@ impl<'a> Door<'a> {
     }
 }
 
+/// What keeps items of this type out. Attachments stay out with the event or feedback that they belong to.
+fn find_limit<'a>(kind: &str, items: &BTreeMap<String, u64>, limited: &'a [Limited]) -> Option<&'a Limited> {
+    let of = |category| limited.iter().find(|limited| limited.category == category);
+    let own = Category::of_item(kind).and_then(of);
+    own.or_else(|| {
+        let owner = ["event", "feedback"].into_iter().find(|owner| items.contains_key(*owner))?;
+        (kind == "attachment").then(|| Category::of_item(owner).and_then(of)).flatten()
+    })
+}
+
+/// What an item counts against quotas: attachments by their bytes, containers by what they say that they hold.
+fn quantity_of(item: &Item) -> u64 {
+    match item.kind.as_str() {
+        "attachment" => item.payload.len() as u64,
+        _ => item.item_count.unwrap_or(1).clamp(1, CONTAINED_MAX),
+    }
+}
+
 /// What is needed of an envelope, if its start tells that.
 fn look_into_envelope(body: &[u8], is_whole: bool) -> Option<Result<Look, EnvelopeError>> {
     let outline = match parse_outline(body) {
@@ -248,12 +326,16 @@ fn look_into_envelope(body: &[u8], is_whole: bool) -> Option<Result<Look, Envelo
     }
     let event_id = find_event_id(body, &outline);
     let mut items: BTreeMap<String, u64> = BTreeMap::new();
+    let mut demand: BTreeMap<Category, u64> = BTreeMap::new();
     for item in outline.items {
+        if let Some(category) = Category::of_item(&item.kind) {
+            *demand.entry(category).or_insert(0) += quantity_of(&item);
+        }
         *items.entry(item.kind).or_insert(0) += 1;
     }
     let is_unlimited =
         is_whole && !items.is_empty() && items.keys().all(|kind| UNLIMITED.contains(&kind.as_str()));
-    Some(Ok(Look { dsn: outline.dsn, event_id, needs_id, is_limited: !is_unlimited, items }))
+    Some(Ok(Look { dsn: outline.dsn, event_id, needs_id, is_limited: !is_unlimited, items, demand }))
 }
 
 fn look_into_event(body: &[u8], is_whole: bool) -> Option<Result<Look, String>> {
@@ -273,7 +355,8 @@ fn look_into_event(body: &[u8], is_whole: bool) -> Option<Result<Look, String>> 
     };
     let event_id = event.event_id.as_ref().and_then(Value::as_str).and_then(|id| id.parse().ok());
     let items = BTreeMap::from([("event".to_owned(), 1)]);
-    Some(Ok(Look { dsn: None, event_id, needs_id: true, is_limited: true, items }))
+    let demand = BTreeMap::from([(Category::Error, 1)]);
+    Some(Ok(Look { dsn: None, event_id, needs_id: true, is_limited: true, items, demand }))
 }
 
 /// A legacy event's body: JSON as it is, or base64 of zlib-compressed JSON, as old SDKs sent without saying so.

@@ -354,7 +354,6 @@ fn endpoints_of_features_to_come_take_what_is_sent_and_count_it() {
             (Method::POST, format!("/api/{project}/nel/?sentry_key={key}"), 200),
             (Method::POST, format!("/api/{project}/minidump/?sentry_key={key}"), 200),
             (Method::POST, format!("/api/{project}/unreal/{key}/"), 200),
-            (Method::POST, format!("/api/{project}/events/{EVENT_ID}/attachments/?sentry_key={key}"), 201),
             (Method::GET, format!("/api/{project}/cron/nightly/{key}?status=ok"), 202),
             (Method::POST, format!("/api/{project}/cron/nightly/?sentry_key={key}"), 202),
             (Method::POST, format!("/api/{project}/otlp/v1/traces?sentry_key={key}"), 200),
@@ -366,7 +365,6 @@ fn endpoints_of_features_to_come_take_what_is_sent_and_count_it() {
         let foreign = format!("/api/{}/nel/?sentry_key={key}", ProjectId(project.0 + 1));
         assert_eq!(post(&house, &foreign, &[], "x").await.status, StatusCode::FORBIDDEN);
         let expected = [
-            ("attachment", 1),
             ("check_in", 2),
             ("log", 1),
             ("minidump", 1),
