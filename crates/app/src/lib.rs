@@ -8,6 +8,7 @@ mod first_steps;
 mod maintenance;
 mod runtime;
 mod self_report;
+mod settled;
 mod telemetry;
 
 use std::path::PathBuf;
@@ -18,6 +19,8 @@ use anyhow::{Context, Result, bail};
 use belvedere_accounts::AccountsService;
 use belvedere_audit::AuditService;
 use belvedere_error_client::ErrorGuard;
+use belvedere_error_tracking::logs::LogsService;
+use belvedere_error_tracking::monitors::MonitorsService;
 use belvedere_error_tracking::search::SearchService;
 use belvedere_error_tracking::{ErrorTrackingService, SourceMapService, TriageService};
 use belvedere_intake::{
@@ -93,6 +96,10 @@ pub struct App {
     pub source_maps: Arc<SourceMapService>,
     /// What people do about it.
     pub triage: Arc<TriageService>,
+    /// What programs wrote down.
+    pub logs: Arc<LogsService>,
+    /// Whether scheduled jobs run.
+    pub monitors: Arc<MonitorsService>,
     /// Durable jobs.
     pub jobs: JobQueue,
     /// The door's side of intake; `None` in a process without a door.
@@ -154,6 +161,15 @@ impl App {
         );
         let search =
             Arc::new(SearchService::new(db.clone(), Arc::clone(&clock), privacy.clone(), audit.clone()));
+        let logs = Arc::new(LogsService::new(db.clone(), Arc::clone(&clock), audit.clone()));
+        let monitors = Arc::new(MonitorsService::new(
+            db.clone(),
+            Arc::clone(&clock),
+            privacy.clone(),
+            privacy.clone(),
+            audit.clone(),
+            Arc::clone(&bus),
+        ));
 
         let stats = Arc::new(IntakeStats::default());
         let parts = IntakeParts {
@@ -184,6 +200,8 @@ impl App {
             search,
             source_maps,
             triage,
+            logs,
+            monitors,
             jobs,
             intake,
             intake_log,

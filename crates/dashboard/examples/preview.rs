@@ -43,6 +43,8 @@ async fn main() {
         source_maps: Some(Arc::new(fake_maps::FakeMaps::new(clock.now(), ""))),
         triage: fake.clone(),
         search: fake.clone(),
+        logs: fake.clone(),
+        monitors: fake.clone(),
         intake_log: fake.clone(),
         spool_depth: Some(Arc::new(move || depth)),
         audit: fake.clone(),

@@ -21,6 +21,8 @@ pub(crate) enum Section {
     Overview,
     Issues,
     Releases,
+    Crons,
+    Logs,
     Pipeline,
     Settings,
     Audit,
@@ -44,6 +46,8 @@ pub(crate) struct Layout {
     pub(crate) notice: Option<Notice>,
     pub(crate) live: Option<String>,
     pub(crate) live_issue: Option<String>,
+    /// The topic of messages that the page follows besides those about issues; empty for none.
+    pub(crate) live_topic: &'static str,
 }
 
 /// A project in the switcher.
@@ -214,7 +218,14 @@ impl Scene {
                 let count = unresolved.map(Count);
                 let issues =
                     NavLink { count, part: "nav-issues", ..link("Issues", "/issues", Section::Issues) };
-                groups.push(NavGroup { title: "Errors", links: vec![issues] });
+                groups.push(NavGroup {
+                    title: "Errors",
+                    links: vec![
+                        issues,
+                        link("Crons", "/crons", Section::Crons),
+                        link("Logs", "/logs", Section::Logs),
+                    ],
+                });
             }
         }
         if self.may(Permission::ViewAudit) {
@@ -272,5 +283,6 @@ pub(crate) fn frame(
         notice: None,
         live: None,
         live_issue: None,
+        live_topic: "",
     }
 }

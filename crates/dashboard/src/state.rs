@@ -2,6 +2,8 @@ use std::sync::Arc;
 
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, Members, SignIn};
 use belvedere_audit::AuditLog;
+use belvedere_error_tracking::logs::Logs;
+use belvedere_error_tracking::monitors::Monitors;
 use belvedere_error_tracking::search::Search;
 use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
 use belvedere_intake::IntakeLog;
@@ -32,6 +34,10 @@ pub struct DashboardState {
     pub triage: Arc<dyn Triage>,
     /// Which of them match, and what their tags say.
     pub search: Arc<dyn Search>,
+    /// Logs; their pages exist with those of errors.
+    pub logs: Arc<dyn Logs>,
+    /// Monitored jobs; their pages exist with those of errors.
+    pub monitors: Arc<dyn Monitors>,
     /// What became of everything that arrived.
     pub intake_log: Arc<dyn IntakeLog>,
     /// How much this process has accepted and not yet digested; `None` where there is no spool.

@@ -8,6 +8,7 @@ mod markup;
 mod search;
 mod source_maps;
 mod triage;
+mod watch_pages;
 
 use std::sync::Arc;
 
@@ -81,6 +82,8 @@ impl Site {
             source_maps: Some(Arc::new(FakeMaps::new(clock.now(), ""))),
             triage: other.clone(),
             search: other.clone(),
+            logs: other.clone(),
+            monitors: other.clone(),
             intake_log: other.clone(),
             spool_depth: Some(Arc::new(move || depth)),
             audit: other.clone(),
@@ -102,6 +105,8 @@ impl Site {
         state.triage = fake.clone();
         state.search = fake.clone();
         state.intake_log = fake.clone();
+        state.logs = fake.clone();
+        state.monitors = fake.clone();
         state.audit = fake.clone();
         state.privacy = fake.clone();
         Self { router: router(state), fake, bus, tasks }
@@ -155,6 +160,11 @@ fn pages() -> Vec<String> {
         format!("/issues/{}/tags/plan", issue_id(1)),
         "/issues/searches?q=a&sort=trend".to_owned(),
         format!("/events/{EVENT}"),
+        "/crons".to_owned(),
+        "/crons/new".to_owned(),
+        "/crons/nightly-backup".to_owned(),
+        "/crons/nightly-backup/edit".to_owned(),
+        "/logs?q=declined&level=warn&span=7d".to_owned(),
         "/pipeline".to_owned(),
         format!("/pipeline/set-aside/{}", belvedere_storage::Id::<()>::from_bytes([5; 16])),
         "/audit?action=authn_login_success&from=2026-11-01&to=2026-11-23&here=1".to_owned(),

@@ -2,7 +2,9 @@
 
 pub(crate) mod event;
 pub(crate) mod issues;
+pub(crate) mod logs;
 pub(crate) mod mapping;
+pub(crate) mod monitors;
 pub(crate) mod overview;
 pub(crate) mod payload;
 pub(crate) mod pipeline;

@@ -5,6 +5,8 @@ mod answer;
 mod audit;
 mod input;
 mod issues;
+mod logs;
+mod monitors;
 mod pipeline;
 mod releases;
 mod search;
@@ -114,6 +116,14 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .get("/api/v1/source_maps/storage", needs(Permission::ViewIssues), source_maps::find_storage)
         .get("/api/v1/source_maps/{id}", needs(Permission::ViewIssues), source_maps::find_bundle)
         .delete("/api/v1/source_maps/{id}", needs(Permission::UploadReleaseFiles), source_maps::delete_bundle)
+        .get("/api/v1/logs", needs(Permission::ViewIssues), logs::search_logs)
+        .get("/api/v1/logs/counts", needs(Permission::ViewIssues), logs::count_logs)
+        .get("/api/v1/monitors", needs(Permission::ViewIssues), monitors::list_monitors)
+        .post("/api/v1/monitors", needs(Permission::ManageIssues), monitors::create_monitor)
+        .get("/api/v1/monitors/{slug}", needs(Permission::ViewIssues), monitors::find_monitor)
+        .put("/api/v1/monitors/{slug}", needs(Permission::ManageIssues), monitors::update_monitor)
+        .delete("/api/v1/monitors/{slug}", needs(Permission::ManageIssues), monitors::delete_monitor)
+        .get("/api/v1/monitors/{slug}/check_ins", needs(Permission::ViewIssues), monitors::list_check_ins)
 }
 
 #[derive(utoipa::OpenApi)]
@@ -180,6 +190,14 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         source_maps::find_storage,
         source_maps::find_bundle,
         source_maps::delete_bundle,
+        logs::search_logs,
+        logs::count_logs,
+        monitors::list_monitors,
+        monitors::create_monitor,
+        monitors::find_monitor,
+        monitors::update_monitor,
+        monitors::delete_monitor,
+        monitors::list_check_ins,
     ),
     components(schemas(crate::problem::Problem, answer::IssueSort, answer::IssueStatus, releases::ReleaseSort, releases::ReleaseIssuesKind, releases::StepWord)),
     modifiers(&TokenScheme),

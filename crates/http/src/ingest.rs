@@ -2,8 +2,10 @@
 
 mod answer;
 mod credentials;
+mod cron;
 mod later;
 mod limit;
+mod otlp;
 mod sentry;
 
 pub(crate) use limit::RateLimits;
@@ -22,5 +24,5 @@ pub(crate) fn routes(mut routes: Routes) -> Routes {
         routes = routes.post(path, Access::IngestKey, sentry::store);
         routes = routes.options(path, PREFLIGHT, answer::preflight);
     }
-    later::routes(routes)
+    later::routes(otlp::routes(cron::routes(routes)))
 }

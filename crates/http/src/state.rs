@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, SignIn};
 use belvedere_audit::AuditLog;
+use belvedere_error_tracking::logs::Logs;
+use belvedere_error_tracking::monitors::Monitors;
 use belvedere_error_tracking::search::Search;
 use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
 use belvedere_intake::{Intake, IntakeLog, IntakeStats};
@@ -37,6 +39,10 @@ pub struct HttpState {
     pub source_maps: Arc<dyn SourceMaps>,
     /// What people do with issues.
     pub triage: Arc<dyn Triage>,
+    /// Logs.
+    pub logs: Arc<dyn Logs>,
+    /// Monitored jobs.
+    pub monitors: Arc<dyn Monitors>,
     /// Where accepted requests go.
     pub intake: Arc<Intake>,
     /// What became of them.

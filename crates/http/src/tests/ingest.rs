@@ -355,10 +355,7 @@ fn endpoints_of_features_to_come_take_what_is_sent_and_count_it() {
             (Method::POST, format!("/api/{project}/minidump/?sentry_key={key}"), 200),
             (Method::POST, format!("/api/{project}/unreal/{key}/"), 200),
             (Method::POST, format!("/api/{project}/events/{EVENT_ID}/attachments/?sentry_key={key}"), 201),
-            (Method::GET, format!("/api/{project}/cron/nightly/{key}?status=ok"), 202),
-            (Method::POST, format!("/api/{project}/cron/nightly/?sentry_key={key}"), 202),
             (Method::POST, format!("/api/{project}/otlp/v1/traces?sentry_key={key}"), 200),
-            (Method::POST, format!("/api/{project}/integration/otlp/v1/logs/?sentry_key={key}"), 200),
         ] {
             let answer = house.send(request(method, &uri, &[], "anything")).await;
             assert_eq!(answer.status.as_u16(), status, "{uri}: {answer:?}");
@@ -367,8 +364,6 @@ fn endpoints_of_features_to_come_take_what_is_sent_and_count_it() {
         assert_eq!(post(&house, &foreign, &[], "x").await.status, StatusCode::FORBIDDEN);
         let expected = [
             ("attachment", 1),
-            ("check_in", 2),
-            ("log", 1),
             ("minidump", 1),
             ("nel", 1),
             ("raw_security", 2),
