@@ -15,6 +15,8 @@ mod m20261123_000006_error_tracking;
 mod m20261125_000008_triage;
 mod m20261125_000009_search;
 mod m20261125_000010_releases;
+mod m20261125_000011_monitors;
+mod m20261125_000012_logs;
 mod m20261125_000013_source_maps;
 mod m20261125_000014_attachments_and_feedback;
 mod m20261125_000015_limits;
@@ -38,6 +40,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000015_limits::Migration),
             Box::new(m20261125_000013_source_maps::Migration),
             Box::new(m20261125_000008_triage::Migration),
+            Box::new(m20261125_000011_monitors::Migration),
+            Box::new(m20261125_000012_logs::Migration),
         ]
     }
 

@@ -8,6 +8,7 @@ mod first_steps;
 mod maintenance;
 mod runtime;
 mod self_report;
+mod settled;
 mod sweep;
 mod telemetry;
 
@@ -19,6 +20,8 @@ use anyhow::{Context, Result, bail};
 use belvedere_accounts::AccountsService;
 use belvedere_audit::AuditService;
 use belvedere_error_client::ErrorGuard;
+use belvedere_error_tracking::logs::LogsService;
+use belvedere_error_tracking::monitors::MonitorsService;
 use belvedere_error_tracking::quota::{QuotaBook, QuotaParts};
 use belvedere_error_tracking::search::SearchService;
 use belvedere_error_tracking::{ErrorTrackingService, SourceMapService, TriageService};
@@ -97,6 +100,10 @@ pub struct App {
     pub triage: Arc<TriageService>,
     /// How much may come in.
     pub quotas: Arc<QuotaBook>,
+    /// What programs wrote down.
+    pub logs: Arc<LogsService>,
+    /// Whether scheduled jobs run.
+    pub monitors: Arc<MonitorsService>,
     /// Durable jobs.
     pub jobs: JobQueue,
     /// The door's side of intake; `None` in a process without a door.
@@ -159,6 +166,15 @@ impl App {
         );
         let search =
             Arc::new(SearchService::new(db.clone(), Arc::clone(&clock), privacy.clone(), audit.clone()));
+        let logs = Arc::new(LogsService::new(db.clone(), Arc::clone(&clock), audit.clone()));
+        let monitors = Arc::new(MonitorsService::new(
+            db.clone(),
+            Arc::clone(&clock),
+            privacy.clone(),
+            privacy.clone(),
+            audit.clone(),
+            Arc::clone(&bus),
+        ));
 
         let quotas = Arc::new(QuotaBook::new(QuotaParts { db: db.clone(), clock: Arc::clone(&clock) }));
         let stats = Arc::new(IntakeStats::default());
@@ -191,6 +207,8 @@ impl App {
             source_maps,
             triage,
             quotas,
+            logs,
+            monitors,
             jobs,
             intake,
             intake_log,

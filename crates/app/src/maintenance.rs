@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use belvedere_error_tracking::logs::LogsService;
+use belvedere_error_tracking::monitors::MonitorsService;
 use belvedere_error_tracking::{
     ASSEMBLE_JOB, BundleId, ErrorTrackingError, ErrorTrackingService, MOVE_EVENTS_JOB, REMAP_JOB, Releases,
     SWEEP_JOB, SourceMapError, SourceMapService, SourceMaps, TriageService,
@@ -19,6 +21,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::settled::Settled;
 use crate::{App, sweep};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -130,6 +133,44 @@ fn source_map_failure(error: SourceMapError) -> JobError {
     }
 }
 
+/// Judges the deadlines of monitored jobs.
+struct JudgeMonitors {
+    monitors: Arc<MonitorsService>,
+    settled: Settled,
+    tasks: Tasks,
+}
+
+#[async_trait]
+impl JobHandler for JudgeMonitors {
+    async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
+        let settled = self.settled.until().await.map_err(JobError::Storage)?;
+        let door = self.settled.door_open_since();
+        self.monitors
+            .judge(settled, door, || self.tasks.is_stopped())
+            .await
+            .map(drop)
+            .map_err(JobError::Storage)
+    }
+}
+
+struct SweepMonitors(Arc<MonitorsService>, Tasks);
+
+#[async_trait]
+impl JobHandler for SweepMonitors {
+    async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
+        self.0.sweep(|| self.1.is_stopped()).await.map(drop).map_err(JobError::Storage)
+    }
+}
+
+struct SweepLogs(Arc<LogsService>, Tasks);
+
+#[async_trait]
+impl JobHandler for SweepLogs {
+    async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
+        self.0.sweep(|| self.1.is_stopped()).await.map(drop).map_err(JobError::Storage)
+    }
+}
+
 /// The runner of this process's jobs.
 pub(crate) fn runner(app: &App) -> JobRunner {
     let mut runner = JobRunner::new(app.jobs.clone(), JobRunnerConfig::default());
@@ -144,23 +185,37 @@ pub(crate) fn runner(app: &App) -> JobRunner {
     runner.register(SWEEP_JOB, Arc::new(SweepSourceMaps(maps(), app.tasks.clone())));
     runner.register(MOVE_EVENTS_JOB, Arc::new(MoveEvents(app.triage.clone(), app.tasks.clone())));
     runner.register("error-tracking.wake_issues", Arc::new(WakeIssues(app.triage.clone())));
+    runner.register("logs.sweep", Arc::new(SweepLogs(app.logs.clone(), app.tasks.clone())));
+    let judge = JudgeMonitors {
+        monitors: app.monitors.clone(),
+        settled: Settled::new(app),
+        tasks: app.tasks.clone(),
+    };
+    runner.register("monitors.judge", Arc::new(judge));
+    runner.register("monitors.sweep", Arc::new(SweepMonitors(app.monitors.clone(), app.tasks.clone())));
     runner
 }
 
 /// What enqueues them, once in the whole installation.
 pub(crate) fn scheduler(app: &App) -> Scheduler {
-    let hourly =
-        |name: &'static str| Schedule { name, when: When::Every(HOUR), job: NewJob::new(name, Value::Null) };
+    let every = |name: &'static str, period| Schedule {
+        name,
+        when: When::Every(period),
+        job: NewJob::new(name, Value::Null),
+    };
     let hours = [
         "privacy.rotate_salts",
         "intake.sweep",
         "errors.sweep_releases",
+        "monitors.sweep",
         SWEEP_JOB,
         MOVE_EVENTS_JOB,
         sweep::JOB,
     ];
-    let mut schedules = hours.map(hourly).to_vec();
-    let wake = "error-tracking.wake_issues";
-    schedules.push(Schedule { name: wake, when: When::Every(MINUTE), job: NewJob::new(wake, Value::Null) });
+    let mut schedules = hours.map(|name| every(name, HOUR)).to_vec();
+    schedules.push(every("error-tracking.wake_issues", MINUTE));
+    schedules.push(every("monitors.judge", MINUTE));
+    // Small blocks are joined soon, so that a search reads few.
+    schedules.push(every("logs.sweep", 5 * MINUTE));
     Scheduler::new(app.jobs.clone(), schedules)
 }

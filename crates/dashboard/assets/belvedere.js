@@ -208,6 +208,12 @@
     stream = new EventSource(light.dataset.liveStream);
     stream.onopen = () => { if (retry) soon(); retry = 0; show("open"); };
     stream.onmessage = (event) => {
+      let topics = [];
+      try { topics = JSON.parse(event.data).topics || []; } catch { return; }
+      // Logs and runs of jobs come often and concern their own pages only.
+      const own = light.dataset.liveTopic;
+      const isQuiet = (topic) => topic !== own && /^(log|monitor)\./.test(topic);
+      if (topics.length && topics.every(isQuiet)) return;
       const scope = light.dataset.liveIssue;
       if (scope) {
         let data = {};

@@ -48,6 +48,8 @@ async fn main() {
         attachments: fake.clone(),
         feedback: fake.clone(),
         project_limits: fake.clone(),
+        logs: fake.clone(),
+        monitors: fake.clone(),
         intake_log: fake.clone(),
         spool_depth: Some(Arc::new(move || depth)),
         audit: fake.clone(),

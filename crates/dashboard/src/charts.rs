@@ -139,6 +139,30 @@ pub(crate) fn sparkline_of(quantities: &[u64], unit: &str) -> Svg {
     Svg(opened(&canvas, "spark", &text))
 }
 
+/// One mark of a strip: its class and what it says.
+pub(crate) struct Mark {
+    pub(crate) class: &'static str,
+    pub(crate) title: String,
+}
+
+/// A strip of marks of one height, oldest first, right-aligned in 40 places.
+pub(crate) fn strip(marks: &[Mark], about: &str) -> Svg {
+    const PLACES: usize = 40;
+    const SLOT: f32 = 5.0;
+    const HEIGHT: f32 = 20.0;
+    let mut canvas = Canvas::new(PLACES as f32 * SLOT, HEIGHT);
+    canvas.compact = true;
+    let free = PLACES.saturating_sub(marks.len());
+    for place in 0..free {
+        canvas.rect(column(place as f32 * SLOT, SLOT - 1.5, HEIGHT, 2.0, "rest"));
+    }
+    for (index, mark) in marks.iter().take(PLACES).enumerate() {
+        let bar = column((free + index) as f32 * SLOT, SLOT - 1.5, HEIGHT, HEIGHT, mark.class);
+        canvas.rect(Rect { title: Some(mark.title.clone()), ..bar });
+    }
+    Svg(opened(&canvas, "strip", about))
+}
+
 fn column(left: f32, width: f32, base: f32, height: f32, class: &str) -> Rect {
     Rect { left, top: base - height, width, height, class: Some(class.to_owned()), ..Rect::default() }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Section {
     Issues,
     Releases,
     Feedback,
+    Crons,
+    Logs,
     Pipeline,
     Settings,
     Audit,
@@ -46,6 +48,8 @@ pub(crate) struct Layout {
     pub(crate) notice: Option<Notice>,
     pub(crate) live: Option<String>,
     pub(crate) live_issue: Option<String>,
+    /// The topic of messages that the page follows besides those about issues; empty for none.
+    pub(crate) live_topic: &'static str,
 }
 
 /// A project in the switcher.
@@ -235,6 +239,8 @@ impl Scene {
                     part: "nav-feedback",
                     ..link("Feedback", "/feedback", Section::Feedback)
                 });
+                links.push(link("Crons", "/crons", Section::Crons));
+                links.push(link("Logs", "/logs", Section::Logs));
                 groups.push(NavGroup { title: "Errors", links });
             }
         }
@@ -293,5 +299,6 @@ pub(crate) fn frame(
         notice: None,
         live: None,
         live_issue: None,
+        live_topic: "",
     }
 }

@@ -43,6 +43,9 @@ const RECHECK: Duration = Duration::from_secs(60);
 /// From so many issues on a message stands for any: senders name at most as many, so there may be more.
 const ISSUES_MAX: usize = 50;
 
+/// How topics begin that say nothing about issues and come often: only pages that ask for one are told more.
+const QUIET: [&str; 2] = ["log.", "monitor."];
+
 /// How many streams are open, in all and per session (by hash of its secret).
 #[derive(Default)]
 pub(crate) struct Streams(Mutex<HashMap<[u8; 32], usize>>);
@@ -185,8 +188,12 @@ impl Gathered {
         if message.project != Some(project) {
             return;
         }
+        let is_quiet = QUIET.iter().any(|prefix| message.topic.starts_with(prefix));
         if !self.topics.contains(&message.topic) {
             self.topics.push(message.topic);
+        }
+        if is_quiet {
+            return;
         }
         let issues = issues_of(&message.data);
         if issues.is_empty() || self.issues.len() + issues.len() >= ISSUES_MAX {
@@ -246,6 +253,18 @@ mod tests {
         let mut gathered = Gathered::default();
         gathered.add(ProjectId(7), LiveMessage::missed());
         assert_eq!(gathered.into_json(), json!({"topics": ["missed"], "data": {}}));
+    }
+
+    #[test]
+    fn runs_of_jobs_and_logs_say_nothing_about_issues() {
+        let mut gathered = Gathered::default();
+        gathered.add(ProjectId(7), message(7, "issue.events", json!({"issues": ["a"]})));
+        gathered.add(ProjectId(7), message(7, "monitor.runs", json!({})));
+        gathered.add(ProjectId(7), message(7, "log.records", json!({"records": 9})));
+        assert_eq!(
+            gathered.into_json(),
+            json!({"topics": ["issue.events", "monitor.runs", "log.records"], "data": {"issues": ["a"]}})
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod attachments;
 mod audit;
+mod crons;
 mod events;
 mod feedback;
 mod gate;
@@ -9,6 +10,7 @@ mod issue_events;
 mod issue_list;
 mod issue_tag;
 mod issues;
+mod logs;
 mod overview;
 mod pipeline;
 mod projects;
@@ -73,6 +75,14 @@ pub fn router(state: DashboardState) -> Router {
         .route("/feedback/{id}/assign", post(feedback::assign))
         .route("/feedback/{id}/delete", post(feedback::delete))
         .route("/subjects/{subject}/reveal", post(subjects::reveal))
+        .route("/crons", get(crons::list))
+        .route("/crons/new", get(crons::new).post(crons::create))
+        .route("/crons/{slug}", get(crons::show))
+        .route("/crons/{slug}/edit", get(crons::edit).post(crons::change))
+        .route("/crons/{slug}/switch", post(crons::switch))
+        .route("/crons/{slug}/delete", post(crons::delete))
+        .route("/logs", get(logs::show))
+        .route("/logs/settings", post(logs::change))
         .route("/pipeline", get(pipeline::show))
         .route("/pipeline/set-aside/{id}", get(pipeline::show_set_aside))
         .route("/pipeline/set-aside/{id}/replay", post(pipeline::replay))

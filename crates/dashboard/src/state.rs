@@ -5,6 +5,8 @@ use belvedere_audit::AuditLog;
 use belvedere_error_tracking::attachment::Attachments;
 use belvedere_error_tracking::feedback::Feedback;
 use belvedere_error_tracking::limits::Limits;
+use belvedere_error_tracking::logs::Logs;
+use belvedere_error_tracking::monitors::Monitors;
 use belvedere_error_tracking::search::Search;
 use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
 use belvedere_intake::IntakeLog;
@@ -41,6 +43,10 @@ pub struct DashboardState {
     pub feedback: Arc<dyn Feedback>,
     /// What projects keep, and how much of it may arrive.
     pub project_limits: Arc<dyn Limits>,
+    /// Logs; their pages exist with those of errors.
+    pub logs: Arc<dyn Logs>,
+    /// Monitored jobs; their pages exist with those of errors.
+    pub monitors: Arc<dyn Monitors>,
     /// What became of everything that arrived.
     pub intake_log: Arc<dyn IntakeLog>,
     /// How much this process has accepted and not yet digested; `None` where there is no spool.

@@ -11,6 +11,7 @@ mod said;
 mod search;
 mod source_maps;
 mod triage;
+mod watch_pages;
 
 use std::sync::Arc;
 
@@ -87,6 +88,8 @@ impl Site {
             attachments: other.clone(),
             feedback: other.clone(),
             project_limits: other.clone(),
+            logs: other.clone(),
+            monitors: other.clone(),
             intake_log: other.clone(),
             spool_depth: Some(Arc::new(move || depth)),
             audit: other.clone(),
@@ -112,6 +115,8 @@ impl Site {
         state.feedback = fake.clone();
         state.project_limits = fake.clone();
         state.intake_log = fake.clone();
+        state.logs = fake.clone();
+        state.monitors = fake.clone();
         state.audit = fake.clone();
         state.privacy = fake.clone();
         Self { router: router(state), fake, bus, tasks }
@@ -168,6 +173,11 @@ fn pages() -> Vec<String> {
         "/releases?environment=production&sort=last_seen".to_owned(),
         "/releases/shop%402.14.0?range=90d".to_owned(),
         "/releases/shop%402.14.0/compare?base=8fea2d6".to_owned(),
+        "/crons".to_owned(),
+        "/crons/new".to_owned(),
+        "/crons/nightly-backup".to_owned(),
+        "/crons/nightly-backup/edit".to_owned(),
+        "/logs?q=declined&level=warn&span=7d".to_owned(),
         "/pipeline".to_owned(),
         format!("/pipeline/set-aside/{}", belvedere_storage::Id::<()>::from_bytes([5; 16])),
         "/audit?action=authn_login_success&from=2026-11-01&to=2026-11-23&here=1".to_owned(),

@@ -164,6 +164,15 @@ pub(crate) fn counted(n: usize, one: &str, many: &str) -> String {
     format!("{} {}", Count(n as u64), if n == 1 { one } else { many })
 }
 
+/// `850 B`, `12.3 kB`, `4.0 GB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match units.into_iter().find(|(size, _)| bytes >= *size) {
+        Some((size, unit)) => format!("{}.{} {unit}", Count(bytes / size), bytes % size * 10 / size),
+        None => format!("{bytes} B"),
+    }
+}
+
 /// `text` cut to at most `chars` characters, with an ellipsis if something was cut.
 pub(crate) fn shorten(text: &str, chars: usize) -> String {
     match text.char_indices().nth(chars) {
@@ -265,6 +274,12 @@ mod tests {
         assert_eq!(points((1, 2), (2, 4)).as_deref(), Some("±0 points"));
         assert_eq!(points((98, 100), (99, 100)).as_deref(), Some("+1 point"));
         assert_eq!(points((0, 0), (1, 1)), None);
+    }
+
+    #[test]
+    fn bytes_are_written_in_their_largest_unit() {
+        let written = [0, 999, 12_345, 4_000_000_000].map(bytes);
+        assert_eq!(written, ["0 B", "999 B", "12.3 kB", "4.0 GB"]);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use belvedere_kernel::{
-    Clock, ConsentGate, Delivery, HandlerError, IntakeHandler, Prepared, ProjectId, Rejected, Scrubber, Vault,
+    AuditSink, Clock, ConsentGate, Delivery, HandlerError, IntakeHandler, Prepared, ProjectId, Rejected,
+    Scrubber, Vault,
 };
 use belvedere_storage::Database;
 
@@ -19,6 +20,7 @@ use read::{DeliveryKind, read_deliveries};
 pub(crate) use tally::UnknownTypes;
 
 use crate::limits::LimitsBook;
+use crate::logs::LogBatch;
 use crate::source_maps::Maps;
 use crate::triage::{find_owners, load_owner_rules};
 
@@ -31,6 +33,7 @@ pub(crate) struct Reader {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) gate: Arc<dyn ConsentGate>,
     pub(crate) scrubber: Arc<dyn Scrubber>,
+    pub(crate) audit: Arc<dyn AuditSink>,
     pub(crate) vault: Option<Arc<dyn Vault>>,
     pub(crate) limits: Arc<LimitsBook>,
     pub(crate) maps: Arc<Maps>,
@@ -60,13 +63,8 @@ impl Reader {
                 read_deliveries(&part, kind, &*rules, &limits, &maps, &unknown_types)
             }));
         }
-        let mut batch = EventBatch::new(
-            Arc::clone(&self.clock),
-            Arc::clone(&self.gate),
-            self.vault.clone(),
-            Arc::clone(&limits),
-        );
-        let mut rejected = Vec::new();
+        let mut batch = EventBatch::new(self, Arc::clone(&limits), rules);
+        let (mut rejected, mut logs) = (Vec::new(), Vec::new());
         for (index, task) in tasks.into_iter().enumerate() {
             let read = task.await.map_err(|error| HandlerError::Internal(error.to_string()))?;
             let read = read.map_err(|error| HandlerError::Internal(error.to_string()))?;
@@ -80,6 +78,8 @@ impl Reader {
             batch.feedback.extend(read.feedback);
             batch.sessions.extend(read.sessions);
             batch.session_counts.extend(read.session_counts);
+            batch.check_ins.extend(read.check_ins);
+            logs.extend(read.logs);
             batch.tallies.extend(read.tallies);
         }
         if !owner_rules.is_empty() {
@@ -89,6 +89,11 @@ impl Reader {
                 events
             });
             batch.events = task.await.map_err(|error| HandlerError::Internal(error.to_string()))?;
+        }
+        if !logs.is_empty() {
+            let packed = tokio::task::spawn_blocking(move || LogBatch::pack(logs)).await;
+            let packed = packed.map_err(|error| HandlerError::Internal(error.to_string()))?;
+            batch.logs = packed.map_err(|error| HandlerError::Internal(error.to_string()))?;
         }
         match maps.take_failure() {
             Some(error) => Err(HandlerError::Storage(error)),

@@ -13,6 +13,7 @@ use crate::event::{Arrival, describe};
 use crate::event_id::EventId;
 use crate::intake::{EnvelopeHandler, Reader, StoreHandler, live_messages};
 use crate::limits::{LimitsBook, StorageChange};
+use crate::logs::LogsHandler;
 use crate::search::search_by_list;
 use crate::source_maps::{Maps, SourceMapLimits, SourceMapService};
 use crate::store;
@@ -115,12 +116,18 @@ impl ErrorTrackingService {
             clock: Arc::clone(&self.clock),
             gate: Arc::clone(&self.gate),
             scrubber: Arc::clone(&self.scrubber),
+            audit: Arc::clone(&self.audit),
             vault: self.vault.clone(),
             limits: Arc::clone(&self.limits),
             maps: Arc::clone(&self.maps),
             unknown_types: Arc::default(),
         });
-        vec![Arc::new(EnvelopeHandler(Arc::clone(&reader))), Arc::new(StoreHandler(reader))]
+        let logs = LogsHandler {
+            clock: Arc::clone(&self.clock),
+            gate: Arc::clone(&self.gate),
+            scrubber: Arc::clone(&self.scrubber),
+        };
+        vec![Arc::new(EnvelopeHandler(Arc::clone(&reader))), Arc::new(StoreHandler(reader)), Arc::new(logs)]
     }
 }
 

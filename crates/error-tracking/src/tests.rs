@@ -7,6 +7,8 @@ mod feedback;
 mod fixtures;
 mod intake;
 mod late_maps;
+mod logs;
+mod monitors;
 mod queries;
 mod release_service;
 mod releases;

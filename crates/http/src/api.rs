@@ -8,6 +8,8 @@ mod feedback;
 mod input;
 mod issues;
 mod limits;
+mod logs;
+mod monitors;
 mod pipeline;
 mod releases;
 mod search;
@@ -139,6 +141,14 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .get("/api/v1/projects/{project}/limits", needs(Permission::ViewProjects), limits::find_limits)
         .put("/api/v1/projects/{project}/limits", needs(Permission::ManageProjects), limits::update_limits)
         .get("/api/v1/projects/{project}/storage", needs(Permission::ViewProjects), limits::find_storage)
+        .get("/api/v1/logs", needs(Permission::ViewIssues), logs::search_logs)
+        .get("/api/v1/logs/counts", needs(Permission::ViewIssues), logs::count_logs)
+        .get("/api/v1/monitors", needs(Permission::ViewIssues), monitors::list_monitors)
+        .post("/api/v1/monitors", needs(Permission::ManageIssues), monitors::create_monitor)
+        .get("/api/v1/monitors/{slug}", needs(Permission::ViewIssues), monitors::find_monitor)
+        .put("/api/v1/monitors/{slug}", needs(Permission::ManageIssues), monitors::update_monitor)
+        .delete("/api/v1/monitors/{slug}", needs(Permission::ManageIssues), monitors::delete_monitor)
+        .get("/api/v1/monitors/{slug}/check_ins", needs(Permission::ViewIssues), monitors::list_check_ins)
 }
 
 #[derive(utoipa::OpenApi)]
@@ -215,6 +225,14 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         limits::find_limits,
         limits::update_limits,
         limits::find_storage,
+        logs::search_logs,
+        logs::count_logs,
+        monitors::list_monitors,
+        monitors::create_monitor,
+        monitors::find_monitor,
+        monitors::update_monitor,
+        monitors::delete_monitor,
+        monitors::list_check_ins,
     ),
     components(schemas(crate::problem::Problem, answer::IssueSort, answer::IssueStatus, releases::ReleaseSort, releases::ReleaseIssuesKind, releases::StepWord)),
     modifiers(&TokenScheme),

@@ -3,9 +3,11 @@
 mod answer;
 mod attached;
 mod credentials;
+mod cron;
 mod later;
 mod limit;
 mod multipart;
+mod otlp;
 mod sentry;
 
 pub(crate) use limit::RateLimits;
@@ -24,5 +26,5 @@ pub(crate) fn routes(mut routes: Routes) -> Routes {
         routes = routes.post(path, Access::IngestKey, sentry::store);
         routes = routes.options(path, PREFLIGHT, answer::preflight);
     }
-    attached::routes(later::routes(routes))
+    attached::routes(later::routes(otlp::routes(cron::routes(routes))))
 }

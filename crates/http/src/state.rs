@@ -9,6 +9,8 @@ use belvedere_audit::AuditLog;
 use belvedere_error_tracking::attachment::Attachments;
 use belvedere_error_tracking::feedback::Feedback;
 use belvedere_error_tracking::limits::Limits;
+use belvedere_error_tracking::logs::Logs;
+use belvedere_error_tracking::monitors::Monitors;
 use belvedere_error_tracking::quota::QuotaBook;
 use belvedere_error_tracking::search::Search;
 use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
@@ -49,6 +51,10 @@ pub struct HttpState {
     pub project_limits: Arc<dyn Limits>,
     /// Whether something may come in at this moment.
     pub quotas: Arc<QuotaBook>,
+    /// Logs.
+    pub logs: Arc<dyn Logs>,
+    /// Monitored jobs.
+    pub monitors: Arc<dyn Monitors>,
     /// Where accepted requests go.
     pub intake: Arc<Intake>,
     /// What became of them.

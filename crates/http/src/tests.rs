@@ -14,3 +14,4 @@ mod sentry_releases;
 mod server;
 mod triage;
 mod uploads;
+mod watch;

@@ -51,6 +51,15 @@ impl IntakeLogService {
         Ok(removed)
     }
 
+    /// When the oldest deliveries were handed over that no worker has digested yet; `None` if none wait. Those that
+    /// still lie in the spool of a door are not among them.
+    ///
+    /// # Errors
+    /// The storage error of the look-up.
+    pub async fn oldest_waiting(&self) -> Result<Option<Timestamp>, StorageError> {
+        store::oldest_waiting(self.parts.db.read()).await
+    }
+
     async fn record_in(
         &self,
         tx: &Tx,

@@ -63,6 +63,12 @@ pub(crate) async fn move_position(
     Ok(execute(db, sql, [spool_value(spool), signed(to), now.into()]).await? == 1)
 }
 
+/// When the oldest batch was made that has not been consumed whole.
+pub(crate) async fn oldest_waiting(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, StorageError> {
+    let rows = query(db, "SELECT created_at FROM intake_batch ORDER BY id LIMIT 1", []).await?;
+    Ok(rows.first().map(|row| row.try_get("", "created_at")).transpose()?)
+}
+
 /// Adds a batch for any worker.
 pub(crate) async fn insert_batch(
     db: &impl ConnectionTrait,

@@ -13,6 +13,7 @@ use belvedere_storage::PageRequest;
 use crate::charts::BarChart;
 use crate::form::Pairs;
 use crate::layout::{Layout, Scene, Section};
+use crate::pages::logs;
 use crate::pages::triage::IssueTriage;
 use crate::refusal::Refusal;
 use crate::respond;
@@ -22,6 +23,7 @@ use crate::views::attachments::AttachmentRow;
 use crate::views::event::EventView;
 use crate::views::feedback::FeedbackRow;
 use crate::views::issues::{IssueRow, event_href};
+use crate::views::logs::LogRow;
 use crate::views::overview::{daily_chart, hourly_chart};
 use crate::views::stack::FrameGroup;
 use crate::views::tags::{CARD_KEYS_MAX, SimilarRow, TagView};
@@ -61,6 +63,8 @@ struct IssuePage {
     grouping_values: Vec<String>,
     tags: Vec<TagView>,
     similar: Vec<SimilarRow>,
+    logs: Vec<LogRow>,
+    logs_href: String,
 }
 
 #[derive(Template)]
@@ -116,6 +120,9 @@ pub(crate) async fn issue_page(
         page: PageRequest::first(SAID_MAX),
     };
     let said = scene.state.feedback.list_feedback(said).await?.items;
+    let trace = event.as_ref().and_then(|event| event.trace_id.as_deref());
+    let at = event.as_ref().map_or(scene.now, |event| event.occurred_at.0);
+    let (logs, logs_href) = logs::around(scene, trace, at).await?;
     let link = |id: Option<&String>| id.map(|id| event_href(scene.id(), id));
     let (search, id) = (&scene.state.search, issue.summary.id);
     let (tags, similar) =
@@ -145,6 +152,8 @@ pub(crate) async fn issue_page(
             .map(|tag| TagView::short(scene.id(), &id.to_string(), tag, scene.now))
             .collect(),
         similar: similar?.iter().map(|other| SimilarRow::new(scene.id(), other, scene.now)).collect(),
+        logs,
+        logs_href,
     }))
 }
 

@@ -143,7 +143,7 @@ async fn read(scene: &Scene) -> Result<Overview, Refusal> {
 }
 
 /// The DSN of the project's newest working key, for those who may see keys.
-async fn find_dsn(scene: &Scene) -> Result<Option<String>, Refusal> {
+pub(crate) async fn find_dsn(scene: &Scene) -> Result<Option<String>, Refusal> {
     if !scene.may(Permission::ViewKeys) {
         return Ok(None);
     }

@@ -77,7 +77,7 @@ fn tabs(scene: &Scene, current: &str) -> Vec<SettingsTab> {
 }
 
 /// A page that says what was wrong with the form that was sent.
-fn with_status_of(error: bool, mut response: Response) -> Response {
+pub(crate) fn with_status_of(error: bool, mut response: Response) -> Response {
     if error {
         *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     }

@@ -42,6 +42,9 @@ use belvedere_privacy::{ChangeSettings, Privacy, PrivacyError, PrivacySettings, 
 use belvedere_storage::{Cursor, Id, Page, PageRequest, Timestamp};
 use serde_json::{Value, json};
 
+#[path = "watched.rs"]
+mod watched;
+
 /// The secret of the session that is signed in.
 pub(crate) const SESSION: &str = "session-of-ada";
 /// That session's anti-forgery value.

@@ -17,6 +17,8 @@ const REMOVALS_MAX: usize = 100;
 #[derive(Debug)]
 pub(crate) struct EventView {
     pub(crate) id: String,
+    /// The trace it belongs to.
+    pub(crate) trace_id: Option<String>,
     pub(crate) occurred_at: At,
     pub(crate) received_at: At,
     pub(crate) time_was_clamped: bool,
@@ -87,6 +89,10 @@ impl EventView {
         let group = |key: &str| root.get(key).map(|node| node.fields()).unwrap_or_default();
         Self {
             id: event.summary.event_id.clone(),
+            trace_id: root
+                .get("contexts")
+                .and_then(|contexts| contexts.get("trace")?.text_of("trace_id"))
+                .filter(|trace| trace.bytes().all(|byte| byte.is_ascii_hexdigit())),
             occurred_at: At(event.summary.occurred_at),
             received_at: At(event.summary.received_at),
             time_was_clamped: event.time_was_clamped,

@@ -1,19 +1,24 @@
+use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use belvedere_kernel::{
-    Clock, ConsentGate, HandlerError, LiveMessage, PreparedBatch, ProjectId, Stored, SubjectId, Vault,
+    AuditSink, Clock, ConsentGate, HandlerError, ItemOutcome, LiveMessage, PreparedBatch, ProjectId,
+    ScrubRules, Stored, SubjectId, Vault,
 };
 use belvedere_storage::{StorageError, Tx};
 use serde_json::json;
 
+use super::Reader;
 use super::tally::Tallies;
 use crate::attachment::{self, NewAttachment};
 use crate::digest::DigestedEvent;
 use crate::feedback::{self, NewFeedback};
 use crate::limits::{ProjectLimits, StorageChange};
+use crate::logs::{LogBatch, records_messages};
+use crate::monitors::{self, CheckInOutcome, ReceivedCheckIn};
 use crate::releases::Activity;
 use crate::sessions::{SessionCounts, SessionUpdate, record_sessions_in};
 use crate::store::{self, TouchedIssue};
@@ -27,31 +32,38 @@ pub(super) struct EventBatch {
     gate: Arc<dyn ConsentGate>,
     vault: Option<Arc<dyn Vault>>,
     limits: Arc<HashMap<ProjectId, Arc<ProjectLimits>>>,
+    audit: Arc<dyn AuditSink>,
+    rules: Arc<dyn ScrubRules>,
     pub(super) events: Vec<DigestedEvent>,
     pub(super) attachments: Vec<NewAttachment>,
     pub(super) feedback: Vec<NewFeedback>,
     pub(super) sessions: Vec<SessionUpdate>,
     pub(super) session_counts: Vec<SessionCounts>,
+    pub(super) check_ins: Vec<ReceivedCheckIn>,
+    pub(super) logs: LogBatch,
     pub(super) tallies: Tallies,
 }
 
 impl EventBatch {
     pub(super) fn new(
-        clock: Arc<dyn Clock>,
-        gate: Arc<dyn ConsentGate>,
-        vault: Option<Arc<dyn Vault>>,
+        reader: &Reader,
         limits: Arc<HashMap<ProjectId, Arc<ProjectLimits>>>,
+        rules: Arc<dyn ScrubRules>,
     ) -> Self {
         Self {
-            clock,
-            gate,
-            vault,
+            clock: Arc::clone(&reader.clock),
+            gate: Arc::clone(&reader.gate),
+            vault: reader.vault.clone(),
             limits,
+            audit: Arc::clone(&reader.audit),
+            rules,
             events: Vec::new(),
             attachments: Vec::new(),
             feedback: Vec::new(),
             sessions: Vec::new(),
             session_counts: Vec::new(),
+            check_ins: Vec::new(),
+            logs: LogBatch::default(),
             tallies: Tallies::default(),
         }
     }
@@ -91,9 +103,36 @@ impl EventBatch {
         Ok(())
     }
 
+    /// Counts what became of the check-ins; a message for each project with new runs.
+    fn count_runs(&self, outcomes: &[CheckInOutcome], tallies: &mut Tallies) -> Vec<LiveMessage> {
+        let mut projects = BTreeSet::new();
+        for (check_in, outcome) in self.check_ins.iter().zip(outcomes) {
+            let written = match outcome {
+                CheckInOutcome::Stored => Ok(()),
+                CheckInOutcome::Dropped(reason) => Err(*reason),
+            };
+            projects.extend(written.ok().map(|()| check_in.project));
+            tallies.add_written(check_in.project, "check_in", written);
+        }
+        projects.into_iter().map(monitors::runs_message).collect()
+    }
+
+    /// Writes and counts log records; a message for each project that got some.
+    async fn store_logs(&self, tx: &Tx, tallies: &mut Tallies) -> Result<Vec<LiveMessage>, StorageError> {
+        let records = self.logs.store_in(tx, &*self.gate, self.clock.now()).await?;
+        for (project, count) in &records {
+            tallies.add(*project, "log", ItemOutcome::Stored, "", *count);
+        }
+        Ok(records_messages(&records).collect())
+    }
+
     /// The subjects of events, sessions, counts of sessions and feedback, one after the other.
-    async fn admit_in(&self, tx: &Tx) -> Result<Vec<Option<SubjectId>>, StorageError> {
-        let events = self.events.iter().map(|event| (event.project, &event.identity));
+    async fn admit_in(
+        &self,
+        tx: &Tx,
+        events: &[DigestedEvent],
+    ) -> Result<Vec<Option<SubjectId>>, StorageError> {
+        let events = events.iter().map(|event| (event.project, &event.identity));
         let sessions = self.sessions.iter().map(|session| (session.project, &session.identity));
         let counts = self.session_counts.iter().map(|counts| (counts.project, &counts.identity));
         let feedback = self.feedback.iter().map(|feedback| (feedback.project, &feedback.identity));
@@ -108,28 +147,42 @@ impl PreparedBatch for EventBatch {
         let mut tallies = self.tallies.clone();
         let mut messages = Vec::new();
         let mut storage = StorageChange::default();
-        let subjects = self.admit_in(tx).await?;
-        let (of_events, others) = subjects.split_at(self.events.len());
+        let now = self.clock.now();
+        // Monitors are locked before anything else, and their failures are events like others.
+        let taken = monitors::take_in(tx, &*self.audit, &*self.rules, &self.check_ins, now).await?;
+        let events: Cow<'_, [DigestedEvent]> = if taken.events.is_empty() {
+            Cow::Borrowed(&self.events)
+        } else {
+            Cow::Owned([self.events.as_slice(), taken.events.as_slice()].concat())
+        };
+        let subjects = self.admit_in(tx, &events).await?;
+        let (of_events, others) = subjects.split_at(events.len());
         let (of_sessions, others) = others.split_at(self.sessions.len());
         let (of_counts, of_feedback) = others.split_at(self.session_counts.len());
-        if !(self.events.is_empty() && self.sessions.is_empty() && self.session_counts.is_empty()) {
+        let mut issues_of_failures = Vec::new();
+        if !(events.is_empty() && self.sessions.is_empty() && self.session_counts.is_empty()) {
             let mut activity = Activity::default();
             let (sessions, counts) = ((&*self.sessions, of_sessions), (&*self.session_counts, of_counts));
             record_sessions_in(tx, sessions, counts, &mut activity).await?;
-            let now = self.clock.now();
-            let written = store::store_events_with_in(tx, &self.events, of_events, activity, now).await?;
-            let mut projects: Vec<ProjectId> = Vec::new();
+            let written = store::store_events_with_in(tx, &events, of_events, activity, now).await?;
+            let projects: Vec<ProjectId> = events
+                .iter()
+                .zip(&written.issues_of)
+                .filter_map(|(event, issue)| issue.map(|_| event.project))
+                .collect();
+            // Events of monitors did not arrive, they were made here: only the others are counted.
             for (index, (event, issue)) in self.events.iter().zip(&written.issues_of).enumerate() {
                 let is_discarded = written.is_discarded.get(index).copied().unwrap_or(false);
                 let reason = if is_discarded { "discarded" } else { "duplicate" };
                 tallies.add_written(event.project, "event", issue.map(drop).ok_or(reason));
-                if issue.is_some() {
-                    projects.push(event.project);
-                }
             }
-            written.add_storage(&self.events, &mut storage);
+            written.add_storage(&events, &mut storage);
             messages = live_messages(&written.touched, &projects);
+            issues_of_failures = written.issues_of.get(self.events.len()..).unwrap_or_default().to_vec();
         }
+        monitors::track_issues_in(tx, &taken, &issues_of_failures, now).await?;
+        messages.extend(self.count_runs(&taken.outcomes, &mut tallies));
+        messages.extend(self.store_logs(tx, &mut tallies).await?);
         self.store_rest(tx, of_feedback, &mut storage, &mut tallies).await?;
         storage.store_in(tx).await?;
         Ok(Stored { tallies: tallies.into_vec(), messages })

@@ -16,6 +16,8 @@ use crate::envelope::{Item, Outline, find_event_id, parse_outline};
 use crate::event::{Arrival, parse_event};
 use crate::feedback::{NewFeedback, read_feedback, read_user_report};
 use crate::limits::ProjectLimits;
+use crate::logs::{LogArrival, RECORDS_MAX, ReadRecord, read_container};
+use crate::monitors::{ReceivedCheckIn, parse_check_in};
 use crate::sessions::{SESSIONS_MAX, SessionCounts, SessionUpdate, parse_session, parse_sessions};
 use crate::source_maps::BatchMaps;
 
@@ -29,6 +31,9 @@ const EVENTS_MAX: u64 = 10;
 
 /// The most attachments and feedback of one envelope that are read, together.
 const ATTACHED_MAX: usize = 2 * ATTACHMENTS_MAX;
+
+/// The most check-ins of one envelope that are read. Clients send one.
+const CHECK_INS_MAX: usize = 100;
 
 /// The most entries of a client report that are read.
 const DISCARDS_MAX: usize = 100;
@@ -51,6 +56,8 @@ pub(super) struct Read {
     pub(super) feedback: Vec<NewFeedback>,
     pub(super) sessions: Vec<SessionUpdate>,
     pub(super) session_counts: Vec<SessionCounts>,
+    pub(super) check_ins: Vec<ReceivedCheckIn>,
+    pub(super) logs: Vec<(ProjectId, ReadRecord)>,
     pub(super) tallies: Tallies,
     /// Which deliveries cannot be read, and why.
     pub(super) rejected: Vec<(usize, String)>,
@@ -95,7 +102,7 @@ impl DeliveryReader<'_> {
         let body = decode_body(delivery.encoding.as_deref(), &delivery.body, DECODED_BYTES_MAX)
             .map_err(|error| error.to_string())?;
         let outline = parse_outline(&body).map_err(|error| error.to_string())?;
-        let (mut events, mut others, mut sessions) = (0, 0, 0);
+        let (mut events, mut others, mut sessions, mut check_ins, mut logs) = (0, 0, 0, 0, 0);
         for item in &outline.items {
             let payload = body.get(item.payload.clone()).unwrap_or_default();
             let project = delivery.project;
@@ -126,6 +133,19 @@ impl DeliveryReader<'_> {
                     self.read_sessions(project, kind, payload, &arrival);
                 }
                 "client_report" => self.read_client_report(project, payload),
+                "log" => self.read_logs(delivery, &outline, payload, &mut logs),
+                "check_in" if check_ins == CHECK_INS_MAX => {
+                    self.read.tallies.add(project, "check_in", ItemOutcome::Dropped, "too_many_items", 1);
+                }
+                "check_in" => {
+                    check_ins += 1;
+                    match parse_check_in(project, delivery.received_at, payload) {
+                        Some(check_in) => self.read.check_ins.push(check_in),
+                        None => {
+                            self.read.tallies.add(project, "check_in", ItemOutcome::Dropped, "invalid", 1)
+                        }
+                    }
+                }
                 kind @ ("attachment" | "feedback" | "user_report") if others == ATTACHED_MAX => {
                     self.read.tallies.add(project, kind, ItemOutcome::Dropped, "too_many_items", 1);
                 }
@@ -161,7 +181,7 @@ impl DeliveryReader<'_> {
     fn name_damaged(&self, item: &Item) -> String {
         match item.kind.as_str() {
             "" => "other".to_owned(),
-            known @ ("attachment" | "feedback" | "user_report") => known.to_owned(),
+            known @ ("attachment" | "feedback" | "user_report" | "check_in" | "log") => known.to_owned(),
             kind => name_unprocessed(kind, self.unknown_types).0,
         }
     }
@@ -228,6 +248,29 @@ impl DeliveryReader<'_> {
             Ok(()) => self.read.tallies.add(project, kind, ItemOutcome::Stored, "", 1),
             Err(unusable) => {
                 self.read.tallies.add(project, kind, ItemOutcome::Dropped, unusable.as_str(), 1);
+            }
+        }
+    }
+
+    /// Reads a container; `read` is how many records of the delivery were read before.
+    fn read_logs(&mut self, delivery: &Delivery, outline: &Outline, payload: &[u8], read: &mut usize) {
+        let project = delivery.project;
+        let arrival = LogArrival {
+            project,
+            received_at: delivery.received_at,
+            sent_at: outline.sent_at,
+            rules: self.rules,
+        };
+        let Some((records, lost)) = read_container(payload, arrival) else {
+            return self.read.tallies.add(project, "log", ItemOutcome::Dropped, "invalid", 1);
+        };
+        let room = RECORDS_MAX.saturating_sub(*read);
+        let surplus = records.len().saturating_sub(room) as u64;
+        *read += records.len().min(room);
+        self.read.logs.extend(records.into_iter().take(room).map(|record| (project, record)));
+        for (reason, count) in [("invalid", lost), ("too_many_items", surplus)] {
+            if count > 0 {
+                self.read.tallies.add(project, "log", ItemOutcome::Dropped, reason, count);
             }
         }
     }

@@ -4,12 +4,10 @@ use std::sync::{Mutex, PoisonError};
 use belvedere_kernel::{ItemOutcome, ProjectId, Tally};
 
 /// Item types that are known and not processed yet.
-const KNOWN_TYPES: [&str; 17] = [
+const KNOWN_TYPES: [&str; 15] = [
     "transaction",
     "span",
-    "log",
     "trace_metric",
-    "check_in",
     "replay_event",
     "replay_recording",
     "replay_video",

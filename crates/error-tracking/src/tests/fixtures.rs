@@ -58,8 +58,12 @@ async fn what_real_sdks_send_is_stored_item_by_item(db: TestDatabase) {
         assert_eq!(rejected, [], "{name}");
         let mut counted: Vec<String> = Vec::new();
         for tally in stored.tallies.iter().filter(|tally| !tally.item.starts_with("client:")) {
-            assert!(matches!(tally.reason, "" | "not_yet_supported"), "{name}: {tally:?}");
-            counted.extend((0..tally.quantity).map(|_| tally.item.clone()));
+            // The ends of runs come before their beginnings here, and know nothing of their monitors.
+            let is_early = tally.item == "check_in" && tally.reason == "unknown_monitor";
+            assert!(matches!(tally.reason, "" | "not_yet_supported") || is_early, "{name}: {tally:?}");
+            // Logs are counted by record, not by container.
+            let quantity = if tally.item == "log" { 1 } else { tally.quantity };
+            counted.extend((0..quantity).map(|_| tally.item.clone()));
         }
         let mut expected = capture.items.clone();
         expected.sort();

@@ -16,7 +16,7 @@ use crate::routes::{Access, Routes};
 use crate::state::Shared;
 
 /// Path, the type of item as which it is counted, and the status of success.
-const POSTED: [(&str, &str, StatusCode); 20] = [
+const POSTED: [(&str, &str, StatusCode); 14] = [
     ("/api/{project}/security/", "raw_security", StatusCode::OK),
     ("/api/{project}/security", "raw_security", StatusCode::OK),
     ("/api/{project}/csp-report/", "raw_security", StatusCode::OK),
@@ -31,12 +31,6 @@ const POSTED: [(&str, &str, StatusCode); 20] = [
     ("/api/{project}/otlp/v1/traces", "span", StatusCode::OK),
     ("/api/{project}/integration/otlp/v1/traces/", "span", StatusCode::OK),
     ("/api/{project}/integration/otlp/v1/traces", "span", StatusCode::OK),
-    ("/api/{project}/integration/otlp/v1/logs/", "log", StatusCode::OK),
-    ("/api/{project}/integration/otlp/v1/logs", "log", StatusCode::OK),
-    ("/api/{project}/cron/{slug}/", "check_in", StatusCode::ACCEPTED),
-    ("/api/{project}/cron/{slug}", "check_in", StatusCode::ACCEPTED),
-    ("/api/{project}/cron/{slug}/{key}/", "check_in", StatusCode::ACCEPTED),
-    ("/api/{project}/cron/{slug}/{key}", "check_in", StatusCode::ACCEPTED),
 ];
 
 pub(super) fn routes(mut routes: Routes) -> Routes {
@@ -45,10 +39,6 @@ pub(super) fn routes(mut routes: Routes) -> Routes {
             move |State(shared): State<Arc<Shared>>,
                   Path(path): Path<HashMap<String, String>>,
                   request: Request| async move { take(&shared, &path, request, item, status).await };
-        // Check-ins are also sent by `curl` and by job runners that can only GET.
-        if item == "check_in" {
-            routes = routes.get(path, Access::IngestKey, handler);
-        }
         routes = routes.post(path, Access::IngestKey, handler);
         routes = routes.options(path, super::PREFLIGHT, preflight);
     }
@@ -86,7 +76,7 @@ async fn take(
     }
     // OpenTelemetry's exporters read the answer as the encoding they sent; an empty one is a valid protobuf message.
     let is_json = door.parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
-    if matches!(item, "span" | "log") && is_json {
+    if item == "span" && is_json {
         return accepted(None, &[]);
     }
     empty(status)

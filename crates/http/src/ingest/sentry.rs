@@ -254,6 +254,33 @@ impl<'a> Door<'a> {
         }
     }
 
+    /// Accepts items of one type from another door.
+    pub(super) async fn accept_limited(
+        &self,
+        key: &IngestKeyInfo,
+        kind: &str,
+        item: &str,
+        body: Bytes,
+        encoding: Option<Encoding>,
+    ) -> Result<(), Refusal> {
+        let items = BTreeMap::from([(item.to_owned(), 1)]);
+        let look = Look { dsn: None, event_id: None, needs_id: false, is_limited: true, items };
+        self.accept(kind, key, look, encoding, body).await.map(drop)
+    }
+
+    /// Accepts what another door made of a request; never refused for the key's limit of requests.
+    pub(super) async fn accept_made(
+        &self,
+        key: &IngestKeyInfo,
+        kind: &str,
+        body: Bytes,
+        encoding: Option<Encoding>,
+    ) -> Result<(), Refusal> {
+        let look =
+            Look { dsn: None, event_id: None, needs_id: false, is_limited: false, items: BTreeMap::new() };
+        self.accept(kind, key, look, encoding, body).await.map(drop)
+    }
+
     fn answer(&self, taken: Result<Taken, Refusal>, item: &str) -> Response {
         match taken {
             Ok(taken) => accepted(taken.id, &taken.limited),
@@ -271,7 +298,7 @@ impl<'a> Door<'a> {
     }
 
     /// Counts items that end here; only for a key that is known to be good, so that nobody can fill another's page.
-    fn note(&self, item: &str, reason: &'static str, quantity: u64) {
+    pub(super) fn note(&self, item: &str, reason: &'static str, quantity: u64) {
         if let Some(key) = &self.key {
             let item = item.to_owned();
             self.shared.intake.note(Tally {

@@ -12,6 +12,8 @@ use belvedere_accounts::{
     NewIngestKey, NewOrganisation, NewProject, Principal, Project, Rights, Role, Scope,
 };
 use belvedere_audit::{AuditRow, AuditService, EntryFilter};
+use belvedere_error_tracking::logs::LogsService;
+use belvedere_error_tracking::monitors::MonitorsService;
 use belvedere_error_tracking::quota::{QuotaBook, QuotaParts};
 use belvedere_error_tracking::search::{
     CountsCover, EventsFound, IssuesFound, Matching, SaveSearch, SavedSearch, SavedSearchId, Search,
@@ -396,6 +398,35 @@ fn activity(text: &str) -> Activity {
     }
 }
 
+/// Knows nobody and scrubs nothing.
+struct Nobody;
+
+#[async_trait]
+impl belvedere_kernel::ConsentGate for Nobody {
+    async fn admit(
+        &self,
+        _: &Tx,
+        people: &[belvedere_kernel::RawPerson],
+    ) -> Result<Vec<belvedere_kernel::Admitted>, StorageError> {
+        let nobody =
+            belvedere_kernel::Admitted { subject: None, analytics: false, detailed: false, location: false };
+        Ok(vec![nobody; people.len()])
+    }
+}
+
+#[async_trait]
+impl belvedere_kernel::Scrubber for Nobody {
+    async fn load(&self, _: &[ProjectId]) -> Result<Arc<dyn belvedere_kernel::ScrubRules>, StorageError> {
+        Ok(Arc::new(Self))
+    }
+}
+
+impl belvedere_kernel::ScrubRules for Nobody {
+    fn scrub(&self, _: ProjectId, _: &mut Value) -> Vec<belvedere_kernel::Removal> {
+        Vec::new()
+    }
+}
+
 pub(super) struct House {
     // Dropped before the directory.
     pub(super) spool: Spool,
@@ -506,6 +537,15 @@ impl House {
             feedback: slice.clone(),
             project_limits: slice.clone(),
             quotas: Arc::new(quotas),
+            logs: Arc::new(LogsService::new(db.database(), clock.clone(), Arc::clone(&sink))),
+            monitors: Arc::new(MonitorsService::new(
+                db.database(),
+                clock.clone(),
+                Arc::new(Nobody),
+                Arc::new(Nobody),
+                Arc::clone(&sink),
+                Arc::new(InProcessBus::default()),
+            )),
             intake: Arc::new(Intake::new(spool.clone(), parts.clone())),
             intake_log: Arc::new(IntakeLogService::new(parts, sink)),
             intake_stats: stats,
