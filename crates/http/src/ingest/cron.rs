@@ -54,7 +54,7 @@ async fn check_in(
     let query = query.map(|Query(pairs)| pairs).unwrap_or_default();
     match take(&shared, &mut door, slug, &query, body).await {
         Ok(id) => {
-            let mut response = accepted(id);
+            let mut response = accepted(id, &[]);
             *response.status_mut() = StatusCode::ACCEPTED;
             response.into_response()
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
+use belvedere_error_tracking::limits::Category;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
@@ -39,7 +40,7 @@ async fn logs(State(shared): State<Arc<Shared>>, Path(project): Path<String>, re
         kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
     let mut door = Door::new(&shared, parts, Some(&project));
     match take(&shared, &mut door, is_json, body).await {
-        Ok(true) => accepted(None),
+        Ok(true) => accepted(None, &[]),
         Ok(false) => empty(StatusCode::UNSUPPORTED_MEDIA_TYPE),
         Err(refusal) => refuse(&door, refusal, ITEM),
     }
@@ -63,6 +64,6 @@ async fn take(shared: &Shared, door: &mut Door<'_>, is_json: bool, body: Body) -
     if !shared.bodies.decode(encoding, &body.bytes, look).await? {
         return Err(Refusal::Event("not a JSON object".to_owned()));
     }
-    door.accept_limited(&key, "otlp.logs", ITEM, body.bytes.clone(), encoding).await?;
+    door.accept_limited(&key, "otlp.logs", (ITEM, Category::Log), body.bytes.clone(), encoding).await?;
     Ok(true)
 }

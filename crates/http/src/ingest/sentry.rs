@@ -259,12 +259,13 @@ impl<'a> Door<'a> {
         &self,
         key: &IngestKeyInfo,
         kind: &str,
-        item: &str,
+        (item, category): (&str, Category),
         body: Bytes,
         encoding: Option<Encoding>,
     ) -> Result<(), Refusal> {
         let items = BTreeMap::from([(item.to_owned(), 1)]);
-        let look = Look { dsn: None, event_id: None, needs_id: false, is_limited: true, items };
+        let demand = BTreeMap::from([(category, 1)]);
+        let look = Look { is_limited: true, items, demand, ..Look::default() };
         self.accept(kind, key, look, encoding, body).await.map(drop)
     }
 
@@ -276,9 +277,7 @@ impl<'a> Door<'a> {
         body: Bytes,
         encoding: Option<Encoding>,
     ) -> Result<(), Refusal> {
-        let look =
-            Look { dsn: None, event_id: None, needs_id: false, is_limited: false, items: BTreeMap::new() };
-        self.accept(kind, key, look, encoding, body).await.map(drop)
+        self.accept(kind, key, Look::default(), encoding, body).await.map(drop)
     }
 
     fn answer(&self, taken: Result<Taken, Refusal>, item: &str) -> Response {
