@@ -6,6 +6,8 @@
 
 #[path = "../src/tests/fake_maps.rs"]
 mod fake_maps;
+#[path = "../src/tests/fake_releases.rs"]
+mod fake_releases;
 #[path = "../src/tests/fakes.rs"]
 mod fakes;
 
@@ -39,7 +41,7 @@ async fn main() {
         ingest_keys: fake.clone(),
         api_tokens: fake.clone(),
         errors: Some(fake.clone()),
-        releases: None,
+        releases: Some(fake.clone()),
         source_maps: Some(Arc::new(fake_maps::FakeMaps::new(clock.now(), ""))),
         triage: fake.clone(),
         search: fake.clone(),

@@ -214,7 +214,11 @@ impl Scene {
                 let count = unresolved.map(Count);
                 let issues =
                     NavLink { count, part: "nav-issues", ..link("Issues", "/issues", Section::Issues) };
-                groups.push(NavGroup { title: "Errors", links: vec![issues] });
+                let mut links = vec![issues];
+                if self.may(Permission::ViewReleases) {
+                    links.push(link("Releases", "/releases", Section::Releases));
+                }
+                groups.push(NavGroup { title: "Errors", links });
             }
         }
         if self.may(Permission::ViewAudit) {

@@ -1,11 +1,13 @@
 //! The pages as a browser meets them: the whole router, over made-up data.
 
 mod fake_maps;
+mod fake_releases;
 mod fakes;
 mod gate;
 mod live;
 mod markup;
 mod search;
+mod releases;
 mod source_maps;
 mod triage;
 
@@ -77,7 +79,7 @@ impl Site {
             ingest_keys: other.clone(),
             api_tokens: other.clone(),
             errors: Some(other.clone()),
-            releases: None,
+            releases: Some(other.clone()),
             source_maps: Some(Arc::new(FakeMaps::new(clock.now(), ""))),
             triage: other.clone(),
             search: other.clone(),
@@ -101,6 +103,7 @@ impl Site {
         state.errors = state.errors.map(|_| fake.clone() as _);
         state.triage = fake.clone();
         state.search = fake.clone();
+        state.releases = state.releases.map(|_| fake.clone() as _);
         state.intake_log = fake.clone();
         state.audit = fake.clone();
         state.privacy = fake.clone();
@@ -155,6 +158,9 @@ fn pages() -> Vec<String> {
         format!("/issues/{}/tags/plan", issue_id(1)),
         "/issues/searches?q=a&sort=trend".to_owned(),
         format!("/events/{EVENT}"),
+        "/releases?environment=production&sort=last_seen".to_owned(),
+        "/releases/shop%402.14.0?range=90d".to_owned(),
+        "/releases/shop%402.14.0/compare?base=8fea2d6".to_owned(),
         "/pipeline".to_owned(),
         format!("/pipeline/set-aside/{}", belvedere_storage::Id::<()>::from_bytes([5; 16])),
         "/audit?action=authn_login_success&from=2026-11-01&to=2026-11-23&here=1".to_owned(),

@@ -139,7 +139,9 @@ pub(crate) fn points(before: (u64, u64), now: (u64, u64)) -> Option<String> {
         std::cmp::Ordering::Equal => "±",
         std::cmp::Ordering::Greater => "+",
     };
-    Some(format!("{sign}{} points", decimal(now.abs_diff(before))))
+    let difference = now.abs_diff(before);
+    let unit = if difference == 100 { "point" } else { "points" };
+    Some(format!("{sign}{} {unit}", decimal(difference)))
 }
 
 fn hundredths(part: u64, whole: u64) -> Option<u64> {
@@ -261,6 +263,7 @@ mod tests {
         assert_eq!(points((99, 100), (995, 1_000)).as_deref(), Some("+0.5 points"));
         assert_eq!(points((1, 1), (9_969, 10_000)).as_deref(), Some("\u{2212}0.31 points"));
         assert_eq!(points((1, 2), (2, 4)).as_deref(), Some("±0 points"));
+        assert_eq!(points((98, 100), (99, 100)).as_deref(), Some("+1 point"));
         assert_eq!(points((0, 0), (1, 1)), None);
     }
 

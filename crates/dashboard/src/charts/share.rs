@@ -257,7 +257,8 @@ mod tests {
         let html = StackChart::new(stacks, &parts, "Sessions", "Day").to_string();
         assert!(html.contains("<title>a&lt;b: 3 healthy, 1 crashed</title>"), "{html}");
         assert!(html.contains("<title>c: none</title>"), "{html}");
-        assert_eq!(html.matches(r#"class="part p"#).count(), 2, "{html}");
+        // Two bars and two in the key.
+        assert_eq!(html.matches(r#"class="part p"#).count(), 4, "{html}");
         assert!(html.contains(r#"aria-label="Sessions: 4 in all, at most 4""#), "{html}");
     }
 }

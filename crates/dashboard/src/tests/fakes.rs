@@ -47,6 +47,8 @@ pub(crate) struct Fake {
     pub(crate) payload: Value,
     /// The comment on every issue.
     pub(crate) comment: Mutex<String>,
+    /// Added to every text of a release.
+    pub(crate) suffix: String,
     /// What was asked for, in words.
     pub(crate) calls: Mutex<Vec<String>>,
 }
@@ -59,6 +61,7 @@ impl Fake {
             role,
             issues,
             payload: payload(),
+            suffix: String::new(),
             comment: Mutex::new("Seen on the demo account too.".to_owned()),
             calls: Mutex::new(Vec::new()),
         }

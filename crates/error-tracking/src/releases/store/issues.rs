@@ -73,7 +73,7 @@ pub(crate) async fn list_issues(
         }
         ReleaseIssuesKind::Regressed => {
             joined(sql, "LEFT JOIN");
-            sql.push(" AND 1 = 0");
+            sql.push(" AND i.regressed_in = ").bind(version);
         }
     })
     .await

@@ -142,7 +142,8 @@ pub(crate) async fn summarise(
     let of_issues = |column: &str| format!("SELECT {column}, COUNT(*) FROM error_issue WHERE project_id = ");
     let new_issues =
         count_by(connection, &of_issues("first_release"), project, "first_release", &versions).await?;
-    let regressed: HashMap<String, u64> = HashMap::new();
+    let regressed = of_issues("regressed_in");
+    let regressed = count_by(connection, &regressed, project, "regressed_in", &versions).await?;
     let commits = "SELECT version, COUNT(*) FROM error_release_commit WHERE project_id = ";
     let commits = count_by(connection, commits, project, "version", &versions).await?;
     let deploys = newest_deploys(connection, project, &versions).await?;
