@@ -6,8 +6,8 @@ mod fakes;
 mod gate;
 mod live;
 mod markup;
-mod search;
 mod releases;
+mod search;
 mod source_maps;
 mod triage;
 
