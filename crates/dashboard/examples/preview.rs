@@ -42,6 +42,7 @@ async fn main() {
         releases: None,
         source_maps: Some(Arc::new(fake_maps::FakeMaps::new(clock.now(), ""))),
         triage: fake.clone(),
+        grouping_rules: fake.clone(),
         intake_log: fake.clone(),
         spool_depth: Some(Arc::new(move || depth)),
         audit: fake.clone(),

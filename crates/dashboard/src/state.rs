@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, Members, SignIn};
 use belvedere_audit::AuditLog;
+use belvedere_error_tracking::grouping_rules::GroupingRules;
 use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
 use belvedere_intake::IntakeLog;
 use belvedere_kernel::{Clock, LiveBus, Tasks};
@@ -29,6 +30,8 @@ pub struct DashboardState {
     pub source_maps: Option<Arc<dyn SourceMaps>>,
     /// What people do with issues.
     pub triage: Arc<dyn Triage>,
+    /// The projects' own rules of grouping.
+    pub grouping_rules: Arc<dyn GroupingRules>,
     /// What became of everything that arrived.
     pub intake_log: Arc<dyn IntakeLog>,
     /// How much this process has accepted and not yet digested; `None` where there is no spool.

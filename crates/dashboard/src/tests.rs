@@ -3,6 +3,7 @@
 mod fake_maps;
 mod fakes;
 mod gate;
+mod grouping;
 mod live;
 mod markup;
 mod source_maps;
@@ -79,6 +80,7 @@ impl Site {
             releases: None,
             source_maps: Some(Arc::new(FakeMaps::new(clock.now(), ""))),
             triage: other.clone(),
+            grouping_rules: other.clone(),
             intake_log: other.clone(),
             spool_depth: Some(Arc::new(move || depth)),
             audit: other.clone(),
@@ -98,6 +100,7 @@ impl Site {
         state.api_tokens = fake.clone();
         state.errors = state.errors.map(|_| fake.clone() as _);
         state.triage = fake.clone();
+        state.grouping_rules = fake.clone();
         state.intake_log = fake.clone();
         state.audit = fake.clone();
         state.privacy = fake.clone();
@@ -160,6 +163,7 @@ fn pages() -> Vec<String> {
         "/settings/source-maps".to_owned(),
         format!("/settings/source-maps/{}", bundle_id(1)),
         "/settings/ownership".to_owned(),
+        "/settings/grouping".to_owned(),
         "/settings/account".to_owned(),
     ];
     own.iter().map(|path| format!("/projects/{PROJECT}{path}")).chain(["/projects/new".to_owned()]).collect()

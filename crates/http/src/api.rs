@@ -3,6 +3,7 @@
 mod accounts;
 mod answer;
 mod audit;
+mod grouping_rules;
 mod input;
 mod issues;
 mod pipeline;
@@ -114,6 +115,9 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .get("/api/v1/source_maps/storage", needs(Permission::ViewIssues), source_maps::find_storage)
         .get("/api/v1/source_maps/{id}", needs(Permission::ViewIssues), source_maps::find_bundle)
         .delete("/api/v1/source_maps/{id}", needs(Permission::UploadReleaseFiles), source_maps::delete_bundle)
+        .get("/api/v1/grouping_rules", needs(Permission::ViewIssues), grouping_rules::find_rules)
+        .put("/api/v1/grouping_rules", needs(Permission::ManageProjects), grouping_rules::change_rules)
+        .post("/api/v1/grouping_rules/preview", needs(Permission::ViewIssues), grouping_rules::preview_rules)
 }
 
 #[derive(utoipa::OpenApi)]
@@ -180,6 +184,9 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         source_maps::find_storage,
         source_maps::find_bundle,
         source_maps::delete_bundle,
+        grouping_rules::find_rules,
+        grouping_rules::change_rules,
+        grouping_rules::preview_rules,
     ),
     components(schemas(crate::problem::Problem, answer::IssueSort, answer::IssueStatus, releases::ReleaseSort, releases::ReleaseIssuesKind, releases::StepWord)),
     modifiers(&TokenScheme),

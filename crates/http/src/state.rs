@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, SignIn};
 use belvedere_audit::AuditLog;
+use belvedere_error_tracking::grouping_rules::GroupingRules;
 use belvedere_error_tracking::search::Search;
 use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
 use belvedere_intake::{Intake, IntakeLog, IntakeStats};
@@ -37,6 +38,8 @@ pub struct HttpState {
     pub source_maps: Arc<dyn SourceMaps>,
     /// What people do with issues.
     pub triage: Arc<dyn Triage>,
+    /// The projects' own rules of grouping.
+    pub grouping_rules: Arc<dyn GroupingRules>,
     /// Where accepted requests go.
     pub intake: Arc<Intake>,
     /// What became of them.

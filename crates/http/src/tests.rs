@@ -3,6 +3,7 @@
 mod api;
 mod bombs;
 pub(crate) mod codecs;
+mod grouping_rules;
 mod house;
 mod ingest;
 mod ops;

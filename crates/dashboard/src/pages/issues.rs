@@ -6,6 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use belvedere_accounts::Permission;
+use belvedere_error_tracking::grouping::{Explanation, Variant};
 use belvedere_error_tracking::{
     IssueDetail, IssueId, IssueSort, IssueStatus, IssueSummary, ListIssues, Substatus,
 };
@@ -166,6 +167,7 @@ struct IssuePage {
     grouping_version: u16,
     grouping_reason: String,
     grouping_values: Vec<String>,
+    grouping_explanation: Explanation,
 }
 
 #[derive(Template)]
@@ -354,6 +356,7 @@ pub(crate) async fn issue_page(
         grouping_version: issue.grouping_version,
         grouping_reason: issue.grouping_reason.clone(),
         grouping_values: issue.grouping_values.clone(),
+        grouping_explanation: issue.grouping_explanation.clone(),
     }))
 }
 

@@ -10,9 +10,11 @@ use belvedere_storage::{StorageError, Tx};
 use serde_json::json;
 
 use super::tally::Tallies;
+use crate::IssueId;
 use crate::attachment::{self, NewAttachment};
 use crate::digest::DigestedEvent;
 use crate::feedback::{self, NewFeedback};
+use crate::grouping::KnownHashes;
 use crate::limits::{ProjectLimits, StorageChange};
 use crate::releases::Activity;
 use crate::sessions::{SessionCounts, SessionUpdate, record_sessions_in};
@@ -27,6 +29,7 @@ pub(super) struct EventBatch {
     gate: Arc<dyn ConsentGate>,
     vault: Option<Arc<dyn Vault>>,
     limits: Arc<HashMap<ProjectId, Arc<ProjectLimits>>>,
+    known_hashes: Arc<KnownHashes>,
     pub(super) events: Vec<DigestedEvent>,
     pub(super) attachments: Vec<NewAttachment>,
     pub(super) feedback: Vec<NewFeedback>,
@@ -41,12 +44,14 @@ impl EventBatch {
         gate: Arc<dyn ConsentGate>,
         vault: Option<Arc<dyn Vault>>,
         limits: Arc<HashMap<ProjectId, Arc<ProjectLimits>>>,
+        known_hashes: Arc<KnownHashes>,
     ) -> Self {
         Self {
             clock,
             gate,
             vault,
             limits,
+            known_hashes,
             events: Vec::new(),
             attachments: Vec::new(),
             feedback: Vec::new(),
@@ -102,6 +107,21 @@ impl EventBatch {
     }
 }
 
+impl EventBatch {
+    /// Once the batch is committed, the hashes of its events are known to lead to issues.
+    fn remember_hashes(&self, tx: &Tx, issues_of: &[Option<IssueId>]) {
+        let of_events = self.events.iter().zip(issues_of);
+        let new: Vec<_> = of_events
+            .filter(|(event, issue)| issue.is_some() && event.grouping.older_hash.is_some())
+            .map(|(event, _)| (event.project, event.grouping.hash))
+            .collect();
+        if !new.is_empty() {
+            let known_hashes = Arc::clone(&self.known_hashes);
+            tx.after_commit(move || known_hashes.add(new));
+        }
+    }
+}
+
 #[async_trait]
 impl PreparedBatch for EventBatch {
     async fn store(&self, tx: &Tx) -> Result<Stored, HandlerError> {
@@ -129,6 +149,7 @@ impl PreparedBatch for EventBatch {
             }
             written.add_storage(&self.events, &mut storage);
             messages = live_messages(&written.touched, &projects);
+            self.remember_hashes(tx, &written.issues_of);
         }
         self.store_rest(tx, of_feedback, &mut storage, &mut tallies).await?;
         storage.store_in(tx).await?;

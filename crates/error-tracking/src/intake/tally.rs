@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use belvedere_kernel::{ItemOutcome, ProjectId, Tally};
 
 /// Item types that are known and not processed yet.
-const KNOWN_TYPES: [&str; 17] = [
+const KNOWN_TYPES: [&str; 16] = [
     "transaction",
     "span",
     "log",
@@ -17,7 +17,6 @@ const KNOWN_TYPES: [&str; 17] = [
     "profile_chunk",
     "statsd",
     "metric_buckets",
-    "raw_security",
     "nel",
     "form_data",
     "unreal_report",

@@ -12,6 +12,7 @@ use belvedere_accounts::{
     NewIngestKey, NewOrganisation, NewProject, Principal, Project, Rights, Role, Scope,
 };
 use belvedere_audit::{AuditRow, AuditService, EntryFilter};
+use belvedere_error_tracking::grouping::Explanation;
 use belvedere_error_tracking::search::{
     CountsCover, EventsFound, IssuesFound, Matching, SaveSearch, SavedSearch, SavedSearchId, Search,
     SearchEditor, SearchEvents, SearchIssues, SimilarIssue, TagDistribution, TagKey, TagValue, TaggedEvent,
@@ -130,6 +131,7 @@ impl ErrorTracking for OneIssue {
             grouping_version: 1,
             grouping_reason: "stack trace".to_owned(),
             grouping_values: Vec::new(),
+            grouping_explanation: Explanation::default(),
             latest_event: Some(EVENT_ID.to_owned()),
             triaged: Triaged::default(),
         }))
@@ -470,6 +472,7 @@ impl House {
             search: errors.clone(),
             source_maps: source_maps.clone(),
             triage: errors.clone(),
+            grouping_rules: releases.clone(),
             intake: Arc::new(Intake::new(spool.clone(), parts.clone())),
             intake_log: Arc::new(IntakeLogService::new(parts, sink)),
             intake_stats: stats,
