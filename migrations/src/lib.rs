@@ -12,6 +12,7 @@ mod m20261123_000003_audit;
 mod m20261123_000004_jobs;
 mod m20261123_000005_intake;
 mod m20261123_000006_error_tracking;
+mod m20261125_000007_grouping;
 mod m20261125_000008_triage;
 mod m20261125_000009_search;
 mod m20261125_000010_releases;
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000006_error_tracking::Migration),
             Box::new(m20261125_000010_releases::Migration),
             Box::new(m20261125_000009_search::Migration),
+            Box::new(m20261125_000007_grouping::Migration),
             Box::new(m20261125_000014_attachments_and_feedback::Migration),
             Box::new(m20261125_000015_limits::Migration),
             Box::new(m20261125_000013_source_maps::Migration),

@@ -50,6 +50,7 @@ async fn main() {
         project_limits: fake.clone(),
         logs: fake.clone(),
         monitors: fake.clone(),
+        grouping_rules: fake.clone(),
         intake_log: fake.clone(),
         spool_depth: Some(Arc::new(move || depth)),
         audit: fake.clone(),

@@ -160,6 +160,9 @@ impl From<ErrorTrackingError> for Refusal {
                 Self::Invalid(text)
             }
             ErrorTrackingError::NotFound(_) => Self::NotFound,
+            error @ (ErrorTrackingError::InvalidRules(_) | ErrorTrackingError::RulesChanged) => {
+                Self::Invalid(error.to_string())
+            }
             ErrorTrackingError::Storage(error) => Self::storage(&error),
             other => Self::Failed(error_chain(&other)),
         }

@@ -4,6 +4,7 @@ use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, Members, SignIn};
 use belvedere_audit::AuditLog;
 use belvedere_error_tracking::attachment::Attachments;
 use belvedere_error_tracking::feedback::Feedback;
+use belvedere_error_tracking::grouping_rules::GroupingRules;
 use belvedere_error_tracking::limits::Limits;
 use belvedere_error_tracking::logs::Logs;
 use belvedere_error_tracking::monitors::Monitors;
@@ -47,6 +48,8 @@ pub struct DashboardState {
     pub logs: Arc<dyn Logs>,
     /// Monitored jobs; their pages exist with those of errors.
     pub monitors: Arc<dyn Monitors>,
+    /// The projects' own rules of grouping.
+    pub grouping_rules: Arc<dyn GroupingRules>,
     /// What became of everything that arrived.
     pub intake_log: Arc<dyn IntakeLog>,
     /// How much this process has accepted and not yet digested; `None` where there is no spool.

@@ -4,6 +4,7 @@ mod fake_maps;
 mod fake_releases;
 mod fakes;
 mod gate;
+mod grouping;
 mod live;
 mod markup;
 mod releases;
@@ -90,6 +91,7 @@ impl Site {
             project_limits: other.clone(),
             logs: other.clone(),
             monitors: other.clone(),
+            grouping_rules: other.clone(),
             intake_log: other.clone(),
             spool_depth: Some(Arc::new(move || depth)),
             audit: other.clone(),
@@ -114,6 +116,7 @@ impl Site {
         state.attachments = fake.clone();
         state.feedback = fake.clone();
         state.project_limits = fake.clone();
+        state.grouping_rules = fake.clone();
         state.intake_log = fake.clone();
         state.logs = fake.clone();
         state.monitors = fake.clone();
@@ -196,6 +199,7 @@ fn pages() -> Vec<String> {
         format!("/feedback/{}", fakes::feedback_id()),
         format!("/events/{EVENT}/attachments/{}", belvedere_storage::Id::<()>::from_bytes([1; 16])),
         format!("/events/{EVENT}/attachments/{}", belvedere_storage::Id::<()>::from_bytes([2; 16])),
+        "/settings/grouping".to_owned(),
         "/settings/account".to_owned(),
     ];
     own.iter().map(|path| format!("/projects/{PROJECT}{path}")).chain(["/projects/new".to_owned()]).collect()

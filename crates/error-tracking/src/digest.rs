@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::Level;
 use crate::event::{Arrival, InvalidEvent, describe, normalise};
 use crate::event_id::EventId;
-use crate::grouping::{Grouping, group};
+use crate::grouping::{Grouping, group, older_hash};
+use crate::grouping_rules::{GroupingContext, Ruling, forget_rules, resolve_title};
 use crate::search::EventText;
 use crate::source_maps::{BatchMaps, unmap};
 use crate::tags::{Tag, tags_of, trace_of};
@@ -82,14 +83,16 @@ pub(crate) struct Unpacked {
 pub(crate) struct Digester<'a> {
     rules: &'a dyn ScrubRules,
     maps: Option<&'a BatchMaps>,
+    grouping: &'a GroupingContext,
     compressor: zstd::bulk::Compressor<'static>,
     buffer: Vec<u8>,
 }
 
 impl<'a> Digester<'a> {
-    pub(crate) fn try_new(rules: &'a dyn ScrubRules) -> std::io::Result<Self> {
+    pub(crate) fn try_new(rules: &'a dyn ScrubRules, grouping: &'a GroupingContext) -> std::io::Result<Self> {
         Ok(Self {
             rules,
+            grouping,
             maps: None,
             compressor: zstd::bulk::Compressor::new(ZSTD_LEVEL)?,
             buffer: Vec::new(),
@@ -117,8 +120,11 @@ impl<'a> Digester<'a> {
         event.removals.extend(self.rules.scrub(project, &mut event.payload));
         event.removals.truncate(REMOVALS_MAX);
         // After scrubbing: title and grouping values are stored in the clear.
-        let grouping = group(&event.payload);
-        let description = describe(&event.payload);
+        let (grouping, ruling) = self.group(project, &mut event.payload)?;
+        let mut description = describe(&event.payload);
+        if let Some(title) = ruling.title.map(|title: String| resolve_title(&title, &event.payload)) {
+            description.title = title;
+        }
         let tags = tags_of(&event.payload, !event.identity.is_empty());
         let text = EventText::of(&event.payload, &description.title);
         let payload = self.pack(event.time_was_clamped, &event.removals, &event.payload)?;
@@ -155,12 +161,18 @@ impl<'a> Digester<'a> {
     ) -> Result<Redigested, StorageError> {
         let Unpacked { clamped, mut removals, event: stored } = unpack(payload)?;
         let mut event = stored.clone();
+        forget_rules(&mut event);
         unmap(&mut event);
         let unmapped = self.maps.map_or_else(Vec::new, |maps| maps.resolve(project, &mut event));
         removals.extend(self.rules.scrub(project, &mut event));
         removals.truncate(REMOVALS_MAX);
-        let grouping = group(&event);
-        let description = describe(&event);
+        // What is stored stays, whatever the rules say about such events now.
+        let ruling = Ruling { ignored_by: None, ..self.ruling_of(project, &mut event) };
+        let grouping = group(&event, &ruling);
+        let mut description = describe(&event);
+        if let Some(title) = &ruling.title {
+            description.title = resolve_title(title, &event);
+        }
         let is_changed = event != stored;
         let packed = if is_changed {
             self.pack(clamped, &removals, &event).map_err(|error| StorageError::corrupt(error.to_string()))?
@@ -175,6 +187,23 @@ impl<'a> Digester<'a> {
             payload: packed,
             unmapped,
         })
+    }
+
+    /// Groups an event by the rules of its project and the built-in ones.
+    fn group(&self, project: ProjectId, event: &mut Value) -> Result<(Grouping, Ruling), InvalidEvent> {
+        let ruling = self.ruling_of(project, event);
+        if let Some(rule) = ruling.ignored_by {
+            return Err(InvalidEvent::IgnoredByRule(rule));
+        }
+        let mut grouping = group(event, &ruling);
+        if !ruling.decides() && !self.grouping.known_hashes.contains(project, grouping.hash) {
+            grouping.older_hash = Some(older_hash(event));
+        }
+        Ok((grouping, ruling))
+    }
+
+    fn ruling_of(&self, project: ProjectId, event: &mut Value) -> Ruling {
+        self.grouping.rules.get(&project).map_or_else(Ruling::default, |rules| rules.apply(event))
     }
 
     fn pack(&mut self, clamped: bool, removals: &[Removal], event: &Value) -> Result<Vec<u8>, InvalidEvent> {

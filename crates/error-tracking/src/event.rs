@@ -60,12 +60,23 @@ pub(crate) enum InvalidEvent {
     /// It is a feedback without a message.
     #[error("nothing is said in it")]
     NothingSaid,
+    /// A rule of the project says that it is not wanted.
+    #[error("left out by the project's grouping rule `{0}`")]
+    IgnoredByRule(String),
     /// It cannot be written out again.
     #[error("cannot be packed: {0}")]
     Unwritable(String),
 }
 
 impl InvalidEvent {
+    /// Under which reason such an event is counted.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::IgnoredByRule(_) => "ignored_by_rule",
+            _ => "invalid",
+        }
+    }
+
     pub(crate) fn unwritable(error: impl std::fmt::Display) -> Self {
         Self::Unwritable(error.to_string())
     }

@@ -1,34 +1,63 @@
 //! Which events are the same issue.
 //!
 //! Pure: the same event in the stored shape always gets the same hash. A change of any rule here or in what it calls
-//! raises [`GROUPING_VERSION`].
+//! makes a new [`Version`]; the one before stays callable, so that issues of its time keep collecting their events
+//! (see [`Grouping::older_hash`]).
 //!
 //! In this order, the first that has something to say decides (rules as users of Sentry's strategy `newstyle:2023-01-11`
 //! expect them):
-//! 1. The client's fingerprint, in which `{{ default }}` stands for the rules below.
+//! 1. The fingerprint of a rule of the project, else that of the client; in both `{{ default }}` stands for the rules
+//!    below.
 //! 2. The exceptions with their causes: type and frames of each. Only frames of the application count if any exception
 //!    has such; else all frames. The message counts only for an exception without frames, after its varying parts are
-//!    taken out. An exception without a type is a captured message, and its message is all that counts.
-//! 3. The stack trace of the only thread. 4. The stack trace of the event. 5. The message.
+//!    taken out. An exception without a type is a captured message, and its message is all that counts. Of the members
+//!    of an exception group one of each type counts. Where no exception has frames, those of the crashed thread do.
+//! 3. The stack trace of the crashed or the only thread. 4. The stack trace of the event. 5. The report of a browser.
+//!    6. The message.
 //!
-//! Never: line and column numbers, addresses, directories, the host that a script came from.
+//! Never: line and column numbers, addresses, directories, the host that a script came from, the depth of a recursion,
+//! names that a compiler or a program made up, and what aborts or throws on behalf of the code that failed.
 
+mod exceptions;
+mod fingerprint;
 mod frame;
+mod known;
+mod machinery;
+mod name;
+mod native;
+mod trace;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::event::{clean, main_exception};
+use crate::event::clean;
+use crate::grouping_rules::Ruling;
 use crate::parameterize::parameterize;
+use crate::security::grouping_values;
+pub(crate) use fingerprint::tag_of;
+pub(crate) use known::KnownHashes;
+pub(crate) use trace::IN_GROUPING;
+use trace::{LeftOut, Trace};
 
-/// The version of these rules, kept with every issue.
-pub const GROUPING_VERSION: u16 = 1;
+/// The version of the rules in force, kept with every issue.
+pub const GROUPING_VERSION: u16 = Version::Two as u16;
 
 /// The most values that are kept for the reader; all of them are hashed.
 const VALUES_MAX: usize = 100;
 
 /// The longest value that is kept for the reader, in characters.
 const VALUE_CHARS_MAX: usize = 300;
+
+/// A version of the rules. Where the code does not mention a version, all do the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Version {
+    /// That of the first release.
+    One = 1,
+    /// Mutual recursion, machinery of aborts, crashed threads, trees of exception groups, more platforms, reports of
+    /// browsers.
+    Two = 2,
+}
 
 /// What makes an event part of an issue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,120 +66,176 @@ pub struct Grouping {
     pub hash: [u8; 16],
     /// The version of the rules.
     pub version: u16,
-    /// In words, which rule decided.
+    /// The hash under the version before, by which an issue of that time is found; `None` where nobody asked for it.
+    pub older_hash: Option<[u8; 16]>,
+    /// In words, what the values are.
     pub reason: String,
     /// The values that were hashed, one a line; at most 100.
     pub values: Vec<String>,
+    /// How they were chosen.
+    pub explanation: Explanation,
 }
 
+/// Why an event was grouped by these values and no others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Explanation {
+    /// What chose the values: the client's fingerprint, a rule of the project with its text, or a built-in rule.
+    pub chosen_by: String,
+    /// Whose frames count; nothing where none do.
+    pub variant: Option<Variant>,
+    /// What was left out, such as `12 system frames`.
+    pub left_out: Vec<String>,
+    /// The rules of the project that changed frames, with their texts.
+    pub frame_rules: Vec<String>,
+}
+
+impl Explanation {
+    /// The explanation as it is stored.
+    pub(crate) fn to_json(&self) -> String {
+        // Serialising words and lists of words cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// Whose frames make the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Variant {
+    /// Those of the application.
+    Application,
+    /// All, as none is the application's.
+    System,
+}
+
+impl Variant {
+    /// The variant as a word: `application`, `system`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Application => "application",
+            Self::System => "system",
+        }
+    }
+}
+
+/// What one rule has to say about an event.
 struct Basis {
+    /// The built-in rule's name.
+    rule: &'static str,
     reason: String,
     values: Vec<String>,
+    variant: Option<Variant>,
+    left_out: LeftOut,
 }
 
-/// Groups an event in the stored shape.
+impl Basis {
+    fn new(rule: &'static str, reason: impl Into<String>, values: Vec<String>) -> Self {
+        Self { rule, reason: reason.into(), values, variant: None, left_out: LeftOut::default() }
+    }
+}
+
+/// Groups an event in the stored shape by the current version of the rules and by what the project's own said of it.
 #[must_use]
-pub fn group(event: &Value) -> Grouping {
-    let fingerprint: Vec<&str> = event
-        .get("fingerprint")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let is_default = |part: &str| matches!(part.trim(), "{{ default }}" | "{{default}}");
-    let basis = if fingerprint.iter().all(|part| is_default(part)) {
-        default_basis(event)
-    } else {
-        let mut values = Vec::new();
-        let mut reason = "fingerprint of the client";
-        for part in fingerprint {
-            if is_default(part) {
-                reason = "fingerprint of the client together with the default rules";
-                values.extend(default_basis(event).values);
-            } else {
-                values.push(format!("fingerprint: {}", resolve(part, event)));
-            }
-        }
-        Basis { reason: reason.to_owned(), values }
+pub(crate) fn group(event: &Value, ruling: &Ruling) -> Grouping {
+    let fingerprint = match &ruling.fingerprint {
+        Some(chosen) => chosen.parts.iter().map(String::as_str).collect(),
+        None => fingerprint_of_client(event),
     };
+    let basis = basis_of(event, &fingerprint, Version::Two);
+    let chosen_by = match (&ruling.fingerprint, basis.rule) {
+        (Some(chosen), _) => format!("rule of the project: {}", chosen.rule),
+        (None, "") => "fingerprint that the client sent".to_owned(),
+        (None, rule) => format!("built-in rule: {rule}"),
+    };
+    let reason = match &ruling.fingerprint {
+        Some(_) => basis.reason.replace("of the client", "of a rule of the project"),
+        None => basis.reason,
+    };
+    let values = basis.values.iter().take(VALUES_MAX).map(|value| clean(value, VALUE_CHARS_MAX)).collect();
+    Grouping {
+        hash: hash_of(&basis.values, Version::Two),
+        version: GROUPING_VERSION,
+        older_hash: None,
+        reason,
+        values,
+        explanation: Explanation {
+            chosen_by,
+            variant: basis.variant,
+            left_out: basis.left_out.into_words(),
+            frame_rules: ruling.frame_rules.clone(),
+        },
+    }
+}
+
+/// The hash of an event under the version before the current one.
+pub(crate) fn older_hash(event: &Value) -> [u8; 16] {
+    hash_of(&basis_of(event, &fingerprint_of_client(event), Version::One).values, Version::One)
+}
+
+/// Puts the event's values into the variables of a text.
+pub(crate) fn resolve(text: &str, event: &Value) -> String {
+    fingerprint::resolve(text, event, Version::Two)
+}
+
+fn fingerprint_of_client(event: &Value) -> Vec<&str> {
+    let parts = event.get("fingerprint").and_then(Value::as_array);
+    parts.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// The version that [`older_hash`] belongs to.
+pub(crate) const OLDER_VERSION: u16 = Version::One as u16;
+
+fn hash_of(values: &[String], version: Version) -> [u8; 16] {
     let mut hasher = Sha256::new();
-    hasher.update(GROUPING_VERSION.to_le_bytes());
-    for value in &basis.values {
+    hasher.update((version as u16).to_le_bytes());
+    for value in values {
         hasher.update((value.len() as u64).to_le_bytes());
         hasher.update(value);
     }
     let mut hash = [0; 16];
     hash.copy_from_slice(&hasher.finalize()[..16]);
-    let values = basis.values.iter().take(VALUES_MAX).map(|value| clean(value, VALUE_CHARS_MAX)).collect();
-    Grouping { hash, version: GROUPING_VERSION, reason: basis.reason, values }
+    hash
 }
 
-fn default_basis(event: &Value) -> Basis {
-    by_exceptions(event)
-        .or_else(|| by_only_thread(event))
-        .or_else(|| by_stacktrace(event.as_object()?, event, "stack trace"))
-        .or_else(|| by_message(event))
+/// The values of a fingerprint; those of the default rules if it has no part of its own.
+fn basis_of(event: &Value, fingerprint: &[&str], version: Version) -> Basis {
+    let is_default = |part: &str| matches!(part.trim(), "{{ default }}" | "{{default}}");
+    if fingerprint.iter().all(|part| is_default(part)) {
+        return default_basis(event, version);
+    }
+    let mut basis = Basis::new("", "fingerprint of the client", Vec::new());
+    for part in fingerprint {
+        if is_default(part) {
+            let default = default_basis(event, version);
+            "fingerprint of the client together with the default rules".clone_into(&mut basis.reason);
+            basis.values.extend(default.values);
+            basis.variant = default.variant;
+            basis.left_out = default.left_out;
+        } else {
+            basis.values.push(format!("fingerprint: {}", fingerprint::resolve(part, event, version)));
+        }
+    }
+    basis
+}
+
+fn default_basis(event: &Value, version: Version) -> Basis {
+    exceptions::by_exceptions(event, version)
+        .or_else(|| by_thread(event, version))
+        .or_else(|| by_stacktrace(event.as_object()?, event, "stack trace", version))
+        .or_else(|| by_report(event, version))
+        .or_else(|| by_message(event, version))
         .unwrap_or_else(|| by_what_there_is(event))
 }
 
-fn by_exceptions(event: &Value) -> Option<Basis> {
-    let exceptions: Vec<&Map<String, Value>> =
-        values_of(event, "exception").filter_map(Value::as_object).collect();
-    let traces: Vec<Trace> = exceptions.iter().map(|exception| Trace::of(exception, event)).collect();
-    let uses_application = traces.iter().any(|trace| !trace.application.is_empty());
-    let is_group = exceptions.iter().any(|exception| mechanism_says(exception, "is_exception_group"));
-    let mut parts: Vec<Vec<String>> = Vec::new();
-    let mut has_frames = false;
-    for (exception, trace) in exceptions.iter().zip(traces) {
-        let had_frames = !trace.all.is_empty();
-        let frames = if uses_application { trace.application } else { trace.all };
-        let mut part = Vec::new();
-        let kind = text(exception, "type");
-        // A synthetic type (a signal, an unhandled rejection) says how it was noticed, not what happened.
-        if let Some(kind) = kind.filter(|_| {
-            !mechanism_says(exception, "synthetic")
-                || (frames.is_empty() && text(exception, "value").is_none())
-        }) {
-            part.push(format!("type: {kind}"));
-        }
-        if kind.is_some() && !frames.is_empty() {
-            has_frames = true;
-            part.extend(frames);
-        } else if let Some(value) = text(exception, "value")
-            && !(uses_application && had_frames && kind.is_some())
-        {
-            part.push(format!("message: {}", parameterize(value)));
-        } else if kind.is_none() {
-            has_frames |= !frames.is_empty();
-            part.extend(frames);
-        }
-        // Members of an exception group repeat each other as often as the work was divided.
-        let is_repeated = is_group && parts.contains(&part);
-        if !part.is_empty() && !is_repeated {
-            parts.push(part);
-        }
+/// The stack trace of the thread that crashed, or of the only one.
+fn by_thread(event: &Value, version: Version) -> Option<Basis> {
+    if version >= Version::Two
+        && let Some(crashed) = crashed_thread(event)
+        && let Some(basis) = by_stacktrace(crashed, event, "stack trace of the crashed thread", version)
+    {
+        return Some(basis);
     }
-    if parts.is_empty() {
-        return None;
-    }
-    let of_what = match (has_frames, uses_application) {
-        (true, true) => "type and frames of the application",
-        (true, false) => "type and frames",
-        (false, _) if exceptions.iter().all(|exception| text(exception, "type").is_none()) => "message",
-        (false, _) => "type and message",
-    };
-    let of_whom =
-        if parts.len() == 1 { "exception".to_owned() } else { format!("each of {} exceptions", parts.len()) };
-    let reason = if of_what == "message" && parts.len() == 1 {
-        "message".to_owned()
-    } else {
-        format!("{of_what} of {}{of_whom}", if parts.len() == 1 { "the " } else { "" })
-    };
-    Some(Basis { reason, values: parts.into_iter().flatten().collect() })
-}
-
-fn by_only_thread(event: &Value) -> Option<Basis> {
     let mut threads = values_of(event, "threads");
     let only = threads.next()?.as_object()?;
     if threads.next().is_some() {
@@ -158,119 +243,69 @@ fn by_only_thread(event: &Value) -> Option<Basis> {
     }
     // A message that was captured with a stack trace is still a message.
     if event.get("exception").is_none()
-        && let Some(by_message) = by_message(event)
+        && let Some(by_message) = by_message(event, version)
     {
         return Some(by_message);
     }
-    by_stacktrace(only, event, "stack trace of the only thread")
+    by_stacktrace(only, event, "stack trace of the only thread", version)
 }
 
-fn by_stacktrace(holder: &Map<String, Value>, event: &Value, what: &str) -> Option<Basis> {
-    let trace = Trace::of(holder, event);
-    let (reason, values) = if trace.application.is_empty() {
-        (what.to_owned(), trace.all)
-    } else {
-        (format!("{what}, frames of the application"), trace.application)
+/// The thread that crashed, if it is one.
+fn crashed_thread(event: &Value) -> Option<&Map<String, Value>> {
+    let mut crashed = values_of(event, "threads")
+        .filter_map(Value::as_object)
+        .filter(|thread| thread.get("crashed").and_then(Value::as_bool) == Some(true));
+    let first = crashed.next()?;
+    crashed.next().is_none().then_some(first)
+}
+
+fn by_stacktrace(holder: &Map<String, Value>, event: &Value, what: &str, version: Version) -> Option<Basis> {
+    let trace = Trace::of(holder, event, version);
+    let variant = if trace.application.is_empty() { Variant::System } else { Variant::Application };
+    let left_out = trace.left_out(variant);
+    let (reason, values) = match variant {
+        Variant::System => (what.to_owned(), trace.all),
+        Variant::Application => (format!("{what}, frames of the application"), trace.application),
     };
-    (!values.is_empty()).then_some(Basis { reason, values })
+    (!values.is_empty()).then(|| Basis {
+        variant: Some(variant),
+        left_out,
+        ..Basis::new("stack trace", reason, values)
+    })
 }
 
-fn by_message(event: &Value) -> Option<Basis> {
+/// What a browser reported about a policy of the page.
+fn by_report(event: &Value, version: Version) -> Option<Basis> {
+    if version < Version::Two {
+        return None;
+    }
+    let (reason, values) = grouping_values(event)?;
+    Some(Basis::new("report of a browser", reason, values))
+}
+
+fn by_message(event: &Value, version: Version) -> Option<Basis> {
     let logentry = event.get("logentry")?.as_object()?;
     // A template has its varying parts taken out already, except for those that were pasted into it.
     let message = text(logentry, "message").or_else(|| text(logentry, "formatted"))?;
-    Some(Basis { reason: "message".to_owned(), values: vec![format!("message: {}", parameterize(message))] })
+    let values = vec![format!("message: {}", parameterize(message, version))];
+    Some(Basis::new("message without its varying parts", "message", values))
 }
 
 fn by_what_there_is(event: &Value) -> Basis {
     let told = |key: &str| event.get(key).and_then(Value::as_str).map(|value| format!("{key}: {value}"));
     let values = ["transaction", "logger", "platform"].into_iter().filter_map(told).collect();
-    Basis { reason: "nothing but where the event came from".to_owned(), values }
-}
-
-/// The lines of a stack trace, outermost first, without repetitions by direct recursion.
-#[derive(Default)]
-struct Trace {
-    application: Vec<String>,
-    all: Vec<String>,
-}
-
-impl Trace {
-    fn of(holder: &Map<String, Value>, event: &Value) -> Self {
-        let platform = event.get("platform").and_then(Value::as_str).unwrap_or_default();
-        let frames = holder.get("stacktrace").and_then(|trace| trace.get("frames")).and_then(Value::as_array);
-        let mut trace = Self::default();
-        for frame in frames.into_iter().flatten().filter_map(Value::as_object) {
-            let Some(line) = frame::line_of(frame, platform) else { continue };
-            if frame.get("in_app").and_then(Value::as_bool) == Some(true)
-                && trace.application.last() != Some(&line)
-            {
-                trace.application.push(line.clone());
-            }
-            if trace.all.last() != Some(&line) {
-                trace.all.push(line);
-            }
-        }
-        trace
-    }
-}
-
-/// Puts the event's values into the variables of a fingerprint.
-fn resolve(part: &str, event: &Value) -> String {
-    let mut resolved = String::with_capacity(part.len());
-    let mut rest = part;
-    while let Some((before, after)) = rest.split_once("{{") {
-        let Some((name, after)) = after.split_once("}}") else { break };
-        resolved.push_str(before);
-        resolved.push_str(&variable(name.trim(), event));
-        rest = after;
-    }
-    resolved.push_str(rest);
-    resolved
-}
-
-fn variable(name: &str, event: &Value) -> String {
-    let main = main_exception(event);
-    let of_main = |key: &str| main.and_then(|main| text(main, key));
-    let of_event = |key: &str| event.get(key).and_then(Value::as_str);
-    let of_frame = |key: &str| {
-        let frames = main?.get("stacktrace")?.get("frames")?.as_array()?;
-        let in_app =
-            frames.iter().rev().find(|frame| frame.get("in_app").and_then(Value::as_bool) == Some(true));
-        in_app.or(frames.last())?.get(key)?.as_str()
-    };
-    let value = match name {
-        "type" | "error.type" => of_main("type"),
-        "value" | "error.value" => of_main("value"),
-        "function" | "stack.function" => of_frame("function"),
-        "module" | "stack.module" => of_frame("module"),
-        "package" | "stack.package" => of_frame("package"),
-        "message" => event
-            .get("logentry")
-            .and_then(|entry| entry.get("formatted")?.as_str())
-            .or_else(|| of_main("value")),
-        "transaction" | "level" | "logger" | "release" | "environment" | "platform" => of_event(name),
-        _ => match name.strip_prefix("tags.") {
-            Some(tag) => event.get("tags").and_then(Value::as_array).and_then(|tags| {
-                tags.iter().find(|pair| pair.get(0).and_then(Value::as_str) == Some(tag))?.get(1)?.as_str()
-            }),
-            None => return format!("{{{{ {name} }}}}"),
-        },
-    };
-    value.map_or_else(|| format!("<no {name}>"), str::to_owned)
+    Basis::new("where an event without content came from", "nothing but where the event came from", values)
 }
 
 fn values_of<'a>(event: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     event.get(key).and_then(|list| list.get("values")).and_then(Value::as_array).into_iter().flatten()
 }
 
-fn mechanism_says(exception: &Map<String, Value>, key: &str) -> bool {
-    exception.get("mechanism").and_then(|mechanism| mechanism.get(key)).and_then(Value::as_bool) == Some(true)
-}
-
 fn text<'a>(holder: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
     holder.get(key)?.as_str().map(str::trim).filter(|text| !text.is_empty())
 }
 
+#[cfg(test)]
+mod partition;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,7 @@ use batch::EventBatch;
 use read::{DeliveryKind, read_deliveries};
 pub(crate) use tally::UnknownTypes;
 
+use crate::grouping_rules::GroupingBook;
 use crate::limits::LimitsBook;
 use crate::logs::LogBatch;
 use crate::source_maps::Maps;
@@ -38,6 +39,7 @@ pub(crate) struct Reader {
     pub(crate) limits: Arc<LimitsBook>,
     pub(crate) maps: Arc<Maps>,
     pub(crate) unknown_types: Arc<UnknownTypes>,
+    pub(crate) grouping: Arc<GroupingBook>,
 }
 
 impl Reader {
@@ -47,6 +49,7 @@ impl Reader {
         projects.sort_unstable();
         projects.dedup();
         let rules = self.scrubber.load(&projects).await?;
+        let grouping = Arc::new(self.grouping.load(self.db.read(), &projects, self.clock.now()).await?);
         let limits = Arc::new(self.limits.load(self.db.read(), &projects, self.clock.now()).await?);
         let owner_rules = load_owner_rules(&self.db, &projects).await?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -58,12 +61,13 @@ impl Reader {
         while deliveries.len() > 0 {
             let part: Vec<Delivery> = deliveries.by_ref().take(portion).collect();
             let (rules, unknown_types) = (Arc::clone(&rules), Arc::clone(&self.unknown_types));
-            let (limits, maps) = (Arc::clone(&limits), Arc::clone(&maps));
+            let (limits, maps, grouping) = (Arc::clone(&limits), Arc::clone(&maps), Arc::clone(&grouping));
             tasks.push(tokio::task::spawn_blocking(move || {
-                read_deliveries(&part, kind, &*rules, &limits, &maps, &unknown_types)
+                read_deliveries(&part, kind, &*rules, &grouping, &limits, &maps, &unknown_types)
             }));
         }
-        let mut batch = EventBatch::new(self, Arc::clone(&limits), rules);
+        let known_hashes = Arc::clone(&grouping.known_hashes);
+        let mut batch = EventBatch::new(self, Arc::clone(&limits), rules, known_hashes);
         let (mut rejected, mut logs) = (Vec::new(), Vec::new());
         for (index, task) in tasks.into_iter().enumerate() {
             let read = task.await.map_err(|error| HandlerError::Internal(error.to_string()))?;

@@ -5,6 +5,7 @@ use belvedere_storage::{Id, PageRequest, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::grouping::Explanation;
 use crate::{Substatus, Triaged};
 
 /// Marks ids of issues.
@@ -170,6 +171,8 @@ pub struct IssueDetail {
     pub grouping_reason: String,
     /// The values that were hashed, one a line.
     pub grouping_values: Vec<String>,
+    /// How they were chosen, as far as it was recorded.
+    pub grouping_explanation: Explanation,
     /// The event id of its newest event (32 hexadecimal digits).
     pub latest_event: Option<String>,
     /// What has become of it in people's hands.

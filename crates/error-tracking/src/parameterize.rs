@@ -5,8 +5,13 @@
 
 use std::net::Ipv6Addr;
 
+use crate::grouping::Version;
+
 /// How much of a message counts, in bytes.
 const MESSAGE_BYTES_MAX: usize = 1_024;
+
+/// How much of a message is read, in bytes: with long values in it more than counts.
+const READ_BYTES_MAX: usize = 8 << 10;
 
 /// Last labels of host names that are taken for one without a scheme.
 const TOP_LEVEL_DOMAINS: [&str; 9] = ["com", "org", "net", "edu", "gov", "mil", "io", "dev", "local"];
@@ -45,15 +50,19 @@ const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// Replaces every recognised value in the first 1,024 bytes of `text` by its kind in angle brackets.
-pub(crate) fn parameterize(text: &str) -> String {
-    let text = &text[..text.floor_char_boundary(MESSAGE_BYTES_MAX)];
-    let mut pattern = String::with_capacity(text.len());
+/// Replaces every recognised value of `text` by its kind in angle brackets; the first 1,024 bytes of the result. (The
+/// first version of the rules: of the first 1,024 bytes of `text`, so that the length of a value decided what else
+/// counted.)
+pub(crate) fn parameterize(text: &str, version: Version) -> String {
+    let bytes_max = if version == Version::One { MESSAGE_BYTES_MAX } else { READ_BYTES_MAX };
+    let text = &text[..text.floor_char_boundary(bytes_max)];
+    let mut pattern = String::with_capacity(text.len().min(MESSAGE_BYTES_MAX + 64));
     let mut at = 0;
-    while at < text.len() {
+    while at < text.len() && (pattern.len() < MESSAGE_BYTES_MAX || version == Version::One) {
         let rest = &text[at..];
         let before = text[..at].bytes().next_back();
-        if let Some((length, kind)) = value_at(rest, before) {
+        let token = || (version >= Version::Two).then(|| token(rest, before)).flatten();
+        if let Some((length, kind)) = value_at(rest, before).or_else(token) {
             pattern.push('<');
             pattern.push_str(kind);
             pattern.push('>');
@@ -64,7 +73,25 @@ pub(crate) fn parameterize(text: &str) -> String {
             at += character.len_utf8();
         }
     }
+    if version >= Version::Two {
+        pattern.truncate(pattern.floor_char_boundary(MESSAGE_BYTES_MAX));
+    }
     pattern
+}
+
+/// An id that a machine made of letters and digits, such as `01JDB3V5Y7Q8` or the second part of `cus_NffrF3UfNV2Hib`:
+/// at least ten characters in which letters and digits take turns at least three times.
+fn token(rest: &str, before: Option<u8>) -> Found {
+    if before.is_some_and(|byte| is_word(byte) && byte != b'_') {
+        return None;
+    }
+    let bytes = rest.as_bytes();
+    let length = run(bytes, |byte| byte.is_ascii_alphanumeric());
+    let turns = bytes[..length]
+        .windows(2)
+        .filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit())
+        .count();
+    (length >= 10 && turns >= 3 && ends(rest, length)).then_some((length, "id"))
 }
 
 type Found = Option<(usize, &'static str)>;
@@ -385,24 +412,44 @@ mod tests {
             ("ünïcode 7ä 8", "ünïcode 7ä <int>"),
             ("", ""),
         ] {
-            assert_eq!(parameterize(text), pattern, "{text}");
+            assert_eq!(parameterize(text, Version::Two), pattern, "{text}");
         }
     }
 
     #[test]
     fn only_the_beginning_of_a_long_message_counts() {
-        assert_eq!(parameterize(&"ä ".repeat(2_000)).len(), 1_023);
+        assert_eq!(parameterize(&"ä ".repeat(2_000), Version::One).len(), 1_023);
+        assert_eq!(parameterize(&"ä ".repeat(2_000), Version::Two).len(), 1_023);
+        let message = |id: &str| format!("{} {id} and {id} of {id}", "word ".repeat(203));
+        assert_eq!(
+            parameterize(&message("7"), Version::Two),
+            parameterize(&message("1234567890"), Version::Two)
+        );
+    }
+
+    #[test]
+    fn ids_made_of_letters_and_digits_are_values() {
+        for (text, pattern) in [
+            ("customer cus_NffrF3UfN4V2Hib left", "customer cus_<id> left"),
+            ("object 01JDB3V5Y7Q8Z9W2X4K6M8N0P2.", "object <id>."),
+            ("session a1b2c3d4x5", "session <id>"),
+            ("utf8 sha256WithRSAEncryption ISO8601 v1beta2", "utf8 sha256WithRSAEncryption ISO8601 v1beta2"),
+        ] {
+            assert_eq!(parameterize(text, Version::Two), pattern, "{text}");
+        }
+        assert_eq!(parameterize("cus_NffrF3UfN4V2Hib", Version::One), "cus_NffrF3UfN4V2Hib");
     }
 
     proptest! {
         #[test]
         fn any_text_gets_an_answer(text in "([a-z0-9:./@=+'\" _-]|ä|T|Z|Mon|Nov){0,60}") {
-            let _ = parameterize(&text);
+            let _ = parameterize(&text, Version::One);
+            let _ = parameterize(&text, Version::Two);
         }
 
         #[test]
         fn the_number_in_a_message_does_not_matter(id in any::<u64>()) {
-            prop_assert_eq!(parameterize(&format!("user {id} is gone")), "user <int> is gone");
+            prop_assert_eq!(parameterize(&format!("user {id} is gone"), Version::Two), "user <int> is gone");
         }
     }
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::digest::{Digester, unpack};
 use crate::event::{Arrival, describe};
 use crate::event_id::EventId;
+use crate::grouping_rules::GroupingBook;
 use crate::intake::{EnvelopeHandler, Reader, StoreHandler, live_messages};
 use crate::limits::{LimitsBook, StorageChange};
 use crate::logs::LogsHandler;
@@ -41,6 +42,7 @@ pub struct ErrorTrackingService {
     pub(crate) limits: Arc<LimitsBook>,
     maps: Arc<Maps>,
     map_limits: SourceMapLimits,
+    pub(crate) grouping: Arc<GroupingBook>,
 }
 
 impl ErrorTrackingService {
@@ -55,8 +57,8 @@ impl ErrorTrackingService {
     ) -> Self {
         let map_limits = SourceMapLimits::default();
         let maps = Arc::new(Maps::new(db.clone(), map_limits.memory_bytes_max));
-        let (bus, vault, limits) = (None, None, Arc::default());
-        Self { db, clock, gate, scrubber, audit, bus, vault, limits, maps, map_limits }
+        let (bus, vault, limits, grouping) = (None, None, Arc::default(), Arc::default());
+        Self { db, clock, gate, scrubber, audit, bus, vault, limits, maps, map_limits, grouping }
     }
 
     /// The same service with other limits for source maps; before [`Self::source_maps`] is called.
@@ -78,6 +80,7 @@ impl ErrorTrackingService {
             Arc::clone(&self.maps),
             self.map_limits,
         )
+        .with_grouping(Arc::clone(&self.grouping))
     }
 
     /// The same service, which also announces events that are recorded in process. (What arrives through the intake
@@ -121,6 +124,7 @@ impl ErrorTrackingService {
             limits: Arc::clone(&self.limits),
             maps: Arc::clone(&self.maps),
             unknown_types: Arc::default(),
+            grouping: Arc::clone(&self.grouping),
         });
         let logs = LogsHandler {
             clock: Arc::clone(&self.clock),
@@ -142,10 +146,11 @@ impl ErrorTracking for ErrorTrackingService {
     async fn record_event(&self, project: ProjectId, payload: Value) -> Result<Recorded, ErrorTrackingError> {
         let now = self.clock.now();
         let rules = self.scrubber.load(&[project]).await?;
+        let grouping = self.grouping.load(self.db.read(), &[project], now).await?;
         let maps = self.maps.batch();
         let owner_rules = load_owner_rules(&self.db, &[project]).await?;
         let digested = tokio::task::spawn_blocking(move || {
-            let mut digester = Digester::try_new(&*rules)
+            let mut digester = Digester::try_new(&*rules, &grouping)
                 .map_err(|error| ErrorTrackingError::Internal(error.to_string()))?
                 .with_maps(&maps);
             let arrival = Arrival { received_at: now, ..Arrival::default() };

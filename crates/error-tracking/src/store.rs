@@ -1,5 +1,6 @@
 //! Every statement of the slice.
 
+mod adopt;
 mod read;
 pub(crate) mod search;
 mod sql;

@@ -5,6 +5,7 @@ mod answer;
 mod attachments;
 mod audit;
 mod feedback;
+mod grouping_rules;
 mod input;
 mod issues;
 mod limits;
@@ -149,6 +150,9 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .put("/api/v1/monitors/{slug}", needs(Permission::ManageIssues), monitors::update_monitor)
         .delete("/api/v1/monitors/{slug}", needs(Permission::ManageIssues), monitors::delete_monitor)
         .get("/api/v1/monitors/{slug}/check_ins", needs(Permission::ViewIssues), monitors::list_check_ins)
+        .get("/api/v1/grouping_rules", needs(Permission::ViewIssues), grouping_rules::find_rules)
+        .put("/api/v1/grouping_rules", needs(Permission::ManageProjects), grouping_rules::change_rules)
+        .post("/api/v1/grouping_rules/preview", needs(Permission::ViewIssues), grouping_rules::preview_rules)
 }
 
 #[derive(utoipa::OpenApi)]
@@ -233,6 +237,9 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         monitors::update_monitor,
         monitors::delete_monitor,
         monitors::list_check_ins,
+        grouping_rules::find_rules,
+        grouping_rules::change_rules,
+        grouping_rules::preview_rules,
     ),
     components(schemas(crate::problem::Problem, answer::IssueSort, answer::IssueStatus, releases::ReleaseSort, releases::ReleaseIssuesKind, releases::StepWord)),
     modifiers(&TokenScheme),

@@ -26,5 +26,14 @@ pub(crate) fn routes(mut routes: Routes) -> Routes {
         routes = routes.post(path, Access::IngestKey, sentry::store);
         routes = routes.options(path, PREFLIGHT, answer::preflight);
     }
+    for path in [
+        "/api/{project}/security/",
+        "/api/{project}/security",
+        "/api/{project}/csp-report/",
+        "/api/{project}/csp-report",
+    ] {
+        routes = routes.post(path, Access::IngestKey, sentry::report);
+        routes = routes.options(path, PREFLIGHT, answer::preflight);
+    }
     attached::routes(later::routes(otlp::routes(cron::routes(routes))))
 }

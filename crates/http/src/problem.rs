@@ -175,6 +175,8 @@ impl From<ErrorTrackingError> for Problem {
             }
             ErrorTrackingError::Invalid { field, why } => Self::invalid(field, why),
             ErrorTrackingError::NotFound(what) => Self::not_found(what),
+            ErrorTrackingError::InvalidRules(why) => Self::invalid("rules", why),
+            ErrorTrackingError::RulesChanged => Self::new(StatusCode::CONFLICT, error.to_string()),
             ErrorTrackingError::Storage(error) => error.into(),
             error => Self::internal(&error),
         }

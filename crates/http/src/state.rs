@@ -8,6 +8,7 @@ use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, SignIn};
 use belvedere_audit::AuditLog;
 use belvedere_error_tracking::attachment::Attachments;
 use belvedere_error_tracking::feedback::Feedback;
+use belvedere_error_tracking::grouping_rules::GroupingRules;
 use belvedere_error_tracking::limits::Limits;
 use belvedere_error_tracking::logs::Logs;
 use belvedere_error_tracking::monitors::Monitors;
@@ -55,6 +56,8 @@ pub struct HttpState {
     pub logs: Arc<dyn Logs>,
     /// Monitored jobs.
     pub monitors: Arc<dyn Monitors>,
+    /// The projects' own rules of grouping.
+    pub grouping_rules: Arc<dyn GroupingRules>,
     /// Where accepted requests go.
     pub intake: Arc<Intake>,
     /// What became of them.

@@ -4,6 +4,7 @@ mod api;
 mod attached;
 mod bombs;
 pub(crate) mod codecs;
+mod grouping_rules;
 mod house;
 mod ingest;
 mod limits;

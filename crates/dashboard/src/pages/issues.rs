@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use belvedere_accounts::Permission;
 use belvedere_error_tracking::feedback::ListFeedback;
+use belvedere_error_tracking::grouping::{Explanation, Variant};
 use belvedere_error_tracking::{IssueDetail, IssueId};
 use belvedere_storage::PageRequest;
 
@@ -65,6 +66,7 @@ struct IssuePage {
     similar: Vec<SimilarRow>,
     logs: Vec<LogRow>,
     logs_href: String,
+    grouping_explanation: Explanation,
 }
 
 #[derive(Template)]
@@ -154,6 +156,7 @@ pub(crate) async fn issue_page(
         similar: similar?.iter().map(|other| SimilarRow::new(scene.id(), other, scene.now)).collect(),
         logs,
         logs_href,
+        grouping_explanation: issue.grouping_explanation.clone(),
     }))
 }
 

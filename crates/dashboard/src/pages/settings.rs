@@ -1,6 +1,7 @@
 //! What can be set: the project, its keys and its privacy; the organisation's members and tokens; oneself.
 
 pub(crate) mod account;
+pub(crate) mod grouping;
 pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod members;
@@ -48,6 +49,7 @@ pub(crate) fn routes() -> Router<Arc<DashboardState>> {
         .route("/settings/source-maps", get(source_maps::show))
         .route("/settings/source-maps/{bundle}", get(source_maps::show_bundle))
         .route("/settings/source-maps/{bundle}/delete", post(source_maps::delete))
+        .route("/settings/grouping", get(grouping::show).post(grouping::change))
         .route("/settings/account", get(account::show).post(account::change))
         .route("/settings/password", post(account::set_password))
 }
@@ -59,6 +61,7 @@ fn tabs(scene: &Scene, current: &str) -> Vec<SettingsTab> {
         ("Ingest keys", "/keys", Some(Permission::ViewKeys)),
         ("Source maps", "/source-maps", Some(Permission::ViewIssues)),
         ("Retention and quotas", "/limits", Some(Permission::ViewProjects)),
+        ("Grouping", "/grouping", Some(Permission::ViewIssues)),
         ("Privacy", "/privacy", Some(Permission::ViewProjects)),
         ("Ownership", "/ownership", Some(Permission::ViewIssues)),
         ("Members", "/members", Some(Permission::ViewMembers)),
@@ -68,6 +71,7 @@ fn tabs(scene: &Scene, current: &str) -> Vec<SettingsTab> {
     all.into_iter()
         .filter(|(_, path, _)| *path != "/source-maps" || scene.state.source_maps.is_some())
         .filter(|(_, _, permission)| permission.is_none_or(|permission| scene.may(permission)))
+        .filter(|(_, path, _)| *path != "/grouping" || scene.state.errors.is_some())
         .map(|(label, path, _)| SettingsTab {
             label,
             href: format!("{}/settings{path}", scene.base()),

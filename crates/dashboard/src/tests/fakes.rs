@@ -22,6 +22,10 @@ use belvedere_error_tracking::feedback::{
     ChangeFeedback, Contact, Feedback, FeedbackDetail, FeedbackId, FeedbackStatus, FeedbackSummary,
     ListFeedback, RevealContact,
 };
+use belvedere_error_tracking::grouping::{Explanation, Variant};
+use belvedere_error_tracking::grouping_rules::{
+    ChangeRules, GroupingRules, InvalidRules, Preview, PreviewGroup, PreviewPart, StoredRules,
+};
 use belvedere_error_tracking::limits::{
     Category, ChangeLimits, Limits, ProjectLimits, StorageDay, StorageSum, StoredKind,
 };
@@ -64,6 +68,8 @@ pub(crate) struct Fake {
     pub(crate) suffix: String,
     /// What was asked for, in words.
     pub(crate) calls: Mutex<Vec<String>>,
+    /// Added to every text about grouping rules.
+    pub(crate) grouping_words: String,
 }
 
 impl Fake {
@@ -77,6 +83,7 @@ impl Fake {
             suffix: String::new(),
             comment: Mutex::new("Seen on the demo account too.".to_owned()),
             calls: Mutex::new(Vec::new()),
+            grouping_words: String::new(),
         }
     }
 
@@ -189,6 +196,12 @@ fn issues(now: Timestamp) -> Vec<IssueDetail> {
                     "src/lesson/runner.ts runTests".to_owned(),
                     "src/lesson/editor.tsx onSubmit".to_owned(),
                 ],
+                grouping_explanation: Explanation {
+                    chosen_by: "built-in rule: exceptions and their stack traces".to_owned(),
+                    variant: Some(Variant::Application),
+                    left_out: vec!["12 system frames".to_owned(), "1 frame of a recursion".to_owned()],
+                    frame_rules: vec!["path:**/vendor/** -> -app".to_owned()],
+                },
                 latest_event: Some(EVENT.to_owned()),
                 triaged: Triaged {
                     regressed_in: Some("shop@4.12.3".to_owned()),
@@ -1114,5 +1127,46 @@ impl Limits for Fake {
     }
     async fn list_usage(&self, _: ProjectId) -> Result<Vec<(Category, u64)>, ErrorTrackingError> {
         Ok(vec![(Category::Error, 12_904), (Category::Attachment, 6_300_000)])
+    }
+}
+#[async_trait]
+impl GroupingRules for Fake {
+    async fn find_rules(&self, _: ProjectId) -> Result<StoredRules, ErrorTrackingError> {
+        let rules = format!("# of <vendors>\npath:**/vendor/** -> -app{}", self.grouping_words);
+        Ok(StoredRules { rules, revision: 3, changed_at: None })
+    }
+
+    async fn change_rules(&self, change: ChangeRules) -> Result<StoredRules, ErrorTrackingError> {
+        if change.revision != Some(3) {
+            return Err(ErrorTrackingError::RulesChanged);
+        }
+        Ok(StoredRules { rules: change.rules, revision: 4, changed_at: None })
+    }
+
+    async fn preview_rules(&self, _: ProjectId, rules: &str) -> Result<Preview, ErrorTrackingError> {
+        if rules.contains("wrong") {
+            let why = "expected -> and what is to be done".to_owned();
+            return Err(InvalidRules { line: 2, column: 6, why }.into());
+        }
+        let part = |number: u8, events: u64| PreviewPart {
+            issue: Some(issue_id(number)),
+            title: format!("Fault {number}{}", self.grouping_words),
+            events,
+        };
+        let whole =
+            |issue, parts| PreviewGroup { issue, title: format!("Whole{}", self.grouping_words), parts };
+        Ok(Preview {
+            events: 500,
+            issues_before: 12,
+            issues_after: 11,
+            ignored: 40,
+            moved: 31,
+            joins: vec![whole(None, vec![part(1, 20), part(2, 11)])],
+            splits: vec![whole(
+                Some(issue_id(3)),
+                vec![part(3, 7), PreviewPart { issue: None, ..part(4, 2) }],
+            )],
+            ignored_events: vec![PreviewPart { issue: None, ..part(5, 40) }],
+        })
     }
 }

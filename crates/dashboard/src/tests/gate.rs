@@ -115,6 +115,7 @@ async fn every_form_that_changes_something_needs_the_sessions_own_value() {
         format!("/projects/7/settings/members/{id}/remove"),
         format!("/projects/7/settings/invites/{id}/revoke"),
         "/projects/7/settings/privacy".to_owned(),
+        "/projects/7/settings/grouping".to_owned(),
         "/projects/7/settings/account".to_owned(),
         "/projects/7/settings/password".to_owned(),
         "/projects/new".to_owned(),

@@ -75,6 +75,7 @@ async fn an_event_full_of_markup_renders_as_text() {
     let site = Site::with(Role::Owner, |fake, _| {
         fake.comment = std::sync::Mutex::new(ATTACK.to_owned());
         fake.payload = poison(fakes::payload());
+        fake.grouping_words = ATTACK.to_owned();
         let mut issues = fake.issues.lock().unwrap();
         for issue in issues.iter_mut() {
             issue.summary.title.push_str(ATTACK);
@@ -86,11 +87,16 @@ async fn an_event_full_of_markup_renders_as_text() {
             issue.grouping_values.push(ATTACK.to_owned());
             issue.triaged.regressed_in = Some(ATTACK.to_owned());
             issue.triaged.release_before_regression = Some(ATTACK.to_owned());
+            issue.grouping_explanation.chosen_by.push_str(ATTACK);
+            issue.grouping_explanation.left_out.push(ATTACK.to_owned());
         }
     });
     for path in pages() {
         assert_inert(site.get(&path).await.text(), &path);
     }
+    let preview = site.post("/projects/7/settings/grouping", "action=preview&revision=3&rules=x").await;
+    assert!(preview.text().contains("Would come together"));
+    assert_inert(preview.text(), "preview of grouping rules");
     let page = site.get(&format!("/projects/7/issues/{}", issue_id(1))).await;
     assert!(
         page.text()

@@ -35,6 +35,8 @@ pub(crate) struct Model {
     pub(crate) grouping_reason: String,
     /// One value a line.
     pub(crate) grouping_values: String,
+    /// [`crate::grouping::Explanation`] as JSON.
+    pub(crate) grouping_explanation: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

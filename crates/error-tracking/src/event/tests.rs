@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::grouping_rules::Ruling;
 
 fn received() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
@@ -243,7 +244,7 @@ fn events_made_to_be_slow_are_not() {
         "exception": [{"type": "E", "stacktrace": {"frames": [{"function": "<".repeat(200_000)}]}}],
     });
     let event = normalise(event, &arrival()).unwrap();
-    let _ = crate::grouping::group(&event.payload);
+    let _ = crate::grouping::group(&event.payload, &Ruling::default());
     assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
     assert!(event.removals.iter().map(|removal| removal.path.len()).sum::<usize>() < 10_000);
 }
@@ -337,7 +338,7 @@ proptest! {
         let arrival = Arrival { assigned_id: Some("1".repeat(32).parse().unwrap()), ..arrival() };
         if let Ok(once) = normalise(event, &arrival) {
             let _ = describe(&once.payload);
-            let _ = crate::grouping::group(&once.payload);
+            let _ = crate::grouping::group(&once.payload, &Ruling::default());
             prop_assert!(once.payload.get("user").is_none());
             let twice = normalise(once.payload.clone(), &arrival).unwrap();
             prop_assert_eq!(twice.payload, once.payload);

@@ -2,6 +2,10 @@ use serde_json::json;
 
 use super::*;
 
+fn group(event: &Value) -> Grouping {
+    super::group(event, &Ruling::default())
+}
+
 fn hash(event: &Value) -> [u8; 16] {
     group(event).hash
 }
@@ -20,7 +24,11 @@ fn line_numbers_directories_and_messages_do_not_matter_beside_a_stack_trace() {
     assert_eq!(first.hash, hash(&raised("KeyError", "'b'", "pay", 99)));
     assert_eq!(first.reason, "type and frames of the application of the exception");
     assert_eq!(first.values, ["type: KeyError", "frame: shop.views | pay"]);
-    assert_eq!(first.version, 1);
+    assert_eq!(first.version, 2);
+    assert_eq!(first.older_hash, None);
+    assert_eq!(first.explanation.chosen_by, "built-in rule: exceptions and their stack traces");
+    assert_eq!(first.explanation.variant, Some(Variant::Application));
+    assert_eq!(first.explanation.left_out, ["1 system frame"]);
 }
 
 #[test]
@@ -127,6 +135,8 @@ fn the_fingerprint_of_the_client_decides() {
         "x",
     ));
     assert_eq!(own.reason, "fingerprint of the client");
+    assert_eq!(own.explanation.chosen_by, "fingerprint that the client sent");
+    assert_eq!(own.explanation.variant, None);
     assert_eq!(
         own.values,
         [
@@ -179,7 +189,9 @@ fn minified_names_at_other_hosts_and_depths_of_recursion_do_not_matter() {
         json!({"platform": "javascript", "exception": {"values": [{"type": "RangeError", "stacktrace": {"frames": vec![frame; depth]}}]}})
     };
     assert_eq!(hash(&event("a.example", 3)), hash(&event("b.example", 90)));
-    assert_eq!(group(&event("a.example", 3)).values, ["type: RangeError", "frame: walk"]);
+    let grouping = group(&event("a.example", 3));
+    assert_eq!(grouping.values, ["type: RangeError", "frame: walk"]);
+    assert_eq!(grouping.explanation.left_out, ["2 frames of a recursion"]);
 }
 
 #[test]

@@ -13,9 +13,11 @@ use serde_json::json;
 
 use super::Reader;
 use super::tally::Tallies;
+use crate::IssueId;
 use crate::attachment::{self, NewAttachment};
 use crate::digest::DigestedEvent;
 use crate::feedback::{self, NewFeedback};
+use crate::grouping::KnownHashes;
 use crate::limits::{ProjectLimits, StorageChange};
 use crate::logs::{LogBatch, records_messages};
 use crate::monitors::{self, CheckInOutcome, ReceivedCheckIn};
@@ -34,6 +36,7 @@ pub(super) struct EventBatch {
     limits: Arc<HashMap<ProjectId, Arc<ProjectLimits>>>,
     audit: Arc<dyn AuditSink>,
     rules: Arc<dyn ScrubRules>,
+    known_hashes: Arc<KnownHashes>,
     pub(super) events: Vec<DigestedEvent>,
     pub(super) attachments: Vec<NewAttachment>,
     pub(super) feedback: Vec<NewFeedback>,
@@ -49,6 +52,7 @@ impl EventBatch {
         reader: &Reader,
         limits: Arc<HashMap<ProjectId, Arc<ProjectLimits>>>,
         rules: Arc<dyn ScrubRules>,
+        known_hashes: Arc<KnownHashes>,
     ) -> Self {
         Self {
             clock: Arc::clone(&reader.clock),
@@ -57,6 +61,7 @@ impl EventBatch {
             limits,
             audit: Arc::clone(&reader.audit),
             rules,
+            known_hashes,
             events: Vec::new(),
             attachments: Vec::new(),
             feedback: Vec::new(),
@@ -141,6 +146,21 @@ impl EventBatch {
     }
 }
 
+impl EventBatch {
+    /// Once the batch is committed, the hashes of its events are known to lead to issues.
+    fn remember_hashes(&self, tx: &Tx, issues_of: &[Option<IssueId>]) {
+        let of_events = self.events.iter().zip(issues_of);
+        let new: Vec<_> = of_events
+            .filter(|(event, issue)| issue.is_some() && event.grouping.older_hash.is_some())
+            .map(|(event, _)| (event.project, event.grouping.hash))
+            .collect();
+        if !new.is_empty() {
+            let known_hashes = Arc::clone(&self.known_hashes);
+            tx.after_commit(move || known_hashes.add(new));
+        }
+    }
+}
+
 #[async_trait]
 impl PreparedBatch for EventBatch {
     async fn store(&self, tx: &Tx) -> Result<Stored, HandlerError> {
@@ -179,6 +199,7 @@ impl PreparedBatch for EventBatch {
             written.add_storage(&events, &mut storage);
             messages = live_messages(&written.touched, &projects);
             issues_of_failures = written.issues_of.get(self.events.len()..).unwrap_or_default().to_vec();
+            self.remember_hashes(tx, &written.issues_of);
         }
         monitors::track_issues_in(tx, &taken, &issues_of_failures, now).await?;
         messages.extend(self.count_runs(&taken.outcomes, &mut tallies));

@@ -7,17 +7,20 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use belvedere_kernel::{Delivery, ItemOutcome, ProjectId, ScrubRules};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::tally::{Tallies, UnknownTypes, name_category, name_discard, name_unprocessed};
 use crate::attachment::{ATTACHMENTS_MAX, AttachmentOrigin, AttachmentReader, NewAttachment};
 use crate::digest::{DigestedEvent, Digester};
 use crate::encoding::decode_body;
 use crate::envelope::{Item, Outline, find_event_id, parse_outline};
-use crate::event::{Arrival, parse_event};
+use crate::event::{Arrival, InvalidEvent, parse_event};
 use crate::feedback::{NewFeedback, read_feedback, read_user_report};
+use crate::grouping_rules::GroupingContext;
 use crate::limits::ProjectLimits;
 use crate::logs::{LogArrival, RECORDS_MAX, ReadRecord, read_container};
 use crate::monitors::{ReceivedCheckIn, parse_check_in};
+use crate::security::{ReportContext, read_reports};
 use crate::sessions::{SESSIONS_MAX, SessionCounts, SessionUpdate, parse_session, parse_sessions};
 use crate::source_maps::BatchMaps;
 
@@ -71,11 +74,12 @@ pub(super) fn read_deliveries(
     deliveries: &[Delivery],
     kind: DeliveryKind,
     rules: &dyn ScrubRules,
+    grouping: &GroupingContext,
     limits: &HashMap<ProjectId, Arc<ProjectLimits>>,
     maps: &BatchMaps,
     unknown_types: &UnknownTypes,
 ) -> std::io::Result<Read> {
-    let digester = Digester::try_new(rules)?.with_maps(maps);
+    let digester = Digester::try_new(rules, grouping)?.with_maps(maps);
     let mut reader = DeliveryReader { digester, rules, limits, unknown_types, read: Read::default() };
     for (index, delivery) in deliveries.iter().enumerate() {
         let result = match kind {
@@ -159,6 +163,14 @@ impl DeliveryReader<'_> {
                         arrival_of(delivery, Some(&outline), kind == "user_report" || others == 1, payload);
                     self.read_feedback(project, kind == "user_report", payload, &arrival);
                 }
+                "raw_security" if others == ATTACHED_MAX => {
+                    self.read.tallies.add(project, "raw_security", ItemOutcome::Dropped, "too_many_items", 1);
+                }
+                "raw_security" => {
+                    others += 1;
+                    let headers = body.get(item.headers.clone()).unwrap_or_default();
+                    self.read_security(delivery, headers, payload);
+                }
                 kind => {
                     let (name, reason) = name_unprocessed(kind, self.unknown_types);
                     self.read.tallies.add(project, &name, ItemOutcome::Dropped, reason, 1);
@@ -181,7 +193,9 @@ impl DeliveryReader<'_> {
     fn name_damaged(&self, item: &Item) -> String {
         match item.kind.as_str() {
             "" => "other".to_owned(),
-            known @ ("attachment" | "feedback" | "user_report" | "check_in" | "log") => known.to_owned(),
+            known @ ("attachment" | "feedback" | "user_report" | "check_in" | "log" | "raw_security") => {
+                known.to_owned()
+            }
             kind => name_unprocessed(kind, self.unknown_types).0,
         }
     }
@@ -228,13 +242,54 @@ impl DeliveryReader<'_> {
 
     /// One bad event is counted and costs nothing else.
     fn read_event(&mut self, project: ProjectId, payload: &[u8], arrival: &Arrival<'_>) {
-        let digested = parse_event(payload).and_then(|event| self.digester.digest(project, event, arrival));
-        match digested {
+        match parse_event(payload) {
+            Ok(event) => self.digest_event(project, event, arrival),
+            Err(error) => self.drop_event(project, &error),
+        }
+    }
+
+    fn digest_event(&mut self, project: ProjectId, event: Value, arrival: &Arrival<'_>) {
+        match self.digester.digest(project, event, arrival) {
             Ok(event) => self.read.events.push(event),
-            Err(error) => {
-                tracing::debug!(%project, %error, "event dropped");
-                self.read.tallies.add(project, "event", ItemOutcome::Dropped, "invalid", 1);
+            Err(error) => self.drop_event(project, &error),
+        }
+    }
+
+    fn drop_event(&mut self, project: ProjectId, error: &InvalidEvent) {
+        tracing::debug!(%project, %error, "event dropped");
+        self.read.tallies.add(project, "event", ItemOutcome::Dropped, error.reason(), 1);
+    }
+
+    /// Reports of a browser: each becomes an event, and the item is counted as such.
+    fn read_security(&mut self, delivery: &Delivery, headers: &[u8], payload: &[u8]) {
+        let project = delivery.project;
+        let headers: SecurityHeaders = serde_json::from_slice(headers).unwrap_or_default();
+        let context = ReportContext {
+            release: headers.sentry_release,
+            environment: headers.sentry_environment,
+            user_agent: delivery.user_agent.clone(),
+        };
+        let mut count = |outcome, reason, quantity| {
+            if quantity > 0 {
+                self.read.tallies.add(project, "raw_security", outcome, reason, quantity);
             }
+        };
+        let Some(reports) = read_reports(payload, &context) else {
+            return count(ItemOutcome::Dropped, "invalid", 1);
+        };
+        count(ItemOutcome::Dropped, "browser_extension", reports.of_extensions);
+        count(ItemOutcome::Dropped, "not_yet_supported", reports.of_other_kinds);
+        count(ItemOutcome::Dropped, "too_many_items", reports.left_out);
+        count(ItemOutcome::Stored, "", reports.events.len() as u64);
+        for event in reports.events {
+            // The raw text is at hand for the whole body only, and it names what occurs in any of its reports.
+            let arrival = Arrival {
+                received_at: delivery.received_at,
+                remote_ip: delivery.remote_ip.as_deref(),
+                raw: Some(payload),
+                ..Arrival::default()
+            };
+            self.digest_event(project, event, &arrival);
         }
     }
 
@@ -300,7 +355,13 @@ impl DeliveryReader<'_> {
         let arrival = arrival_of(delivery, None, false, payload);
         let event =
             parse_event(payload).and_then(|event| self.digester.digest(delivery.project, event, &arrival));
-        self.read.events.push(event.map_err(|error| error.to_string())?);
+        match event {
+            Ok(event) => self.read.events.push(event),
+            Err(error @ InvalidEvent::IgnoredByRule(_)) => {
+                self.read.tallies.add(delivery.project, "event", ItemOutcome::Dropped, error.reason(), 1);
+            }
+            Err(error) => return Err(error.to_string()),
+        }
         Ok(())
     }
 }
@@ -336,6 +397,14 @@ fn unwrap_base64(body: &[u8]) -> Result<Vec<u8>, String> {
     let inflated = decode_body(Some("deflate"), &decoded, DECODED_BYTES_MAX)
         .map_err(|error| format!("in base64: {error}"))?;
     Ok(inflated.into_owned())
+}
+
+/// What an item with reports carries over from the address that they were sent to.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SecurityHeaders {
+    sentry_release: Option<String>,
+    sentry_environment: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use belvedere_kernel::{ItemOutcome, ProjectId, Tally};
 
 /// Item types that are known and not processed yet.
-const KNOWN_TYPES: [&str; 15] = [
+const KNOWN_TYPES: [&str; 14] = [
     "transaction",
     "span",
     "trace_metric",
@@ -15,7 +15,6 @@ const KNOWN_TYPES: [&str; 15] = [
     "profile_chunk",
     "statsd",
     "metric_buckets",
-    "raw_security",
     "nel",
     "form_data",
     "unreal_report",

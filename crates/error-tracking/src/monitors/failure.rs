@@ -1,5 +1,7 @@
 //! The event of a run that failed, in the form in which Sentry's SDKs would send it.
 
+use std::sync::LazyLock;
+
 use belvedere_kernel::ScrubRules;
 use belvedere_storage::Timestamp;
 use serde_json::{Value, json};
@@ -8,9 +10,13 @@ use super::model::{CheckInStatus, Monitor};
 use super::store::{EnvironmentRow, RunRow};
 use crate::digest::{DigestedEvent, Digester};
 use crate::event::Arrival;
+use crate::grouping_rules::GroupingContext;
 
 /// The type under which failures of monitors appear.
 const TYPE: &str = "MonitorCheckInFailure";
+
+/// A failure has a fingerprint of its own: the rules of its project have no say in it.
+static NO_RULES: LazyLock<GroupingContext> = LazyLock::new(GroupingContext::default);
 
 /// Digests failures one after the other; the memory for that is taken with the first.
 pub(super) struct Failures<'a> {
@@ -36,7 +42,7 @@ impl<'a> Failures<'a> {
         let arrival = Arrival { received_at: self.now, ..Arrival::default() };
         let digester = match &mut self.digester {
             Some(digester) => digester,
-            empty => match Digester::try_new(self.rules) {
+            empty => match Digester::try_new(self.rules, &NO_RULES) {
                 Ok(digester) => empty.insert(digester),
                 Err(error) => {
                     tracing::error!(%error, "no memory to digest the failure of a monitor");

@@ -65,9 +65,11 @@ impl<'a> Remapper<'a> {
         let stored = store::read_payloads(self.service.db.read(), self.project, events).await?;
         let rules = self.service.scrubber.load(&[self.project]).await?;
         let maps = self.service.maps.batch();
+        let now = self.service.clock.now();
+        let grouping = self.service.grouping.load(self.service.db.read(), &[self.project], now).await?;
         let project = self.project;
         let work = tokio::task::spawn_blocking(move || {
-            let mut digester = Digester::try_new(&*rules)
+            let mut digester = Digester::try_new(&*rules, &grouping)
                 .map_err(|error| SourceMapError::Internal(error.to_string()))?
                 .with_maps(&maps);
             let mut rewritten = Vec::with_capacity(stored.len());

@@ -20,6 +20,7 @@ use super::model::{
     ListBundles, NewChunk, Remapped, SourceMapLimits, SourceMapStorage,
 };
 use super::{ASSEMBLE_JOB, CHUNK_BYTES_MAX, REMAP_JOB, SWEEP_JOB, SourceMapError, SourceMaps, store};
+use crate::grouping_rules::GroupingBook;
 
 /// The most chunks of one bundle: 512 MiB.
 const CHUNKS_MAX: usize = 512;
@@ -55,6 +56,7 @@ pub struct SourceMapService {
     pub(super) jobs: JobQueue,
     pub(super) maps: Arc<Maps>,
     pub(super) limits: SourceMapLimits,
+    pub(super) grouping: Arc<GroupingBook>,
 }
 
 impl SourceMapService {
@@ -67,7 +69,12 @@ impl SourceMapService {
         maps: Arc<Maps>,
         limits: SourceMapLimits,
     ) -> Self {
-        Self { db, clock, audit, scrubber, jobs, maps, limits }
+        Self { db, clock, audit, scrubber, jobs, maps, limits, grouping: Arc::default() }
+    }
+
+    /// The same service, which groups by what the projects' rules say.
+    pub(crate) fn with_grouping(self, grouping: Arc<GroupingBook>) -> Self {
+        Self { grouping, ..self }
     }
 
     /// The answer to a wish that needs no work now.

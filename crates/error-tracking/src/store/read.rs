@@ -218,6 +218,7 @@ pub(crate) async fn find_issue(
         grouping_version: u16::try_from(model.grouping_version).unwrap_or(0),
         grouping_reason: model.grouping_reason,
         grouping_values: model.grouping_values.lines().map(str::to_owned).collect(),
+        grouping_explanation: serde_json::from_str(&model.grouping_explanation).unwrap_or_default(),
         latest_event: Some(EventId::from(model.latest_event_id).to_string()),
         triaged,
     }))

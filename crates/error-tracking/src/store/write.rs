@@ -6,6 +6,7 @@ use sea_orm::Value;
 use serde_json::json;
 
 use super::KEYS_MAX;
+use super::adopt::adopt_issues_in;
 use super::sql::{Sql, bulk};
 use super::triage::{Asleep, NewActivity, guard_projects, insert_activities, own_in, wake_in};
 use super::{tags, text};
@@ -127,6 +128,7 @@ pub(crate) async fn store_events_with_in(
             take_numbers(tx, projects.into_iter().map(|project| (project, 0)).collect()).await?;
             issues.extend(find_issues_of_hashes(tx, &unknown).await?);
         }
+        adopt_issues_in(tx, events, &mut issues).await?;
         for key in keys_of(events, &issues) {
             let id = Id::generate(now);
             created.insert(id);
@@ -238,7 +240,7 @@ pub(crate) fn is_discard(id: IssueId) -> bool {
     id.to_bytes()[0] & 0x80 != 0
 }
 
-fn key_of(event: &DigestedEvent) -> HashKey {
+pub(super) fn key_of(event: &DigestedEvent) -> HashKey {
     (event.project, event.grouping.version, event.grouping.hash)
 }
 
@@ -248,6 +250,7 @@ fn keys_of(events: &[DigestedEvent], known: &HashMap<HashKey, IssueId>) -> Vec<H
     keys.into_iter().collect()
 }
 
+/// The issues that hashes lead to; `keys` must be sorted.
 pub(crate) async fn find_issues_of_hashes(
     tx: &Tx,
     keys: &[HashKey],
@@ -509,7 +512,7 @@ async fn insert_issues(
         let number = next.entry(event.project).or_default();
         *number += 1;
         hashes.push((key_of(event), *id));
-        let row: [Value; 19] = [
+        let row: [Value; 20] = [
             (*id).into(),
             event.project.0.into(),
             (*number).into(),
@@ -529,6 +532,7 @@ async fn insert_issues(
             event.grouping.reason.clone().into(),
             event.grouping.values.join("\n").into(),
             event.text.hash.into(),
+            event.grouping.explanation.to_json().into(),
         ];
         rows.push(row);
         touched.push(TouchedIssue {
@@ -547,7 +551,8 @@ async fn insert_issues(
     }
     let head = "INSERT INTO error_issue (id, project_id, number, status, level, event_count, subject_count, first_seen, \
                 last_seen, latest_event_id, title, culprit, platform, first_release, last_release, \
-                grouping_version, grouping_reason, grouping_values, text_hash) VALUES ";
+                grouping_version, grouping_reason, grouping_values, text_hash, \
+                grouping_explanation) VALUES ";
     bulk(tx, head, rows, "").await?;
     let rows = hashes
         .into_iter()

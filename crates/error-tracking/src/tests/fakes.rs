@@ -154,6 +154,11 @@ impl Bench {
         Self { db, clock, audit, errors, search, triage, bus }
     }
 
+    /// The same database as a process finds it that has just started.
+    pub(super) fn restarted(self) -> Self {
+        Self::new(self.db)
+    }
+
     /// Prepares and stores deliveries of one kind, as the intake does.
     pub(super) async fn take_in(
         &self,

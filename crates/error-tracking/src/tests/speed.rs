@@ -13,6 +13,7 @@ use crate::encoding::decode_body;
 use crate::envelope::parse_outline;
 use crate::event::{Arrival, describe, normalise, parse_event};
 use crate::grouping::group;
+use crate::grouping_rules::{GroupingContext, Ruling};
 
 /// How many events are measured.
 const EVENTS: u32 = 10_000;
@@ -60,7 +61,8 @@ fn deliveries(count: u32) -> Vec<Delivery> {
 fn speed_of_each_stage() {
     let deliveries: Vec<Delivery> = deliveries(200).into_iter().cycle().take(4_000).collect();
     let mut micros = [0_u128; 8];
-    let mut digester = Digester::try_new(&NoRules).unwrap();
+    let context = GroupingContext::default();
+    let mut digester = Digester::try_new(&NoRules, &context).unwrap();
     let mut compressor = zstd::bulk::Compressor::new(1).unwrap();
     let mut sizes = (0, 0, 0);
     for delivery in &deliveries {
@@ -79,7 +81,7 @@ fn speed_of_each_stage() {
         let arrival = Arrival { received_at: delivery.received_at, raw: Some(raw), ..Arrival::default() };
         let event = normalise(event, &arrival).unwrap();
         lap(3);
-        let grouping = group(&event.payload);
+        let grouping = group(&event.payload, &Ruling::default());
         let description = describe(&event.payload);
         lap(4);
         let json = serde_json::to_vec(&event.payload).unwrap();

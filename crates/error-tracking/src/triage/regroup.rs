@@ -9,6 +9,7 @@ use crate::digest::unpack;
 use crate::entity::issue;
 use crate::event::describe;
 use crate::grouping::group;
+use crate::grouping_rules::Ruling;
 use crate::store::{self, Move, NewActivity, SplitOff};
 use crate::{ErrorTrackingError, IssueId};
 
@@ -181,7 +182,7 @@ impl TriageService {
             latest,
             title,
             culprit: describe(&event).culprit,
-            grouping: group(&event),
+            grouping: group(&event, &Ruling::default()),
             hashes,
         };
         self.db.write(async |tx| self.split(tx, act, id, &new).await).await?;

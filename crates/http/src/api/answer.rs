@@ -6,6 +6,7 @@ use belvedere_accounts::{ApiTokenInfo, IngestKeyInfo, Project, Scope};
 use belvedere_audit::AuditRow;
 use belvedere_error_tracking as errors;
 use belvedere_error_tracking::IssueId;
+use belvedere_error_tracking::grouping::Explanation;
 use belvedere_intake::{HourTally, Outcome, SetAside};
 use belvedere_kernel::{ApiToken, IngestKey, Organisation, ProjectId, Removal, SubjectId, User};
 use belvedere_storage::{Id, Page, Timestamp};
@@ -163,6 +164,9 @@ answer! {
         grouping_reason: String,
         /// The values that were hashed, one a line.
         grouping_values: Vec<String>,
+        /// Which rule chose them, whose frames count (`application`, `system`) and what was left out.
+        #[schema(value_type = Object)]
+        grouping_explanation: Explanation,
         /// The event id of its newest event.
         latest_event: Option<String>,
         #[serde(flatten)]

@@ -16,11 +16,7 @@ use crate::routes::{Access, Routes};
 use crate::state::Shared;
 
 /// Path, the type of item as which it is counted, and the status of success.
-const POSTED: [(&str, &str, StatusCode); 14] = [
-    ("/api/{project}/security/", "raw_security", StatusCode::OK),
-    ("/api/{project}/security", "raw_security", StatusCode::OK),
-    ("/api/{project}/csp-report/", "raw_security", StatusCode::OK),
-    ("/api/{project}/csp-report", "raw_security", StatusCode::OK),
+const POSTED: [(&str, &str, StatusCode); 10] = [
     ("/api/{project}/nel/", "nel", StatusCode::OK),
     ("/api/{project}/nel", "nel", StatusCode::OK),
     ("/api/{project}/minidump/", "minidump", StatusCode::OK),

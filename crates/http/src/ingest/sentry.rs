@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -18,12 +18,13 @@ use belvedere_error_tracking::limits::Category;
 use belvedere_error_tracking::quota::Limited;
 use belvedere_kernel::{Delivery, ItemOutcome, ProjectId, Tally};
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{CONTENT_ENCODING, ORIGIN, USER_AGENT};
 use http::request::Parts;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::answer::{Refusal, accepted};
+use super::answer::{Refusal, accepted, empty, tell};
 use super::credentials::{key_of_head, parse_dsn};
 use crate::address::ClientAddress;
 use crate::decode::Encoding;
@@ -31,6 +32,17 @@ use crate::state::Shared;
 
 /// How much of a User-Agent header is kept, in bytes.
 const USER_AGENT_BYTES_MAX: usize = 512;
+
+/// The largest body with reports, in bytes: a list of them is a few kilobytes.
+const REPORTS_BYTES_MAX: usize = 256 << 10;
+
+/// What the address of a report says beside the key.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ReportAddress {
+    sentry_release: Option<String>,
+    sentry_environment: Option<String>,
+}
 
 /// Different item types that one refused envelope is counted under; the rest count as `other`.
 const REFUSED_KINDS_MAX: usize = 20;
@@ -97,6 +109,20 @@ pub(super) async fn store(
     let mut door = Door::new(&shared, parts, project.as_ref().map(|Path(project)| project.as_str()));
     let taken = door.take_event(body).await;
     door.answer(taken, "event")
+}
+
+/// Reports of browsers about policies of a page, whose key, release and environment stand in the address.
+pub(super) async fn report(
+    State(shared): State<Arc<Shared>>,
+    Path(project): Path<String>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut door = Door::new(&shared, parts, Some(&project));
+    match door.take_report(body).await {
+        Ok(taken) => tell(empty(StatusCode::OK), &taken.limited),
+        Err(refusal) => refuse(&door, refusal, "raw_security"),
+    }
 }
 
 /// Counts a refusal and answers it.
@@ -174,6 +200,32 @@ impl<'a> Door<'a> {
         let look = shared.bodies.decode(encoding, &bytes, look_into_event).await?;
         let look = look.map_err(Refusal::Event)?;
         self.accept("sentry.store", &key, look, encoding, bytes).await
+    }
+
+    /// Puts reports into an envelope of their own, as clients send them.
+    async fn take_report(&mut self, body: axum::body::Body) -> Result<Taken, Refusal> {
+        let key = self.authenticate(None).await?;
+        let shared = self.shared;
+        let body = shared.bodies.read(body, shared.limits.body_bytes_max.min(REPORTS_BYTES_MAX)).await?;
+        let whole = |report: &[u8], is_whole: bool| is_whole.then(|| report.to_vec());
+        let report = shared.bodies.decode(self.encoding(), &body.bytes, whole).await?;
+        let address = Query::<ReportAddress>::try_from_uri(&self.parts.uri).map(|Query(address)| address);
+        let address = address.unwrap_or_default();
+        let item = json!({
+            "type": "raw_security",
+            "length": report.len(),
+            "sentry_release": address.sentry_release,
+            "sentry_environment": address.sentry_environment,
+        });
+        let mut envelope = format!("{{}}\n{item}\n").into_bytes();
+        envelope.extend_from_slice(&report);
+        let look = Look {
+            is_limited: true,
+            items: BTreeMap::from([("raw_security".to_owned(), 1)]),
+            demand: BTreeMap::from([(Category::Default, 1)]),
+            ..Look::default()
+        };
+        self.accept("sentry.envelope", &key, look, None, envelope.into()).await
     }
 
     /// Puts a body on disk, without the items that the key's or the project's limits keep out.

@@ -12,6 +12,7 @@ use belvedere_accounts::{
     NewIngestKey, NewOrganisation, NewProject, Principal, Project, Rights, Role, Scope,
 };
 use belvedere_audit::{AuditRow, AuditService, EntryFilter};
+use belvedere_error_tracking::grouping::Explanation;
 use belvedere_error_tracking::logs::LogsService;
 use belvedere_error_tracking::monitors::MonitorsService;
 use belvedere_error_tracking::quota::{QuotaBook, QuotaParts};
@@ -157,6 +158,7 @@ impl ErrorTracking for OneIssue {
             grouping_version: 1,
             grouping_reason: "stack trace".to_owned(),
             grouping_values: Vec::new(),
+            grouping_explanation: Explanation::default(),
             latest_event: Some(EVENT_ID.to_owned()),
             triaged: Triaged::default(),
         }))
@@ -546,6 +548,7 @@ impl House {
                 Arc::clone(&sink),
                 Arc::new(InProcessBus::default()),
             )),
+            grouping_rules: releases.clone(),
             intake: Arc::new(Intake::new(spool.clone(), parts.clone())),
             intake_log: Arc::new(IntakeLogService::new(parts, sink)),
             intake_stats: stats,

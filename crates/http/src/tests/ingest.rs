@@ -349,8 +349,6 @@ fn endpoints_of_features_to_come_take_what_is_sent_and_count_it() {
         let house = House::new().await;
         let (project, key) = (house.project(), house.key());
         for (method, uri, status) in [
-            (Method::POST, format!("/api/{project}/security/?sentry_key={key}"), 200),
-            (Method::POST, format!("/api/{project}/csp-report/?sentry_key={key}"), 200),
             (Method::POST, format!("/api/{project}/nel/?sentry_key={key}"), 200),
             (Method::POST, format!("/api/{project}/minidump/?sentry_key={key}"), 200),
             (Method::POST, format!("/api/{project}/unreal/{key}/"), 200),
@@ -361,10 +359,46 @@ fn endpoints_of_features_to_come_take_what_is_sent_and_count_it() {
         }
         let foreign = format!("/api/{}/nel/?sentry_key={key}", ProjectId(project.0 + 1));
         assert_eq!(post(&house, &foreign, &[], "x").await.status, StatusCode::FORBIDDEN);
-        let expected = [("minidump", 1), ("nel", 1), ("raw_security", 2), ("span", 1), ("unreal_report", 1)];
+        let expected = [("minidump", 1), ("nel", 1), ("span", 1), ("unreal_report", 1)];
         assert_eq!(
             house.noted().await,
             expected.map(|(item, count)| (item.to_owned(), "not_yet_supported".to_owned(), count))
+        );
+    });
+}
+
+#[test]
+fn reports_of_browsers_are_accepted_durably_with_what_stands_in_their_address() {
+    run(async {
+        let house = House::new().await;
+        let (project, key) = (house.project(), house.key());
+        for path in ["security/", "security", "csp-report/", "csp-report"] {
+            let uri = format!(
+                "/api/{project}/{path}?sentry_key={key}&sentry_release=shop%404.1.0&sentry_environment=eu"
+            );
+            let report = "{\"csp-report\":{}}";
+            let answer = post(&house, &uri, &[("content-type", "application/csp-report")], report).await;
+            assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
+        }
+        let deliveries = house.deliveries().await;
+        assert_eq!(deliveries.len(), 4);
+        assert_eq!(deliveries[0].kind, "sentry.envelope");
+        let body = String::from_utf8(deliveries[0].body.to_vec()).unwrap();
+        let lines: Vec<&str> = body.lines().collect();
+        let item: serde_json::Value = serde_json::from_str(lines[1]).unwrap();
+        assert_eq!((lines[0], lines[2]), ("{}", "{\"csp-report\":{}}"));
+        assert_eq!(item["type"], "raw_security");
+        assert_eq!(
+            (&item["sentry_release"], &item["sentry_environment"]),
+            (&"shop@4.1.0".into(), &"eu".into())
+        );
+        assert_eq!(item["length"], 17);
+        let foreign = format!("/api/{}/security/?sentry_key={key}", ProjectId(project.0 + 1));
+        assert_eq!(post(&house, &foreign, &[], "{}").await.status, StatusCode::FORBIDDEN);
+        let large = format!("/api/{project}/security/?sentry_key={key}");
+        assert_eq!(
+            post(&house, &large, &[], "x".repeat(300 << 10)).await.status,
+            StatusCode::PAYLOAD_TOO_LARGE
         );
     });
 }

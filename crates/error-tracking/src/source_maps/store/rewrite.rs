@@ -206,6 +206,7 @@ async fn rename_issue(
     sql.push(", grouping_version = ").bind(i64::from(new.grouping.version));
     sql.push(", grouping_reason = ").bind(new.grouping.reason.clone());
     sql.push(", grouping_values = ").bind(new.grouping.values.join("\n"));
+    sql.push(", grouping_explanation = ").bind(new.grouping.explanation.to_json());
     sql.push(" WHERE project_id = ").bind(project.0).push(" AND id = ").bind(issue);
     sql.run(tx).await
 }
@@ -225,7 +226,7 @@ async fn insert_issue(
         tx,
         "INSERT INTO error_issue (id, project_id, number, status, level, event_count, subject_count, first_seen, \
          last_seen, latest_event_id, title, culprit, search_text, platform, first_release, last_release, \
-         grouping_version, grouping_reason, grouping_values) SELECT ",
+         grouping_version, grouping_reason, grouping_values, grouping_explanation) SELECT ",
     );
     sql.bind(id).push(", project_id, ").bind(number).push(", status, ").bind(event.level);
     sql.push(", 0, 0, ").bind(event.occurred_at).push(", ").bind(event.occurred_at).push(", ");
@@ -233,7 +234,8 @@ async fn insert_issue(
     sql.bind(new.culprit.clone()).push(", ").bind(new.search_text()).push(", platform, ");
     sql.bind(event.release.clone()).push(", ").bind(event.release.clone()).push(", ");
     sql.bind(i64::from(new.grouping.version)).push(", ").bind(new.grouping.reason.clone()).push(", ");
-    sql.bind(new.grouping.values.join("\n")).push(" FROM error_issue WHERE project_id = ").bind(project.0);
+    sql.bind(new.grouping.values.join("\n")).push(", ").bind(new.grouping.explanation.to_json());
+    sql.push(" FROM error_issue WHERE project_id = ").bind(project.0);
     sql.push(" AND id = ").bind(event.issue);
     sql.run(tx).await?;
     Ok(id)
