@@ -694,7 +694,9 @@ impl ErrorTracking for Fake {
 #[async_trait]
 impl Search for Fake {
     async fn search_issues(&self, search: SearchIssues) -> Result<IssuesFound, ErrorTrackingError> {
-        self.note(format!("search_issues {:?} {:?} {:?}", search.environment, search.since, search.sort));
+        if search.environment.is_some() {
+            self.note(format!("search_issues {:?} {:?} {:?}", search.environment, search.since, search.sort));
+        }
         let list = ListIssues { page: search.page, ..ListIssues::first(search.project) };
         let mut page = self.list_issues(list).await?;
         // The fake understands this much of the language.

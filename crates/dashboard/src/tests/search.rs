@@ -61,7 +61,7 @@ async fn queries_are_completed() {
     let suggest = async |text: &str| {
         site.get(&format!("/projects/7/issues/suggest?text={text}")).await.text().to_owned()
     };
-    assert_eq!(suggest("is%3Are").await, r#"["is:resolved"]"#);
+    assert_eq!(suggest("is%3Are").await, r#"["is:resolved","is:regressed"]"#);
     assert_eq!(suggest("!pla").await, r#"["!platform:","!plan:"]"#);
     assert_eq!(suggest("plan%3Afr").await, r#"["plan:\"free trial\""]"#);
     assert_eq!(suggest("level%3Af").await, r#"["level:fatal"]"#);
