@@ -214,13 +214,6 @@ impl<'a> Digester<'a> {
     }
 }
 
-impl Redigested {
-    /// What the list of issues searches in.
-    pub(crate) fn search_text(&self) -> String {
-        format!("{}\n{}", self.title, self.culprit).to_lowercase()
-    }
-}
-
 /// Packs what is no error but has the shape of an event.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ pub(crate) use read::{
     list_events,
 };
 pub(crate) use sql::{Sql, bulk};
+pub(crate) use text::add_names;
 pub(crate) use triage::{
     Former, IssueState, Move, NewActivity, SplitOff, absorb_in, are_moving, assign_in, busiest_hours,
     change_comment_in, count_comments, find_comment_in, find_hashes, find_newest_of, find_next_move,
@@ -23,7 +24,7 @@ pub(crate) use triage::{
 };
 pub(crate) use write::{
     TouchedIssue, admit_in, find_issues_of_hashes, hour_of, is_discard, level_of, store_events_in,
-    store_events_with_in, take_numbers,
+    store_events_with_in,
 };
 
 /// How many keys one look-up asks for.

@@ -135,7 +135,7 @@ pub(super) fn sum_up(
         .into_iter()
         .map(|(title, events)| PreviewPart { issue: None, title: title.to_owned(), events })
         .collect();
-    ignored.sort_by(|left, right| right.events.cmp(&left.events));
+    ignored.sort_by_key(|group| std::cmp::Reverse(group.events));
     ignored.truncate(NAMED_MAX);
     preview.ignored_events = ignored;
     preview

@@ -140,6 +140,30 @@ pub(super) async fn insert_split_text(
     sql.run(tx).await
 }
 
+/// Adds another title and place to the words of an issue.
+pub(crate) async fn add_names(
+    tx: &Tx,
+    project: ProjectId,
+    number: i64,
+    [title, culprit]: [&str; 2],
+) -> Result<(), StorageError> {
+    let [title, culprit] = [title, culprit].map(words_of);
+    let mut sql = Sql::new(tx, "UPDATE error_issue_text SET ");
+    match Dialect::of(tx) {
+        Dialect::Sqlite => {
+            sql.push("title = title || ' ' || ").bind(title.join(" "));
+            sql.push(", culprit = culprit || ' ' || ").bind(culprit.join(" "));
+            sql.push(" WHERE rowid = ").bind(text_row(project.0, number));
+        }
+        Dialect::Postgres => {
+            let words = vector(&[title, culprit, Vec::new(), Vec::new()]);
+            sql.push("words = words || CAST(").bind(words).push(" AS tsvector) WHERE project_id = ");
+            sql.bind(project.0).push(" AND number = ").bind(number);
+        }
+    }
+    sql.run(tx).await
+}
+
 /// The words of title, place, messages and the rest.
 fn fields(event: &DigestedEvent) -> [Vec<String>; 4] {
     [&event.title, &event.culprit, &event.text.message, &event.text.other].map(|text| words_of(text))
