@@ -1,5 +1,7 @@
-//! `cargo xtask demo`: a week of a learning product's errors, invented but shaped like real ones, sent through the
-//! public endpoint into a project of its own that says it is a demonstration.
+//! `cargo xtask demo`: a week of a learning product's errors and what surrounds them, invented but shaped like real
+//! ones, sent through the public endpoint into a project of its own that says it is a demonstration.
+
+mod surroundings;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -9,12 +11,15 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
+use self::surroundings::Door;
 use crate::client::{Client, parse_dsn};
 use crate::process::root;
 
 /// The kinds of errors and the code they come from.
 const CATALOGUE: &str = include_str!("demo/catalogue.json");
 const HOURS: u64 = 7 * 24;
+/// The releases of the week, the newest first.
+const RELEASES: [&str; 3] = ["codeland@4.12.0", "codeland@4.11.2", "codeland@4.11.1"];
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -44,6 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let headers = format!(
         "x-sentry-auth: Sentry sentry_key={key}, sentry_version=7, sentry_client=belvedere-demo/1\r\n"
     );
+    let mut newest = Vec::new();
     for number in 0..options.events {
         let age = age_seconds(number, options.events, &mut random);
         let event = event(&catalogue, &mut random, now - age, age)?;
@@ -53,7 +59,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if response.status != 200 {
             bail!("status {}: {}", response.status, String::from_utf8_lossy(&response.body));
         }
+        if let Some(id) = event["event_id"].as_str()
+            && age < 86_400
+        {
+            newest.push(id.to_owned());
+        }
     }
+    let mut door = Door { client: &mut client, path: &path, headers: &headers, now };
+    surroundings::send_sessions(&mut door, &mut random)?;
+    surroundings::send_logs(&mut door, &mut random)?;
+    surroundings::send_check_ins(&mut door, &mut random)?;
+    surroundings::send_feedback(&mut door, &mut random, &newest)?;
     println!("{} errors of the last seven days sent to the demonstration project {project}", options.events);
     Ok(())
 }
@@ -117,13 +133,18 @@ fn age_seconds(number: u64, total: u64, random: &mut Random) -> u64 {
     }
 }
 
+/// The release that was out so many seconds ago.
+fn release_at(age: u64) -> &'static str {
+    match age / 86_400 {
+        0 | 1 => RELEASES[0],
+        2..=4 => RELEASES[1],
+        _ => RELEASES[2],
+    }
+}
+
 /// One error of the catalogue, by weight among those whose release is out at that age.
 fn event(catalogue: &Value, random: &mut Random, at: u64, age: u64) -> Result<Value> {
-    let release = match age / 86_400 {
-        0 | 1 => "codeland@4.12.0",
-        2..=4 => "codeland@4.11.2",
-        _ => "codeland@4.11.1",
-    };
+    let release = release_at(age);
     let kinds: Vec<&Value> = catalogue
         .as_array()
         .context("the catalogue is a list")?
