@@ -1,7 +1,7 @@
 //! Which events are the same issue.
 //!
 //! Pure: the same event in the stored shape always gets the same hash. A change of any rule here or in what it calls
-//! makes a new [`Version`]; the one before stays callable, so that issues of its time keep collecting their events
+//! makes a new `Version`; the one before stays callable, so that issues of its time keep collecting their events
 //! (see [`Grouping::older_hash`]).
 //!
 //! In this order, the first that has something to say decides (rules as users of Sentry's strategy `newstyle:2023-01-11`
