@@ -245,6 +245,23 @@ fn the_project_names_no_machine() {
 }
 
 #[test]
+fn style_sheets_close_every_block() {
+    for (path, text) in sources().into_iter().filter(|(path, _)| path.ends_with(".css")) {
+        let mut depth = 0_i32;
+        for (line, number) in text.lines().zip(1..) {
+            for letter in line.chars() {
+                depth += i32::from(letter == '{') - i32::from(letter == '}');
+            }
+            // Rules of a media query are indented; whatever begins a line stands outside all blocks.
+            let is_outside = !line.starts_with([' ', '}']) && !line.is_empty();
+            assert!(depth >= 0, "{path}:{number} closes a block that nothing opened");
+            assert!(!is_outside || depth <= 1, "{path}:{number} stands in a block that was never closed");
+        }
+        assert!(depth == 0, "{path} leaves {depth} blocks open");
+    }
+}
+
+#[test]
 fn no_unfinished_work_is_left_in_the_sources() {
     let signs = [
         ["to", "do!("].concat(),
