@@ -27,6 +27,9 @@ cd "$work"
 url=$(sed -E 's#^(https?://)[^@]*@([^/]*)/.*#\1\2#' <<<"$dsn")
 release="sdk-runs-$bundler@$RANDOM.$RANDOM.0"
 
+# Otherwise each run would make the same scripts, with the same debug ids.
+echo "(globalThis as { run?: string }).run = '$release';" >>src/main.ts
+
 npm init --yes >/dev/null
 npm install --silent --no-audit --no-fund @sentry/cli @sentry/node >&2
 case $bundler in
@@ -36,8 +39,7 @@ esbuild | late)
         --outfile=dist/app.js >&2
     ;;
 webpack)
-    npm install --silent --no-audit --no-fund webpack webpack-cli ts-loader typescript >&2
-    echo '{"compilerOptions": {"target": "es2022", "module": "es2022", "moduleResolution": "bundler", "sourceMap": true, "skipLibCheck": true, "types": []}}' >tsconfig.json
+    npm install --silent --no-audit --no-fund webpack webpack-cli esbuild-loader >&2
     cat >webpack.config.cjs <<'CONFIG'
 module.exports = {
   mode: 'production',
@@ -46,7 +48,7 @@ module.exports = {
   devtool: 'source-map',
   externals: { '@sentry/node': 'commonjs @sentry/node' },
   resolve: { extensions: ['.ts', '.js'] },
-  module: { rules: [{ test: /\.ts$/, loader: 'ts-loader', options: { transpileOnly: true } }] },
+  module: { rules: [{ test: /\.ts$/, loader: 'esbuild-loader', options: { target: 'es2022' } }] },
   output: { filename: 'app.js' },
 };
 CONFIG

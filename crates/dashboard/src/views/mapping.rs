@@ -48,7 +48,7 @@ pub(crate) fn why_unmapped(frame: &Node<'_>) -> Option<String> {
             format!("The map {} cannot be read{detail}. Build and upload it again.", text("map"))
         }
         "no_such_place" => format!(
-            "The map {} knows nothing of this place: it is probably that of another build.",
+            "The map {} knows nothing of this place: it is code of the bundler itself, or the map is of another build.",
             text("map")
         ),
         "no_column" => {
@@ -95,7 +95,7 @@ mod tests {
             ),
             (
                 json!({"why": "no_such_place", "map": "~/a.map"}),
-                "The map ~/a.map knows nothing of this place: it is probably that of another build.",
+                "The map ~/a.map knows nothing of this place: it is code of the bundler itself, or the map is of another build.",
             ),
             (
                 json!({"why": "no_column"}),
