@@ -99,7 +99,7 @@ pub(crate) fn routes(mut routes: Routes, features: HttpFeatures) -> Routes {
     for path in both!("/api/0/organizations/{organisation}/releases/{version}/previous-with-commits") {
         routes = routes.get(path, read, releases::show_previous_with_commits);
     }
-    if features.error_tracking { upload_routes(routes) } else { routes }
+    upload_routes(routes)
 }
 
 fn upload_routes(mut routes: Routes) -> Routes {

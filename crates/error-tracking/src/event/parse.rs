@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::InvalidEvent;
@@ -14,8 +16,8 @@ pub(crate) fn parse_event(bytes: &[u8]) -> Result<Value, InvalidEvent> {
     if bytes.len() > EVENT_BYTES_MAX {
         return Err(InvalidEvent::TooLarge { limit: EVENT_BYTES_MAX });
     }
-    // Checked at once, which is much faster than string by string.
-    let text = String::from_utf8_lossy(bytes);
+    // Checked at once, which is much faster than string by string, and by what is fastest for text without faults.
+    let text = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
     let error = match serde_json::from_str(&text) {
         Ok(value) => return Ok(value),
         Err(error) => error,

@@ -52,21 +52,35 @@ fn add<K: Ord>(tallies: &mut BTreeMap<K, Tally>, key: K, tally: Tally) {
     tallies.entry(key).and_modify(|known| known.add(tally)).or_insert(tally);
 }
 
+/// Counts the keys and values of the events with an issue.
+fn count<'a>(
+    events: &'a [DigestedEvent],
+    issues_of: &[Option<IssueId>],
+) -> BTreeMap<(Name<'a>, IssueId), Tally> {
+    let mut values: HashMap<(Name<'a>, IssueId), Tally> = HashMap::new();
+    for (event, issue) in events.iter().zip(issues_of) {
+        let Some(issue) = issue else { continue };
+        for tag in &event.tags {
+            let place = ((event.project, &*tag.key, &*tag.value), *issue);
+            let tally = Tally::of(event);
+            values.entry(place).and_modify(|known| known.add(tally)).or_insert(tally);
+        }
+    }
+    let mut counted = BTreeMap::new();
+    for (((project, key, _), issue), tally) in &values {
+        add(&mut counted, ((*project, *key, ""), *issue), *tally);
+    }
+    counted.extend(values);
+    counted
+}
+
 /// Adds the tags of the new events of a batch, those with an issue, to all counts.
 pub(super) async fn add_tags(
     tx: &Tx,
     events: &[DigestedEvent],
     issues_of: &[Option<IssueId>],
 ) -> Result<(), StorageError> {
-    let mut counted: BTreeMap<(Name<'_>, IssueId), Tally> = BTreeMap::new();
-    for (event, issue) in events.iter().zip(issues_of) {
-        let Some(issue) = issue else { continue };
-        for tag in &event.tags {
-            for value in ["", &tag.value] {
-                add(&mut counted, ((event.project, &*tag.key, value), *issue), Tally::of(event));
-            }
-        }
-    }
+    let counted = count(events, issues_of);
     if counted.is_empty() {
         return Ok(());
     }

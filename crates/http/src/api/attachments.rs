@@ -8,22 +8,14 @@ use axum::response::{IntoResponse, Response};
 use belvedere_error_tracking::attachment::{AttachmentId, AttachmentInfo, DeleteAttachment};
 use belvedere_storage::Timestamp;
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::answer::List;
-use super::input::{Parameters, PathText, project};
+use super::input::{InProject, Parameters, PathText, project};
 use crate::problem::Problem;
 use crate::routes::Caller;
 use crate::state::Shared;
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct InProject {
-    /// The project's number or slug; may be left out while there is only one.
-    project: Option<String>,
-}
 
 /// A file without its content.
 #[derive(Debug, Serialize, ToSchema)]

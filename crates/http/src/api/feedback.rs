@@ -16,7 +16,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::List;
-use super::input::{JsonBody, Parameters, PathText, page, project};
+use super::input::{InProject, JsonBody, Parameters, PathText, page, project};
 use crate::problem::Problem;
 use crate::routes::Caller;
 use crate::state::Shared;
@@ -66,14 +66,6 @@ pub(super) struct FeedbackWanted {
     limit: Option<u16>,
     /// `next` of the page before.
     cursor: Option<String>,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct InProject {
-    /// The project's number or slug; may be left out while there is only one.
-    project: Option<String>,
 }
 
 /// New values for a feedback.

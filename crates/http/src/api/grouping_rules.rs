@@ -10,20 +10,12 @@ use belvedere_error_tracking::grouping_rules::{
 };
 use belvedere_storage::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use super::input::{JsonBody, Parameters, project};
+use super::input::{InProject, JsonBody, Parameters, project};
 use crate::problem::Problem;
 use crate::routes::Caller;
 use crate::state::Shared;
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct OfProject {
-    /// The project's number or slug; may be left out while there is only one.
-    project: Option<String>,
-}
 
 /// The rules of a project.
 #[derive(Debug, Serialize, ToSchema)]
@@ -135,12 +127,12 @@ impl From<Preview> for GroupingPreview {
 }
 
 /// Read a project's grouping rules
-#[utoipa::path(get, path = "/api/v1/grouping_rules", tag = "grouping", params(OfProject),
+#[utoipa::path(get, path = "/api/v1/grouping_rules", tag = "grouping", params(InProject),
     responses((status = 200, description = "The rules", body = GroupingRulesAnswer)))]
 pub(super) async fn find_rules(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Parameters(wanted): Parameters<OfProject>,
+    Parameters(wanted): Parameters<InProject>,
 ) -> Result<Json<GroupingRulesAnswer>, Problem> {
     let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     Ok(Json(shared.grouping_rules.find_rules(project.id).await?.into()))
@@ -149,12 +141,12 @@ pub(super) async fn find_rules(
 /// Replace a project's grouping rules
 ///
 /// They hold for events from now on. A line that is no rule is answered 400 with line and column.
-#[utoipa::path(put, path = "/api/v1/grouping_rules", tag = "grouping", request_body = NewGroupingRules, params(OfProject),
+#[utoipa::path(put, path = "/api/v1/grouping_rules", tag = "grouping", request_body = NewGroupingRules, params(InProject),
     responses((status = 200, description = "The rules after the change", body = GroupingRulesAnswer)))]
 pub(super) async fn change_rules(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Parameters(wanted): Parameters<OfProject>,
+    Parameters(wanted): Parameters<InProject>,
     JsonBody(new): JsonBody<NewGroupingRules>,
 ) -> Result<Json<GroupingRulesAnswer>, Problem> {
     let project = project(&shared, &caller, wanted.project.as_deref()).await?;
@@ -173,11 +165,11 @@ pub(super) async fn change_rules(
 ///
 /// Groups the newest 500 events by the rules of the request instead of those that hold, and changes nothing.
 #[utoipa::path(post, path = "/api/v1/grouping_rules/preview", tag = "grouping", request_body = DraftGroupingRules,
-    params(OfProject), responses((status = 200, description = "What would change", body = GroupingPreview)))]
+    params(InProject), responses((status = 200, description = "What would change", body = GroupingPreview)))]
 pub(super) async fn preview_rules(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Parameters(wanted): Parameters<OfProject>,
+    Parameters(wanted): Parameters<InProject>,
     JsonBody(draft): JsonBody<DraftGroupingRules>,
 ) -> Result<Json<GroupingPreview>, Problem> {
     let project = project(&shared, &caller, wanted.project.as_deref()).await?;

@@ -8,7 +8,9 @@ use belvedere_kernel::ProjectId;
 use belvedere_storage::{Cursor, Id, PageRequest, Timestamp};
 use http::StatusCode;
 use http::request::Parts;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 
 use crate::body::BodyError;
 use crate::problem::Problem;
@@ -79,6 +81,15 @@ impl From<BodyError> for Problem {
         };
         Self::new(status, error.to_string())
     }
+}
+
+/// The query of a request that only says which project it means.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct InProject {
+    /// The project's number or slug; may be left out while there is only one.
+    pub(super) project: Option<String>,
 }
 
 /// Which page is wanted.

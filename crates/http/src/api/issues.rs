@@ -6,13 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use belvedere_error_tracking::search::{Query, SearchEvents, SearchIssues, parse_query};
 use belvedere_error_tracking::{ErrorTrackingError, IssueId};
-use belvedere_kernel::User;
+use belvedere_kernel::{ProjectId, User};
 use belvedere_storage::Id;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::answer::{Event, IssueDetail, IssueSort, IssueStatus};
-use super::input::{Parameters, PathText, instant, page, project};
+use super::input::{InProject, Parameters, PathText, instant, page, project};
 use super::search::context;
 use super::search_answer::{EventsAnswer, IssuesAnswer};
 use super::triage::substatus;
@@ -46,14 +46,6 @@ pub(super) struct IssuesWanted {
     limit: Option<u16>,
     /// `next` of the page before.
     cursor: Option<String>,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct InProject {
-    /// The project's number or slug; may be left out while there is only one.
-    pub(super) project: Option<String>,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -119,7 +111,16 @@ pub(super) async fn find_issue(
 ) -> Result<Json<IssueDetail>, Problem> {
     let issue: IssueId = path.id("issue")?;
     let project = project(&shared, &caller, wanted.project.as_deref()).await?;
-    let found = shared.errors.find_issue(project.id, issue).await?;
+    find_answer(&shared, project.id, issue).await
+}
+
+/// The answer that shows an issue.
+pub(super) async fn find_answer(
+    shared: &Shared,
+    project: ProjectId,
+    issue: IssueId,
+) -> Result<Json<IssueDetail>, Problem> {
+    let found = shared.errors.find_issue(project, issue).await?;
     found.map(|issue| Json(issue.into())).ok_or_else(|| Problem::not_found("issue"))
 }
 

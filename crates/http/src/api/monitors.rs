@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::List;
-use super::input::{JsonBody, Parameters, PathText, page, project};
+use super::input::{InProject, JsonBody, Parameters, PathText, page, project};
 use crate::problem::Problem;
 use crate::routes::Caller;
 use crate::state::Shared;
@@ -33,14 +33,6 @@ pub(super) struct MonitorsWanted {
     limit: Option<u16>,
     /// `next` of the page before.
     cursor: Option<String>,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct MonitorProject {
-    /// The project's number or slug; may be left out while there is only one.
-    project: Option<String>,
 }
 
 /// How often a job runs.
@@ -290,12 +282,12 @@ pub(super) async fn list_monitors(
 }
 
 /// Make a monitored job
-#[utoipa::path(post, path = "/api/v1/monitors", tag = "monitors", params(MonitorProject), request_body = MonitorBody,
+#[utoipa::path(post, path = "/api/v1/monitors", tag = "monitors", params(InProject), request_body = MonitorBody,
     responses((status = 201, description = "The monitor", body = MonitorAnswer)))]
 pub(super) async fn create_monitor(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Parameters(wanted): Parameters<MonitorProject>,
+    Parameters(wanted): Parameters<InProject>,
     JsonBody(body): JsonBody<MonitorBody>,
 ) -> Result<(StatusCode, Json<MonitorAnswer>), Problem> {
     let project = project(&shared, &caller, wanted.project.as_deref()).await?;
@@ -309,13 +301,13 @@ pub(super) async fn create_monitor(
 
 /// Read a monitored job
 #[utoipa::path(get, path = "/api/v1/monitors/{slug}", tag = "monitors",
-    params(("slug" = String, Path, description = "The monitor's slug"), MonitorProject),
+    params(("slug" = String, Path, description = "The monitor's slug"), InProject),
     responses((status = 200, description = "The monitor", body = MonitorAnswer)))]
 pub(super) async fn find_monitor(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     PathText(slug): PathText,
-    Parameters(wanted): Parameters<MonitorProject>,
+    Parameters(wanted): Parameters<InProject>,
 ) -> Result<Json<MonitorAnswer>, Problem> {
     let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     Ok(Json(read(&shared, project.id, &slug).await?))
@@ -323,13 +315,13 @@ pub(super) async fn find_monitor(
 
 /// Change a monitored job
 #[utoipa::path(put, path = "/api/v1/monitors/{slug}", tag = "monitors", request_body = MonitorBody,
-    params(("slug" = String, Path, description = "The monitor's slug"), MonitorProject),
+    params(("slug" = String, Path, description = "The monitor's slug"), InProject),
     responses((status = 200, description = "The monitor after the change", body = MonitorAnswer)))]
 pub(super) async fn update_monitor(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     PathText(slug): PathText,
-    Parameters(wanted): Parameters<MonitorProject>,
+    Parameters(wanted): Parameters<InProject>,
     JsonBody(body): JsonBody<MonitorBody>,
 ) -> Result<Json<MonitorAnswer>, Problem> {
     if !body.slug.is_empty() && body.slug != slug {
@@ -344,13 +336,13 @@ pub(super) async fn update_monitor(
 
 /// Delete a monitored job with its runs
 #[utoipa::path(delete, path = "/api/v1/monitors/{slug}", tag = "monitors",
-    params(("slug" = String, Path, description = "The monitor's slug"), MonitorProject),
+    params(("slug" = String, Path, description = "The monitor's slug"), InProject),
     responses((status = 204, description = "It is gone; its issues stay")))]
 pub(super) async fn delete_monitor(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     PathText(slug): PathText,
-    Parameters(wanted): Parameters<MonitorProject>,
+    Parameters(wanted): Parameters<InProject>,
 ) -> Result<StatusCode, Problem> {
     let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     shared.monitors.delete_monitor(changed_by(&caller, project.id), &slug).await?;

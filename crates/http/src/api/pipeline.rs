@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{List, SetAsideAnswer, TallyAnswer};
-use super::input::{Parameters, PathText, instant, page, project};
+use super::input::{InProject, Parameters, PathText, instant, page, project};
 use crate::problem::Problem;
 use crate::routes::Caller;
 use crate::state::Shared;
@@ -42,14 +42,6 @@ pub(super) struct SetAsideWanted {
     limit: Option<u16>,
     /// `next` of the page before.
     cursor: Option<String>,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct InProject {
-    /// The project's number or slug; may be left out while there is only one.
-    project: Option<String>,
 }
 
 /// Counts of a project's items, and what waits.

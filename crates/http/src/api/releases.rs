@@ -17,7 +17,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::List;
-use super::input::{JsonBody, Parameters, PathText, instant, page, project};
+use super::input::{InProject, JsonBody, Parameters, PathText, instant, page, project};
 use crate::problem::Problem;
 use crate::routes::Caller;
 use crate::state::Shared;
@@ -45,14 +45,6 @@ pub(super) struct ReleasesWanted {
     limit: Option<u16>,
     /// `next` of the page before.
     cursor: Option<String>,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct OfProject {
-    /// The project's number or slug; may be left out while there is only one.
-    project: Option<String>,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -219,13 +211,13 @@ pub(super) async fn save_release(
 
 /// Read a release
 #[utoipa::path(get, path = "/api/v1/releases/{version}", tag = "releases",
-    params(("version" = String, Path, description = "Its name, percent-encoded"), OfProject),
+    params(("version" = String, Path, description = "Its name, percent-encoded"), InProject),
     responses((status = 200, description = "The release with its last 24 hours", body = ReleaseSummary)))]
 pub(super) async fn find_release(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     PathText(version): PathText,
-    Parameters(wanted): Parameters<OfProject>,
+    Parameters(wanted): Parameters<InProject>,
 ) -> Result<Json<ReleaseSummary>, Problem> {
     let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let found = shared.releases.find_release(project.id, &version).await?;
@@ -234,13 +226,13 @@ pub(super) async fn find_release(
 
 /// Delete a release with its counts, deploys and commits
 #[utoipa::path(delete, path = "/api/v1/releases/{version}", tag = "releases",
-    params(("version" = String, Path, description = "Its name, percent-encoded"), OfProject),
+    params(("version" = String, Path, description = "Its name, percent-encoded"), InProject),
     responses((status = 204, description = "Done; a new event makes it again")))]
 pub(super) async fn delete_release(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     PathText(version): PathText,
-    Parameters(wanted): Parameters<OfProject>,
+    Parameters(wanted): Parameters<InProject>,
 ) -> Result<StatusCode, Problem> {
     let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let was_there = shared.releases.delete_release(&acting(&caller, &project), &version).await?;
@@ -249,13 +241,13 @@ pub(super) async fn delete_release(
 
 /// List a release's deploys, newest first
 #[utoipa::path(get, path = "/api/v1/releases/{version}/deploys", tag = "releases",
-    params(("version" = String, Path, description = "Its name, percent-encoded"), OfProject),
+    params(("version" = String, Path, description = "Its name, percent-encoded"), InProject),
     responses((status = 200, description = "At most 100", body = Vec<Deploy>)))]
 pub(super) async fn list_deploys(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     PathText(version): PathText,
-    Parameters(wanted): Parameters<OfProject>,
+    Parameters(wanted): Parameters<InProject>,
 ) -> Result<Json<Vec<Deploy>>, Problem> {
     let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     shared.releases.find_release(project.id, &version).await?.ok_or_else(missing)?;
@@ -287,13 +279,13 @@ pub(super) async fn add_deploy(
 
 /// List a release's commits, newest first
 #[utoipa::path(get, path = "/api/v1/releases/{version}/commits", tag = "releases",
-    params(("version" = String, Path, description = "Its name, percent-encoded"), OfProject),
+    params(("version" = String, Path, description = "Its name, percent-encoded"), InProject),
     responses((status = 200, description = "At most 1,000; authors are subjects", body = Vec<Commit>)))]
 pub(super) async fn list_commits(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     PathText(version): PathText,
-    Parameters(wanted): Parameters<OfProject>,
+    Parameters(wanted): Parameters<InProject>,
 ) -> Result<Json<Vec<Commit>>, Problem> {
     let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     shared.releases.find_release(project.id, &version).await?.ok_or_else(missing)?;

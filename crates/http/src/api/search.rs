@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::IssueSort;
-use super::input::{JsonBody, Parameters, PathText, project};
+use super::input::{InProject, JsonBody, Parameters, PathText, project};
 use super::search_answer::{
     SavedSearchAnswer, SimilarIssueAnswer, TagDistributionAnswer, TagKeyAnswer, TagValueAnswer,
 };
@@ -32,14 +32,6 @@ pub(super) struct All<T> {
 
 fn all<M, T: From<M>>(rows: Vec<M>) -> Json<All<T>> {
     Json(All { items: rows.into_iter().map(T::from).collect() })
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct InProject {
-    /// The project's number or slug; may be left out while there is only one.
-    project: Option<String>,
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::List;
-use super::input::{Parameters, PathText, page, project};
+use super::input::{InProject, Parameters, PathText, page, project};
 use crate::problem::Problem;
 use crate::routes::Caller;
 use crate::state::Shared;
@@ -29,14 +29,6 @@ pub(super) struct BundlesWanted {
     limit: Option<u16>,
     /// `next` of the page before.
     cursor: Option<String>,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct InProject {
-    /// The project's number or slug; may be left out while there is only one.
-    project: Option<String>,
 }
 
 /// Files that were uploaded together

@@ -20,8 +20,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::accounts::given;
 use super::answer::{Activity, IssueDetail, List};
-use super::input::{JsonBody, Parameters, PathText, page, project};
-use super::issues::{InProject, parse};
+use super::input::{InProject, JsonBody, Parameters, PathText, page, project};
+use super::issues::{find_answer, parse};
 use crate::problem::Problem;
 use crate::routes::Caller;
 use crate::state::Shared;
@@ -322,8 +322,7 @@ pub(super) async fn update_issue(
         let change = ChangeIssues { act: act(&caller, &project), issues: vec![issue], change };
         shared.triage.change_issues(change).await?;
     }
-    let found = shared.errors.find_issue(project.id, issue).await?;
-    found.map(|issue| Json(issue.into())).ok_or_else(|| Problem::not_found("issue"))
+    find_answer(&shared, project.id, issue).await
 }
 
 /// Delete an issue with its events
@@ -357,8 +356,7 @@ pub(super) async fn merge_issues(
     let project = project(&shared, &caller, body.project.as_deref()).await?;
     let merge = MergeIssues { act: act(&caller, &project), issues: body.ids };
     let left = shared.triage.merge_issues(merge).await?;
-    let found = shared.errors.find_issue(project.id, left).await?;
-    found.map(|issue| Json(issue.into())).ok_or_else(|| Problem::not_found("issue"))
+    find_answer(&shared, project.id, left).await
 }
 
 /// List the hashes whose events belong to an issue
@@ -395,8 +393,7 @@ pub(super) async fn unmerge_issue(
     let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let unmerge = UnmergeIssue { act: act(&caller, &project), issue, hashes: body.hashes };
     let new = shared.triage.unmerge_issue(unmerge).await?;
-    let found = shared.errors.find_issue(project.id, new).await?;
-    found.map(|issue| Json(issue.into())).ok_or_else(|| Problem::not_found("issue"))
+    find_answer(&shared, project.id, new).await
 }
 
 /// Read an issue's timeline, the newest entries first
