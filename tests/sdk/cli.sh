@@ -120,8 +120,9 @@ for version in 3 2; do
     fails "$version" monitor-failed monitors run "$slug" -- false
     find_shown "$version" monitor-failed "monitors/$slug/check_ins?limit=1" "$(check_in '[0-9a-f]+' error)"
     marker="cli-$version-$RANDOM$RANDOM"
-    one "$version" event 'Event' send-event --message "order $marker could not be reserved" --release sdk-runs@1.0.0
-    find_shown "$version" event "issues?query=$marker" "$marker"
+    one "$version" event 'Event' send-event --message 'the order could not be reserved' --tag "run:$marker" \
+        --release sdk-runs@1.0.0
+    find_shown "$version" event "issues?query=run%3A$marker" '"title":"the order could not be reserved'
     unset SENTRY_DSN
 done
 
