@@ -191,6 +191,8 @@ fn architecture_stays_a_page_to_read_at_once() {
     assert!(read("ARCHITECTURE.md").lines().count() <= 200);
 }
 
+const DOCUMENTS: [&str; 4] = ["README.md", "ARCHITECTURE.md", "BENCHMARKS.md", "docs/sdks.md"];
+
 #[test]
 fn commands_in_the_documents_exist() {
     let binary = Command::new(env!("CARGO"))
@@ -202,7 +204,7 @@ fn commands_in_the_documents_exist() {
         help.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
     assert!(known.contains("start") && known.contains("test"), "cannot read the help: {help}");
     let mut seen = BTreeMap::new();
-    for document in ["README.md", "ARCHITECTURE.md", "BENCHMARKS.md"] {
+    for document in DOCUMENTS {
         for part in read(document).split("cargo xtask ").skip(1) {
             let command: String =
                 part.chars().take_while(|it| it.is_ascii_lowercase() || *it == '-').collect();
@@ -225,11 +227,13 @@ fn commands_in_the_documents_exist() {
 
 #[test]
 fn links_in_the_documents_lead_somewhere() {
-    for document in ["README.md", "ARCHITECTURE.md", "BENCHMARKS.md"] {
+    for document in DOCUMENTS {
+        let beside = root().join(document);
         for part in read(document).split("](").skip(1) {
             let target = part.split(')').next().unwrap_or_default();
             let is_elsewhere = target.starts_with("http") || target.starts_with('#');
-            assert!(is_elsewhere || root().join(target).exists(), "{document} links to {target}");
+            let path = beside.parent().unwrap_or(&beside).join(target);
+            assert!(is_elsewhere || path.exists(), "{document} links to {target}");
         }
     }
 }

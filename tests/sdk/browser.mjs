@@ -1,15 +1,21 @@
-// Raises one real error through @sentry/browser in headless Chromium and waits until it has been sent.
+// Raises one real error through @sentry/browser in headless Chromium, or does what the case says, and waits
+// until it has been sent.
 //
 // Usage: browser.mjs CASE MARKER [DSN]     (DSN also from BELVEDERE_DSN, the browser from CHROMIUM)
 //
 // Bundles the package, serves browser.html from a free local port (another origin than the DSN's, as
-// in production) and reads from the page whether the event was accepted. On success the event id is
-// printed alone on one line and the exit status is 0.
+// in production) and reads from the page whether what it sent was accepted. On success the id is printed
+// alone on one line and the exit status is 0. The id is the event's unless the case says otherwise.
 //
-// Cases and what they make the package put on the wire:
+// Cases of the error and what they make the package put on the wire:
 //   query    the key in the query string, text/plain, no preflight
 //   tunnel   the key nowhere but in the envelope's header `dsn`, sent to /tunnel
 //   store    the 5.x package, which posts plain JSON to /store/
+//
+// Cases of all else:
+//   feedback what somebody said about an error
+//   logs     two records of `Sentry.logger`; prints the marker, which stands in both
+//   session  the session of a page on which an error strikes; prints the release
 
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -52,7 +58,7 @@ server.close();
 server.closeAllConnections();
 
 const result = /<output id="result">(.*?)<\/output>/s.exec(stdout)?.[1] ?? 'the page has no result';
-const accepted = /^ok ([0-9a-f]{32})$/.exec(result);
+const accepted = /^ok ([0-9a-z@.-]+)$/.exec(result);
 if (!accepted) {
   console.error(result);
   process.exit(1);

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Handles a release with the real sentry-cli, from its own packages: version 3 and version 2.
 #
-# Usage: cli.sh ADDRESS ORGANISATION PROJECT TOKEN
+# Usage: cli.sh ADDRESS ORGANISATION PROJECT TOKEN [DSN]
 #
-# TOKEN is an API token with the scopes read and write. Needs node with npm, and git.
+# TOKEN is an API token with the scopes read and write. Needs node with npm, and git. With a DSN the tool also
+# watches jobs and sends an event; with curl that is looked up through the API.
 # What is missing is left out aloud. The packages are installed by name into a temporary directory that
 # is removed at the end. For each case one line is printed:
 #   ok <version> <case>
@@ -12,8 +13,8 @@
 # Exit status 1 when a case failed or nothing ran at all.
 set -euo pipefail
 
-if [[ $# -ne 4 ]]; then
-    echo "usage: $0 ADDRESS ORGANISATION PROJECT TOKEN" >&2
+if [[ $# -ne 4 && $# -ne 5 ]]; then
+    echo "usage: $0 ADDRESS ORGANISATION PROJECT TOKEN [DSN]" >&2
     exit 2
 fi
 for tool in node npm git; do
@@ -23,6 +24,9 @@ for tool in node npm git; do
     fi
 done
 export SENTRY_URL=$1 SENTRY_ORG=$2 SENTRY_PROJECT=$3 SENTRY_AUTH_TOKEN=$4
+dsn=${5:-}
+BELVEDERE_ADDRESS=$1 BELVEDERE_PROJECT=$3 BELVEDERE_TOKEN=$4
+source "$(dirname "${BASH_SOURCE[0]}")/shows.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -58,6 +62,34 @@ one() {
     fi
 }
 
+# fails VERSION CASE ARGUMENT...: runs the tool, which must hand on that the command failed.
+fails() {
+    local version=$1 name=$2
+    shift 2
+    ran=$((ran + 1))
+    if "$work/node_modules/cli-$version/bin/sentry-cli" "$@" >&2; then
+        echo "failed $version $name"
+        failures=$((failures + 1))
+    else
+        echo "ok $version $name"
+    fi
+}
+
+# find_shown VERSION CASE PATH PATTERN: looks up what the tool sent.
+find_shown() {
+    if ! command -v curl >/dev/null 2>&1; then
+        echo "skipped $1 $2-shows: curl is missing"
+        return
+    fi
+    ran=$((ran + 1))
+    if shows "$3" "$4"; then
+        echo "ok $1 $2-shows in /api/v1/${3%%\?*}"
+    else
+        echo "failed $1 $2-shows"
+        failures=$((failures + 1))
+    fi
+}
+
 for version in 3 2; do
     release="shop@$version.1.0+$RANDOM"
     one "$version" info "$SENTRY_URL" info
@@ -76,6 +108,22 @@ for version in 3 2; do
     one "$version" issues '' issues list
     one "$version" propose "$(git rev-parse --short HEAD)" releases propose-version
     one "$version" delete '' releases delete "$release"
+    if [[ -z $dsn ]]; then
+        echo "skipped $version monitors and events: no DSN given"
+        continue
+    fi
+    export SENTRY_DSN=$dsn
+    slug="sdk-runs-cli-$version"
+    schedule=(--schedule '30 3 * * *' --timezone Europe/Amsterdam --check-in-margin 10 --max-runtime 5)
+    one "$version" monitor 'stock counted' monitors run "$slug" "${schedule[@]}" -- echo 'stock counted'
+    find_shown "$version" monitor "monitors/$slug/check_ins?limit=1" "$(check_in '[0-9a-f]+' ok)"
+    fails "$version" monitor-failed monitors run "$slug" -- false
+    find_shown "$version" monitor-failed "monitors/$slug/check_ins?limit=1" "$(check_in '[0-9a-f]+' error)"
+    marker="cli-$version-$RANDOM$RANDOM"
+    one "$version" event 'Event' send-event --message 'the order could not be reserved' --tag "run:$marker" \
+        --release sdk-runs@1.0.0
+    find_shown "$version" event "issues?query=run%3A$marker" '"title":"the order could not be reserved'
+    unset SENTRY_DSN
 done
 
 if ((failures > 0)); then

@@ -1,12 +1,13 @@
-"""Raises one real error through sentry-sdk and waits until it has been sent.
+"""Raises one real error through sentry-sdk, or does what the case says, and waits until it has been sent.
 
 Usage: python.py CASE MARKER [DSN]        (DSN also from BELVEDERE_DSN)
 
 The marker stands in the error's text, so that the run can be found again. The event carries a user,
-tags, breadcrumbs, a context and, where the package can, a nested cause. On success the event id is
-printed alone on one line and the exit status is 0; an event that was not accepted gives status 1.
+tags, breadcrumbs, a context and, where the package can, a nested cause. On success the id is printed
+alone on one line and the exit status is 0; what was not accepted gives status 1. The id is the event's
+unless the case says otherwise.
 
-Cases and what they make the package put on the wire:
+Cases of the error and what they make the package put on the wire:
   br          its own choice when the module brotli can be imported
   gzip        its own choice without brotli
   identity    no compression
@@ -15,6 +16,12 @@ Cases and what they make the package put on the wire:
   authorization   the header of `X-Sentry-Auth` under the name `Authorization`
   dsn-header  key nowhere but in the envelope's header `dsn`, sent to /tunnel
   store       a 1.x package, which posts single events to /store/
+
+Cases of all else, in the package's own way of sending:
+  monitor         a job under the decorator `monitor` that ends well; prints the check-in's id
+  monitor-failed  the same job, which raises; prints the check-in's id
+  logs            two records of `sentry_sdk.logger`; prints the marker, which stands in both
+  sessions        a WSGI application with three requests, one of which fails; prints the release
 """
 
 import logging
@@ -28,6 +35,7 @@ import sentry_sdk
 from sentry_sdk.transport import HttpTransport
 
 STATUSES = []
+ITEMS = []
 
 
 class Pool:
@@ -69,6 +77,7 @@ class Transport(HttpTransport):
         self._pool = Pool(self._pool, self.case, urlsplit(options["dsn"]))
 
     def _send_envelope(self, envelope):
+        ITEMS.extend(envelope.items)
         if self.case == "dsn-header":
             envelope.headers["dsn"] = self.options["dsn"]
         return super()._send_envelope(envelope)
@@ -95,35 +104,103 @@ def order(articles, marker):
         raise RuntimeError(f"order {marker} could not be reserved") from missing
 
 
-def main():
-    case, marker = sys.argv[1], sys.argv[2]
-    dsn = sys.argv[3] if len(sys.argv) > 3 else os.environ["BELVEDERE_DSN"]
-    sentry_sdk.init(
-        dsn=dsn,
-        release="sdk-runs@1.0.0",
-        environment="test",
-        server_name="sdk-run",
-        transport=transport_for(case),
-        _experiments=experiments_for(case),
-    )
+def report_error(marker):
     sentry_sdk.set_user({"id": "20117", "email": "m.devries@codeland.example"})
-    sentry_sdk.set_tag("sdk_case", f"python-{case}")
     sentry_sdk.set_context("order", {"articles": 3, "marker": marker})
     sentry_sdk.add_breadcrumb(category="navigation", message="/basket", level="info")
     logger = logging.getLogger("shop")
     logger.addHandler(logging.NullHandler())
     logger.warning("article monitor is not in stock")
-
     try:
         order(["keyboard", "mouse", "monitor"], marker)
     except RuntimeError:
-        event_id = sentry_sdk.capture_exception()
+        return sentry_sdk.capture_exception()
+
+
+def run_monitored(marker, articles):
+    from sentry_sdk.crons import monitor
+
+    config = {
+        "schedule": {"type": "crontab", "value": "15 3 * * *"},
+        "timezone": "Europe/Amsterdam",
+        "checkin_margin": 10,
+        "max_runtime": 5,
+    }
+    try:
+        monitor(monitor_slug="sdk-runs-python", monitor_config=config)(order)(articles, marker)
+    except RuntimeError:
+        pass
+    sentry_sdk.flush(timeout=10)
+    ids = {item.payload.json["check_in_id"] for item in ITEMS if item.type == "check_in"}
+    assert len(ids) == 1, f"{len(ids)} check-ins were sent"
+    return ids.pop()
+
+
+def write_logs(marker):
+    from sentry_sdk import logger
+
+    logger.info("order {marker} has {articles} articles", marker=marker, articles=3)
+    logger.error("order {marker} could not be reserved", marker=marker)
+    return marker
+
+
+def serve_requests(marker):
+    from sentry_sdk.integrations.wsgi import SentryWsgiMiddleware
+
+    def shop(environ, start_response):
+        order([environ["PATH_INFO"].strip("/")], marker)
+        start_response("200 OK", [])
+        return [b"reserved"]
+
+    application = SentryWsgiMiddleware(shop)
+    for article in ["keyboard", "mouse", "monitor"]:
+        request = {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": f"/{article}",
+            "SERVER_NAME": "shop.example",
+            "SERVER_PORT": "443",
+            "wsgi.url_scheme": "https",
+        }
+        try:
+            list(application(request, lambda status, headers: None))
+        except RuntimeError:
+            pass
+    return release_for("sessions", marker)
+
+
+def release_for(case, marker):
+    # Sessions have no text to be found by but the release.
+    return f"{marker}@1.0.0" if case == "sessions" else "sdk-runs@1.0.0"
+
+
+ACTS = {
+    "monitor": lambda marker: run_monitored(marker, ["keyboard", "mouse"]),
+    "monitor-failed": lambda marker: run_monitored(marker, ["keyboard", "monitor"]),
+    "logs": write_logs,
+    "sessions": serve_requests,
+}
+
+
+def main():
+    case, marker = sys.argv[1], sys.argv[2]
+    dsn = sys.argv[3] if len(sys.argv) > 3 else os.environ["BELVEDERE_DSN"]
+    sentry_sdk.init(
+        dsn=dsn,
+        release=release_for(case, marker),
+        environment="test",
+        server_name="sdk-run",
+        transport=transport_for(case),
+        _experiments=experiments_for(case),
+        **({"enable_logs": True} if case == "logs" else {}),
+    )
+    sentry_sdk.set_tag("sdk_case", f"python-{case}")
+    found_by = ACTS.get(case, report_error)(marker)
     sentry_sdk.flush(timeout=10)
 
     if not STATUSES or any(not 200 <= status < 300 for status in STATUSES):
-        print(f"event {event_id} was not accepted, answers {STATUSES}", file=sys.stderr)
+        print(f"{found_by} was not accepted, answers {STATUSES}", file=sys.stderr)
         return 1
-    print(event_id)
+    print(found_by)
     return 0
 
 

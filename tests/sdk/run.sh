@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Sends one real error per SDK, encoding and way of telling the key, from the SDKs' own packages.
+# Sends real errors, check-ins, logs, sessions and feedback from the SDKs' own packages.
 #
 # Usage: run.sh DSN
 #
 # Needs python3 with venv, node with npm, and Chromium (the variable CHROMIUM names another binary).
 # What is missing is left out aloud. The packages are installed by name into a temporary directory that
-# is removed at the end. For each case one line is printed:
-#   ok <sdk> <case> <event id>
-#   failed <sdk> <case>                what the SDK said stands above it, on standard error
+# is removed at the end. With an API token in BELVEDERE_TOKEN, and curl, what was sent is looked up through
+# the API. First the version of each package is printed, then for each case one line:
+#   ok <sdk> <case> <id>                    the id of the event or check-in, or a text or release to find it by
+#   ok <sdk> <case> <id> shows in <where>   with a token
+#   failed <sdk> <case>                     what the SDK or the API said stands above it, on standard error
 #   skipped <sdk>: <why>
 # Exit status 1 when a case failed or nothing ran at all.
 set -euo pipefail
@@ -18,6 +20,10 @@ if [[ $# -ne 1 ]]; then
 fi
 dsn=$1
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# http://key@host:port/1 -> http://host:port and 1
+BELVEDERE_ADDRESS=$(sed -E 's#^(https?://)[^@]*@(.*)/[^/]*$#\1\2#' <<<"$dsn")
+BELVEDERE_PROJECT=${dsn##*/}
+source "$here/shows.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cp "$here"/python.py "$here"/node.mjs "$here"/browser.mjs "$here"/browser.html "$work"
@@ -26,15 +32,36 @@ cd "$work"
 failures=0
 ran=0
 
-# one SDK CASE COMMAND...: runs COMMAND, whose only output is the event id.
+# where SDK CASE ID MARKER: sets where Belvedere shows it, the path of its API, and what the answer must match.
+where() {
+    local sdk=$1 name=$2 id=$3 marker=$4
+    case $name in
+    check-in | monitor | monitor-failed)
+        page=monitors path="monitors/sdk-runs-$sdk/check_ins"
+        pattern=$(check_in "$id" "$([[ $name == monitor-failed ]] && echo error || echo ok)")
+        ;;
+    logs) page=logs path="logs?query=$marker" pattern="\"level\":\"error\",\"body\":\"[^\"]*$marker" ;;
+    session | sessions) page=releases path="releases/$id" pattern='"sessions":[1-9]' ;;
+    feedback) page=feedback path="feedback?query=$marker" pattern="\"event_id\":\"$id\"" ;;
+    attachment) page=issues path="events/$id/attachments" pattern='"name":"stock.csv"' ;;
+    *) page=issues path="events/$id" pattern="$marker" ;;
+    esac
+}
+
+# one SDK CASE COMMAND...: runs COMMAND, whose last line is the id.
 one() {
-    local sdk=$1 name=$2 event
+    local sdk=$1 name=$2 marker="$1-$2-$RANDOM$RANDOM" id page path pattern
     shift 2
     ran=$((ran + 1))
-    if event=$("$@" "$name" "$sdk-$name-$RANDOM$RANDOM" "$dsn" | tail -n 1) && [[ $event =~ ^[0-9a-f]{32}$ ]]; then
-        echo "ok $sdk $name $event"
-    else
+    if ! id=$("$@" "$name" "$marker" "$dsn" | tail -n 1) || [[ ! $id =~ ^[0-9a-z@.-]+$ ]]; then
         echo "failed $sdk $name"
+        failures=$((failures + 1))
+    elif [[ -z ${BELVEDERE_TOKEN:-} ]]; then
+        echo "ok $sdk $name $id"
+    elif where "$sdk" "$name" "$id" "$marker" && shows "$path" "$pattern"; then
+        echo "ok $sdk $name $id shows in $page"
+    else
+        echo "failed $sdk $name $id is not in $page"
         failures=$((failures + 1))
     fi
 }
@@ -48,6 +75,7 @@ python_with() {
     local directory=$1
     shift
     python3 -m venv "$directory" && "$directory/bin/pip" --quiet --disable-pip-version-check install "$@"
+    "$directory/bin/pip" --disable-pip-version-check freeze | grep -iE '^(sentry[-_]sdk|brotli)=='
 }
 
 if ! have python3; then
@@ -63,6 +91,9 @@ else
     done
     one python br env-brotli/bin/python python.py
     one python store env-old/bin/python python.py
+    for name in monitor monitor-failed logs sessions; do
+        one python "$name" env-plain/bin/python python.py
+    done
 fi
 
 browser=${CHROMIUM:-}
@@ -78,13 +109,14 @@ if ! have node || ! have npm; then
 else
     echo '{"private": true}' >package.json
     npm install --silent --no-audit --no-fund @sentry/node @sentry/browser sentry-browser-5@npm:@sentry/browser@5 esbuild >&2
-    for name in query gzip tunnel; do
+    npm ls --depth 0 --parseable --long | grep sentry | sed 's/.*://'
+    for name in query gzip tunnel attachment check-in monitor monitor-failed logs feedback session sessions; do
         one node "$name" node node.mjs
     done
     if [[ -z $browser ]]; then
         echo "skipped browser: chromium is missing"
     else
-        for name in query tunnel store; do
+        for name in query tunnel store feedback logs session; do
             one browser "$name" env CHROMIUM="$browser" node browser.mjs
         done
     fi

@@ -116,7 +116,8 @@ pub(crate) struct Position {
 /// What the original of the function `minified` is called, which runs at `position` and was called from `caller`.
 ///
 /// In this order: the name that the map gives to what the caller calls; the name at the nearest declaration of the
-/// function before the position; `None` if the map knows neither.
+/// function before the position; `None` if the map knows neither. A function without a name can only be one that
+/// the bundler wrote into the call.
 pub(crate) fn original_function(
     map: &SourceMap,
     script: Option<&Script>,
@@ -126,7 +127,7 @@ pub(crate) fn original_function(
 ) -> Option<String> {
     let (receiver, method) = split_name(minified);
     if method.is_empty() {
-        return None;
+        return caller.and_then(|(place, map, script)| name_of_inlined(map, script?, place));
     }
     let called = caller.and_then(|(place, map, script)| name_of_call(map, script, method, place));
     let name = called.or_else(|| name_of_declaration(map, script?, method, position));
@@ -161,6 +162,15 @@ fn name_of_call(map: &SourceMap, script: Option<&Script>, method: &str, place: P
         None => (named.line, named.column) == (place.line - 1, place.column - 1),
     };
     is_meant.then(|| named.name.to_owned())
+}
+
+/// The name of what was called before the function was written into the call: `pay(1)` becomes `(function(e){..})(1)`.
+/// Engines point at the parenthesis of such a call, and minifiers give it the name that stood there.
+fn name_of_inlined(map: &SourceMap, script: &Script, place: Position) -> Option<String> {
+    let named = map.name_at(place.line, place.column)?;
+    let is_hit = (named.line, named.column) == (place.line - 1, place.column - 1);
+    let (_, rest) = script.around(named.line, named.column)?;
+    (is_hit && rest.starts_with('(')).then(|| named.name.to_owned())
 }
 
 fn name_of_declaration(map: &SourceMap, script: &Script, name: &str, position: Position) -> Option<String> {
@@ -212,6 +222,27 @@ mod tests {
         let blind = |caller| original_function(&map, None, "p", at(23), Some((at(caller), &map, None)));
         assert_eq!(blind(50).as_deref(), Some("price"), "without the script an exact hit counts");
         assert_eq!(blind(52), None);
+    }
+
+    #[test]
+    fn functions_written_into_their_call_are_named_by_it() {
+        let script = Script::new("!function(){null.x}();t.map(e=>e.x)\n".to_owned());
+        let map = json!({
+            "version": 3, "sources": ["a.ts"], "names": ["payFor", "map"],
+            // Columns 19 (the parenthesis of the call) and 24.
+            "mappings": "mBAAAA,KAAAC",
+        });
+        let map = SourceMap::parse(map.to_string().as_bytes()).unwrap();
+        let name = |minified: &str, script, caller| {
+            original_function(&map, script, minified, at(17), Some((at(caller), &map, script)))
+        };
+        for anonymous in ["?", "<anonymous>", "", "Object.?"] {
+            assert_eq!(name(anonymous, Some(&script), 20).as_deref(), Some("payFor"), "{anonymous}");
+        }
+        assert_eq!(name("?", Some(&script), 21), None, "the name stands elsewhere");
+        assert_eq!(name("?", Some(&script), 25), None, "what is called there has a name, this is given to it");
+        assert_eq!(name("p", Some(&script), 20), None, "a function with a name is not written into a call");
+        assert_eq!(name("?", None, 20), None, "without the script nothing says what stands there");
     }
 
     #[test]
