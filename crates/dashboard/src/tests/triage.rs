@@ -98,6 +98,18 @@ async fn picked_issues_are_changed_together_and_one_lands_in_the_same_list() {
 }
 
 #[tokio::test]
+async fn a_similar_issue_is_merged_from_the_page_by_who_may() {
+    let page = format!("/projects/7/issues/{}", issue_id(1));
+    let form = format!(
+        r#"<input type="hidden" name="issue" value="{}"><input type="hidden" name="issue" value="{}"><button type="submit" class="btn small" name="action" value="merge">"#,
+        issue_id(1),
+        issue_id(2),
+    );
+    assert!(Site::new(Role::Member).get(&page).await.text().contains(&form));
+    assert!(!Site::new(Role::Analyst).get(&page).await.text().contains(r#"value="merge""#));
+}
+
+#[tokio::test]
 async fn everything_that_matches_is_changed_only_if_it_is_as_many_as_was_said() {
     let site = Site::new(Role::Member);
     let stale = site.post("/projects/7/issues/bulk", "matching=17&action=archive").await;

@@ -132,6 +132,7 @@ fn percent(part: u64, whole: u64) -> String {
 /// An issue that looks like the one on the page.
 #[derive(Debug)]
 pub(crate) struct SimilarRow {
+    pub(crate) id: String,
     pub(crate) href: String,
     pub(crate) number: i64,
     pub(crate) title: String,
@@ -143,8 +144,10 @@ pub(crate) struct SimilarRow {
 
 impl SimilarRow {
     pub(crate) fn new(project: ProjectId, similar: &SimilarIssue, now: Timestamp) -> Self {
+        let id = similar.id.to_string();
         Self {
-            href: issue_href(project, &similar.id.to_string()),
+            href: issue_href(project, &id),
+            id,
             number: similar.number,
             title: similar.title.clone(),
             percent: similar.percent,

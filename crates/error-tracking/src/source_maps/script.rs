@@ -240,7 +240,11 @@ mod tests {
             assert_eq!(name(anonymous, Some(&script), 20).as_deref(), Some("payFor"), "{anonymous}");
         }
         assert_eq!(name("?", Some(&script), 21), None, "the name stands elsewhere");
-        assert_eq!(name("?", Some(&script), 25), None, "what is called there has a name, this is given to it");
+        assert_eq!(
+            name("?", Some(&script), 25),
+            None,
+            "what is called there has a name, this is given to it"
+        );
         assert_eq!(name("p", Some(&script), 20), None, "a function with a name is not written into a call");
         assert_eq!(name("?", None, 20), None, "without the script nothing says what stands there");
     }
