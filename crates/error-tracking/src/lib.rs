@@ -92,6 +92,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+mod trend;
 mod triage;
 
 use async_trait::async_trait;

@@ -241,7 +241,9 @@ pub enum IssueSort {
     Events,
     /// Most subjects first.
     Subjects,
-    /// Largest growth first: events of the last 24 hours less those of the 24 hours before, by whole UTC hours.
+    /// What rises most first: by its events of about the last day against those of about the last week, in all
+    /// environments. Events count half after a day, and after a week; the one sum is divided by the other to the power
+    /// of 0.75.
     Trend,
 }
 

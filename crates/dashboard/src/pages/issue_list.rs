@@ -346,7 +346,9 @@ fn counted_events(counts: &CountsCover, sort: IssueSort) -> String {
         }
     };
     if sort == IssueSort::Trend {
-        return format!("{events}; rising most: events of the last 24 h less those of the 24 h before");
+        return format!(
+            "{events}; rising most: events of about the last day against those of about the last week"
+        );
     }
     events
 }
@@ -371,6 +373,6 @@ mod tests {
             counted_events(&tag, IssueSort::Events),
             "events with plan pro, exactly; subjects, first and last seen of all events"
         );
-        assert!(counted_events(&CountsCover::AllEvents, IssueSort::Trend).ends_with("the 24 h before"));
+        assert!(counted_events(&CountsCover::AllEvents, IssueSort::Trend).ends_with("the last week"));
     }
 }

@@ -133,18 +133,21 @@ pub enum StoredKind {
     Attachment,
     /// Payloads of feedback.
     Feedback,
+    /// Blocks of log records; the records are the items.
+    Log,
 }
 
 impl StoredKind {
-    const ALL: [Self; 3] = [Self::Event, Self::Attachment, Self::Feedback];
+    const ALL: [Self; 4] = [Self::Event, Self::Attachment, Self::Feedback, Self::Log];
 
-    /// The kind as a word: `event`, `attachment`, `feedback`.
+    /// The kind as a word: `event`, `attachment`, `feedback`, `log`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Event => "event",
             Self::Attachment => "attachment",
             Self::Feedback => "feedback",
+            Self::Log => "log",
         }
     }
 

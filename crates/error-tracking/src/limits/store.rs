@@ -63,12 +63,10 @@ pub(super) async fn sum_storage(
 ) -> Result<Vec<StorageSum>, StorageError> {
     let mut sql = Sql::new(
         connection,
-        "SELECT project_id, kind, CAST(SUM(items) AS BIGINT), CAST(SUM(bytes) AS BIGINT) FROM error_storage_day",
+        "SELECT project_id, kind, CAST(SUM(items) AS BIGINT), CAST(SUM(bytes) AS BIGINT) FROM (",
     );
-    if let Some(project) = project {
-        sql.push(" WHERE project_id = ").bind(project.0);
-    }
-    sql.push(" GROUP BY project_id, kind ORDER BY project_id, kind LIMIT ").bind(SUMS_MAX);
+    push_stored(&mut sql, project);
+    sql.push(") AS stored GROUP BY project_id, kind ORDER BY project_id, kind LIMIT ").bind(SUMS_MAX);
     let sum = |row: &QueryResult| {
         Ok(StorageSum {
             project: ProjectId(row.try_get_by_index(0)?),
@@ -80,6 +78,24 @@ pub(super) async fn sum_storage(
     sql.fetch(connection).await?.iter().map(sum).collect()
 }
 
+/// What is stored, by project, day and kind: what is counted as it comes and goes, and logs, whose blocks say it.
+fn push_stored(sql: &mut Sql, project: Option<ProjectId>) {
+    let blocks = format!(
+        "SELECT project_id, hour / 24 AS day, {} AS kind, record_count AS items, byte_count AS bytes FROM error_log_block",
+        StoredKind::Log.to_number()
+    );
+    sql.push("SELECT project_id, day, kind, items, bytes FROM error_storage_day");
+    push_project(sql, project);
+    sql.push(" UNION ALL ").push(&blocks);
+    push_project(sql, project);
+}
+
+fn push_project(sql: &mut Sql, project: Option<ProjectId>) {
+    if let Some(project) = project {
+        sql.push(" WHERE project_id = ").bind(project.0);
+    }
+}
+
 pub(super) async fn list_storage_days(
     connection: &impl ConnectionTrait,
     project: ProjectId,
@@ -87,9 +103,11 @@ pub(super) async fn list_storage_days(
 ) -> Result<Vec<StorageDay>, StorageError> {
     let mut sql = Sql::new(
         connection,
-        "SELECT day, kind, items, bytes FROM error_storage_day WHERE items > 0 AND project_id = ",
+        "SELECT day, kind, CAST(SUM(items) AS BIGINT), CAST(SUM(bytes) AS BIGINT) FROM (",
     );
-    sql.bind(project.0).push(" AND day >= ").bind(first_day).push(" ORDER BY day, kind LIMIT 300");
+    push_stored(&mut sql, Some(project));
+    sql.push(") AS stored WHERE items > 0 AND day >= ").bind(first_day);
+    sql.push(" GROUP BY day, kind ORDER BY day, kind LIMIT 300");
     let day = |row: &QueryResult| {
         let day: i64 = row.try_get_by_index(0)?;
         Ok(StorageDay {

@@ -66,6 +66,19 @@ impl EventFilter {
         self.terms.is_empty()
     }
 
+    /// What is in the packed tags of every event that passes, if that can be said: the database leaves the others out.
+    pub(crate) fn needle(&self) -> Option<String> {
+        self.terms.iter().filter(|term| !term.is_negated).find_map(|term| match &term.filter {
+            // These two are columns of the event.
+            Filter::Tag(key, _) if key == "release" || key == "environment" => None,
+            Filter::Tag(key, patterns) => match patterns.as_slice() {
+                [Pattern::Exact(value)] => Some(format!("{key}={value}\n")),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
     pub(crate) fn matches(&self, event: &EventFacts<'_>) -> bool {
         self.terms.iter().all(|term| holds(&term.filter, event) != term.is_negated)
     }
@@ -133,6 +146,18 @@ mod tests {
             ["plan:p", "!plan:pro", "level:>error", "\"card declined\"", "environment:staging", "has:os"]
         {
             assert!(!matches(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn what_every_match_contains_is_known_of_plain_tags() {
+        let needle = |text: &str| {
+            let query = parse_query(text, &QueryContext::default()).unwrap();
+            EventFilter::try_new(&query, None).unwrap().needle()
+        };
+        assert_eq!(needle("release:shop@2 level:error plan:pro").as_deref(), Some("plan=pro\n"));
+        for none in ["", "!plan:pro", "plan:p*", "plan:[free,pro]", "has:plan", "environment:production"] {
+            assert_eq!(needle(none), None, "{none}");
         }
     }
 

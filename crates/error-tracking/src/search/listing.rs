@@ -5,7 +5,7 @@ use sea_orm::ConnectionTrait;
 
 use super::query::{Assignee, Field, Filter, IsWord, Term};
 use super::words::phrase_of;
-use crate::store::search::{EventsOf, IssueSearch, find_tag_id, search_issues};
+use crate::store::search::{EventsOf, IssueSearch, search_issues};
 use crate::{ErrorTrackingError, IssueSummary, ListIssues};
 
 /// A page of issues by state, text and environment.
@@ -25,12 +25,7 @@ pub(crate) async fn search_by_list(
     }
     let terms: Vec<Term> = filters.into_iter().map(|filter| Term { is_negated: false, filter }).collect();
     let environment = list.environment.as_deref();
-    let events_of = match environment {
-        Some(name) => {
-            EventsOf::Tag(find_tag_id(connection, list.project, "environment", name).await?.unwrap_or(0))
-        }
-        None => EventsOf::Issue,
-    };
+    let events_of = environment.map_or(EventsOf::Issue, EventsOf::Environment);
     let (project, sort) = (list.project, list.sort);
     let search = IssueSearch { project, terms: &terms, environment, since: None, sort, events_of, now };
     search_issues(connection, &search, &list.page).await

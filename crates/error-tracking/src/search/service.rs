@@ -137,9 +137,13 @@ impl Search for SearchService {
                 (CountsCover::Since { from, environment: search.environment.clone() }, EventsOf::Since)
             }
             (None, Some((key, value))) => {
-                let tag = store::find_tag_id(connection, search.project, key, value).await?;
-                let counts = CountsCover::Tag { key: key.to_owned(), value: value.to_owned() };
-                (counts, EventsOf::Tag(tag.unwrap_or(0)))
+                let events_of = if key == "environment" {
+                    EventsOf::Environment(value)
+                } else {
+                    let tag = store::find_tag_id(connection, search.project, key, value).await?;
+                    tag.map_or(EventsOf::Nothing, EventsOf::Tag)
+                };
+                (CountsCover::Tag { key: key.to_owned(), value: value.to_owned() }, events_of)
             }
             (None, None) => (CountsCover::AllEvents, EventsOf::Issue),
         };

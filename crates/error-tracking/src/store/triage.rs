@@ -10,6 +10,7 @@ mod ownership;
 mod split;
 mod tables;
 mod tags;
+mod trend;
 mod wake;
 
 pub(crate) use activity::{

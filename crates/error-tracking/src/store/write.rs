@@ -16,6 +16,7 @@ use crate::limits::{StorageChange, StoredKind};
 use crate::releases::{Activity, record_activity_in};
 use crate::source_maps::store::insert_unmapped;
 use crate::tags::pack_tags;
+use crate::trend::Heat;
 use crate::triage::{ActivityKind, Owner};
 use crate::{IssueId, IssueStatus, Level, Substatus};
 
@@ -157,17 +158,17 @@ pub(crate) async fn store_events_with_in(
         return Ok(written);
     }
     let (new, existing): (Vec<_>, Vec<_>) = changes.iter().partition(|(id, _)| created.contains(*id));
-    lock_issues(tx, &existing).await?;
+    let before = lock_issues(tx, &existing).await?;
     let subjects_added = insert_subjects(tx, &changes).await?;
     let added = |id: &IssueId| subjects_added.get(id).copied().unwrap_or(0);
-    let (touched, asleep) = update_issues(tx, &existing, added).await?;
+    let (touched, asleep) = update_issues(tx, &existing, &before, added).await?;
     written.touched = touched;
     let owned = owned(&new);
     insert_issues(tx, new, added, &mut written.touched).await?;
     own_in(tx, &owned, now).await?;
     add_counts(tx, &changes).await?;
     let sighted = record_activity_in(tx, &activity, now).await?;
-    tags::add_tags(tx, events, &written.issues_of).await?;
+    tags::add_tags(tx, events, &written.issues_of, &before).await?;
     let text_of = |issue: &TouchedIssue| {
         changes.get(&issue.id).map(|change| if issue.is_new { change.first_accepted } else { change.latest })
     };
@@ -379,6 +380,14 @@ impl<'a> Change<'a> {
         let environment = event.environment.as_deref().unwrap_or_default();
         *self.hours.entry((hour_of(event.occurred_at), environment)).or_default() += 1;
     }
+
+    /// The heat of the issue after this.
+    fn heat(&self, mut heat: Heat) -> Heat {
+        for ((hour, _), events) in &self.hours {
+            heat.add(*hour, *events);
+        }
+        heat
+    }
 }
 
 /// Whole hours since 1970, UTC.
@@ -388,17 +397,44 @@ pub(crate) fn hour_of(at: Timestamp) -> i64 {
 
 type Changes<'c, 'a> = [(&'c IssueId, &'c Change<'a>)];
 
-/// Locks the issues in the order of their ids. (SQLite has one writer.)
-async fn lock_issues(tx: &Tx, issues: &Changes<'_, '_>) -> Result<(), StorageError> {
-    if Dialect::of(tx) == Dialect::Postgres {
-        for chunk in issues.chunks(KEYS_MAX) {
-            let ids: Vec<IssueId> = chunk.iter().map(|(id, _)| **id).collect();
-            let mut sql = Sql::new(tx, "SELECT id FROM error_issue WHERE id IN ");
-            sql.bind_set(&ids).push(" ORDER BY id FOR UPDATE");
-            sql.fetch(tx).await?;
+/// What must be known of an issue to add events to it.
+#[derive(Debug)]
+pub(super) struct IssueBefore {
+    pub(super) events: i64,
+    pub(super) first_seen: Timestamp,
+    pub(super) last_seen: Timestamp,
+    heat: Heat,
+    /// The tags that all of its events have.
+    pub(super) common_tags: tags::CommonTags,
+}
+
+/// Reads the issues, and locks them in the order of their ids. (SQLite has one writer.)
+async fn lock_issues(
+    tx: &Tx,
+    issues: &Changes<'_, '_>,
+) -> Result<HashMap<IssueId, IssueBefore>, StorageError> {
+    let mut found = HashMap::with_capacity(issues.len());
+    for chunk in issues.chunks(KEYS_MAX) {
+        let ids: Vec<IssueId> = chunk.iter().map(|(id, _)| **id).collect();
+        let text = "SELECT id, event_count, first_seen, last_seen, heat_day, heat_week, common_tags \
+                    FROM error_issue WHERE id IN ";
+        let mut sql = Sql::new(tx, text);
+        sql.bind_set(&ids);
+        if sql.dialect() == Dialect::Postgres {
+            sql.push(" ORDER BY id FOR UPDATE");
+        }
+        for row in sql.fetch(tx).await? {
+            let before = IssueBefore {
+                events: row.try_get_by_index(1)?,
+                first_seen: row.try_get_by_index(2)?,
+                last_seen: row.try_get_by_index(3)?,
+                heat: Heat { day: row.try_get_by_index(4)?, week: row.try_get_by_index(5)? },
+                common_tags: tags::parse_common(&row.try_get_by_index::<String>(6)?),
+            };
+            found.insert(row.try_get_by_index(0)?, before);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Adds the subjects of each issue; how many of them it did not have yet.
@@ -427,12 +463,14 @@ async fn insert_subjects(
 async fn update_issues(
     tx: &Tx,
     existing: &Changes<'_, '_>,
+    before: &HashMap<IssueId, IssueBefore>,
     subjects_added: impl Fn(&IssueId) -> i64,
 ) -> Result<(Vec<TouchedIssue>, Vec<Asleep>), StorageError> {
     let rows = existing
         .iter()
         .map(|(id, change)| {
-            let row: [Value; 10] = [
+            let heat = change.heat(before.get(id).map_or(Heat::default(), |before| before.heat));
+            let row: [Value; 13] = [
                 (**id).into(),
                 change.events.into(),
                 subjects_added(id).into(),
@@ -443,6 +481,9 @@ async fn update_issues(
                 change.latest.platform.clone().into(),
                 change.earliest.release.clone().into(),
                 change.latest.release.clone().into(),
+                heat.day.into(),
+                heat.week.into(),
+                heat.trend().into(),
             ];
             row
         })
@@ -455,7 +496,8 @@ async fn update_issues(
                 latest_event_id = CASE WHEN v.column5 >= last_seen THEN v.column7 ELSE latest_event_id END, \
                 platform = CASE WHEN v.column5 >= last_seen THEN v.column8 ELSE platform END, \
                 last_release = CASE WHEN v.column5 >= last_seen THEN v.column10 ELSE last_release END, \
-                level = CASE WHEN v.column6 > level THEN v.column6 ELSE level END \
+                level = CASE WHEN v.column6 > level THEN v.column6 ELSE level END, \
+                heat_day = v.column11, heat_week = v.column12, trend = v.column13 \
                 FROM (VALUES ";
     let tail = ") AS v WHERE error_issue.id = v.column1 RETURNING id, project_id, status, condition, until_at, \
                 event_count, subject_count, title, last_seen, level, number, text_hash, text_variants";
@@ -512,7 +554,8 @@ async fn insert_issues(
         let number = next.entry(event.project).or_default();
         *number += 1;
         hashes.push((key_of(event), *id));
-        let row: [Value; 20] = [
+        let heat = change.heat(Heat::default());
+        let row: [Value; 23] = [
             (*id).into(),
             event.project.0.into(),
             (*number).into(),
@@ -533,6 +576,9 @@ async fn insert_issues(
             event.grouping.values.join("\n").into(),
             event.text.hash.into(),
             event.grouping.explanation.to_json().into(),
+            heat.day.into(),
+            heat.week.into(),
+            heat.trend().into(),
         ];
         rows.push(row);
         touched.push(TouchedIssue {
@@ -552,7 +598,7 @@ async fn insert_issues(
     let head = "INSERT INTO error_issue (id, project_id, number, status, level, event_count, subject_count, first_seen, \
                 last_seen, latest_event_id, title, culprit, platform, first_release, last_release, \
                 grouping_version, grouping_reason, grouping_values, text_hash, \
-                grouping_explanation) VALUES ";
+                grouping_explanation, heat_day, heat_week, trend) VALUES ";
     bulk(tx, head, rows, "").await?;
     let rows = hashes
         .into_iter()

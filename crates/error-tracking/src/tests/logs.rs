@@ -7,6 +7,7 @@ use belvedere_storage::{Id, PageRequest};
 use serde_json::{Value, json};
 
 use super::fakes::{Bench, OTHER_PROJECT, PROJECT, at, delivery, tallies};
+use crate::limits::{Limits, StoredKind};
 use crate::logs::{LogCounts, LogFilter, LogLevel, LogPage, Logs, LogsService, SearchLogs, SweptLogs};
 use crate::monitors::ChangedBy;
 
@@ -213,6 +214,19 @@ async fn what_is_too_old_or_too_much_is_swept(db: TestDatabase) {
     desk.logs.change_log_settings(by(), 7, 1 << 20).await.unwrap();
     let settings = desk.logs.find_log_settings(PROJECT).await.unwrap();
     assert_eq!((settings.days, settings.bytes_max, settings.records), (7, 1 << 20, 4));
+    let stored = desk.bench.errors.sum_storage(PROJECT).await.unwrap();
+    let stored: Vec<_> = stored.iter().map(|sum| (sum.kind, sum.items, sum.bytes)).collect();
+    assert_eq!(stored, [(StoredKind::Log, 4, settings.bytes)]);
+    let days = desk.bench.errors.list_storage_days(PROJECT, 30).await.unwrap();
+    let days: Vec<_> = days.iter().map(|day| (day.day, day.kind, day.items)).collect();
+    let day = |text: &str| at(text);
+    assert_eq!(
+        days,
+        [
+            (day("2026-11-01T00:00:00Z"), StoredKind::Log, 1),
+            (day("2026-11-23T00:00:00Z"), StoredKind::Log, 3)
+        ]
+    );
     assert_eq!(desk.logs.sweep(|| false).await.unwrap().deleted, 1);
     assert_eq!(desk.logs.find_log_settings(PROJECT).await.unwrap().records, 3);
     // Random text does not compress: an hour of more than a mebibyte pushes the hours before it out.

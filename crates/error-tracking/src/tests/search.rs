@@ -7,8 +7,8 @@ use crate::search::{
     CountsCover, IssuesFound, Matching, Query, QueryContext, Search, SearchEvents, SearchIssues, parse_query,
 };
 use crate::{
-    ChangeIssues, ErrorTracking, ErrorTrackingError, IssueChange, IssueId, IssueSort, ListIssues, Resolution,
-    Triage,
+    ChangeIssues, ErrorTracking, ErrorTrackingError, IssueChange, IssueId, IssueSort, ListIssues,
+    MergeIssues, Resolution, Triage,
 };
 
 database_tests!(
@@ -17,10 +17,12 @@ database_tests!(
     words_are_found_alike_on_both_databases,
     what_later_events_say_is_found_too,
     counts_follow_a_tag_an_environment_and_a_time,
-    growth_sorts_by_the_last_day_against_the_day_before,
+    what_rises_comes_first,
     every_order_pages_without_repeating_or_leaving_out,
     matching_issues_are_counted,
     tags_of_an_issue_are_distributed_exactly,
+    a_tag_of_all_events_is_counted_when_one_lacks_it,
+    tags_of_all_events_become_counts_when_issues_are_merged,
     a_flood_of_values_is_counted_as_others,
     a_project_knows_its_keys_and_values,
     events_of_an_issue_are_searched_by_their_tags,
@@ -71,6 +73,10 @@ async fn find(bench: &Bench, text: &str) -> Vec<String> {
 }
 
 /// Three issues that differ in everything that can be asked for.
+fn merge(issues: [IssueId; 2]) -> MergeIssues {
+    MergeIssues { act: act(), issues: issues.to_vec() }
+}
+
 async fn three(bench: &Bench) {
     let trace = json!({"trace": {"trace_id": "0af7651916cd43dd8448eb211c80319c"}});
     let a = event(1, "Alpha", "card was declined");
@@ -267,7 +273,7 @@ async fn counts_follow_a_tag_an_environment_and_a_time(db: TestDatabase) {
     assert!(matches!(refused, Err(ErrorTrackingError::InvalidQuery(_))));
 }
 
-async fn growth_sorts_by_the_last_day_against_the_day_before(db: TestDatabase) {
+async fn what_rises_comes_first(db: TestDatabase) {
     let bench = Bench::new(db);
     let mut number = 0;
     for (kind, last, before) in [("Falling", 1, 4), ("Rising", 3, 0), ("Steady", 2, 2), ("Growing", 3, 1)] {
@@ -279,18 +285,30 @@ async fn growth_sorts_by_the_last_day_against_the_day_before(db: TestDatabase) {
             }
         }
     }
-    number += 1;
-    // An issue made later has the greater id.
-    bench.clock.advance(std::time::Duration::from_secs(1));
-    record(&bench, with(event(number, "Old", "x"), "timestamp", "2026-11-10T09:00:00Z")).await;
+    for time in ["2026-11-10T09:00:00Z", "2026-11-10T08:00:00Z"] {
+        number += 1;
+        record(&bench, with(event(number, "Old", "x"), "timestamp", time)).await;
+    }
     let trend = SearchIssues { sort: IssueSort::Trend, ..search("") };
     let found = bench.search.search_issues(trend.clone()).await.unwrap();
-    // What did not change is in the order of creation, the newest first.
-    assert_eq!(kinds(&found), ["Rising", "Growing", "Old", "Steady", "Falling"]);
+    assert_eq!(kinds(&found), ["Rising", "Growing", "Steady", "Falling", "Old"]);
     let first = SearchIssues { page: PageRequest::first(2), ..trend.clone() };
     let first = bench.search.search_issues(first).await.unwrap();
-    let rest = SearchIssues { page: PageRequest::new(50, first.page.next), ..trend };
-    assert_eq!(kinds(&bench.search.search_issues(rest).await.unwrap()), ["Old", "Steady", "Falling"]);
+    let rest = SearchIssues { page: PageRequest::new(50, first.page.next), ..trend.clone() };
+    assert_eq!(kinds(&bench.search.search_issues(rest).await.unwrap()), ["Steady", "Falling", "Old"]);
+
+    // Two that become one rise as if they had always been one.
+    for _ in 0..3 {
+        number += 1;
+        record(&bench, with(event(number, "Old", "x"), "timestamp", "2026-11-23T11:00:00Z")).await;
+    }
+    let before = bench.search.search_issues(trend.clone()).await.unwrap();
+    assert_eq!(kinds(&before), ["Rising", "Growing", "Old", "Steady", "Falling"]);
+    let id =
+        |kind: &str| before.page.items[kinds(&before).iter().position(|known| *known == kind).unwrap()].id;
+    bench.triage.merge_issues(merge([id("Falling"), id("Rising")])).await.unwrap();
+    let merged = bench.search.search_issues(trend).await.unwrap();
+    assert_eq!(kinds(&merged), ["Falling", "Growing", "Old", "Steady"]);
 }
 
 async fn every_order_pages_without_repeating_or_leaving_out(db: TestDatabase) {
@@ -363,6 +381,71 @@ async fn tags_of_an_issue_are_distributed_exactly(db: TestDatabase) {
     assert_eq!(bench.search.find_tag(PROJECT, issue, "nothing").await.unwrap(), None);
     assert_eq!(bench.search.find_tag(OTHER_PROJECT, issue, "plan").await.unwrap(), None);
     assert_eq!(bench.search.summarise_tags(OTHER_PROJECT, issue).await.unwrap(), []);
+}
+
+async fn a_tag_of_all_events_is_counted_when_one_lacks_it(db: TestDatabase) {
+    let bench = Bench::new(db);
+    let body = |number: u32, plan: Option<&str>| {
+        let tags = plan.map_or(json!({}), |plan| json!({ "plan": plan }));
+        let event = with(event(number, "Alpha", "x"), "tags", tags);
+        envelope(&with(event, "timestamp", format!("2026-11-23T10:{number:02}:00Z")))
+    };
+    let read = async |issue: IssueId| {
+        let plan = bench.search.find_tag(PROJECT, issue, "plan").await.unwrap().unwrap();
+        let minute = |at: belvedere_storage::Timestamp| at.to_string()[14..16].parse::<u32>().unwrap();
+        let value = |value: &crate::search::TagValue| {
+            (value.value.clone(), value.events, minute(value.first_seen), minute(value.last_seen))
+        };
+        assert_eq!(
+            bench.search.summarise_tags(PROJECT, issue).await.unwrap().iter().find(|tag| tag.key == "plan"),
+            Some(&plan)
+        );
+        (plan.events, plan.values.iter().map(value).collect::<Vec<_>>())
+    };
+    let pro = |events: u64, first: u32, last: u32| ("pro".to_owned(), events, first, last);
+
+    bench.take_in_envelopes(&[body(20, Some("pro")), body(21, Some("pro"))]).await;
+    let issue = bench.errors.list_issues(ListIssues::first(PROJECT)).await.unwrap().items[0].id;
+    assert_eq!(read(issue).await, (2, vec![pro(2, 20, 21)]));
+    bench.take_in_envelopes(&[body(22, Some("pro")), body(10, Some("pro"))]).await;
+    assert_eq!(read(issue).await, (4, vec![pro(4, 10, 22)]));
+    // One that lacks it, in a batch with one that has it.
+    bench.take_in_envelopes(&[body(30, None), body(23, Some("pro")), body(5, None)]).await;
+    assert_eq!(read(issue).await, (5, vec![pro(5, 10, 23)]));
+    let free = ("free".to_owned(), 1, 31, 31);
+    bench.take_in_envelopes(&[body(31, Some("free"))]).await;
+    assert_eq!(read(issue).await, (6, vec![pro(5, 10, 23), free.clone()]));
+    bench.take_in_envelopes(&[body(32, Some("pro"))]).await;
+    assert_eq!(read(issue).await, (7, vec![pro(6, 10, 32), free]));
+    // A list counts as the issue does, and so does the project.
+    for (text, events) in [("plan:pro", 6), ("plan:free", 1), ("has:plan", 9), ("error.type:Alpha", 9)] {
+        let found = bench.search.search_issues(search(text)).await.unwrap();
+        assert_eq!(found.page.items[0].events, events, "{text}");
+    }
+    assert_eq!(bench.search.search_issues(search("!has:plan")).await.unwrap().page.items, []);
+    let values = bench.search.list_tag_values(PROJECT, "plan", "").await.unwrap();
+    let values: Vec<_> = values.iter().map(|value| (value.value.as_str(), value.events)).collect();
+    assert_eq!(values, [("pro", 6), ("free", 1)]);
+}
+
+async fn tags_of_all_events_become_counts_when_issues_are_merged(db: TestDatabase) {
+    let bench = Bench::new(db);
+    let tagged = |number: u32, kind: &str, tags: Value| with(event(number, kind, "x"), "tags", tags);
+    record(&bench, tagged(1, "Alpha", json!({"plan": "pro", "team": "a"}))).await;
+    let alpha = record(&bench, tagged(2, "Alpha", json!({"plan": "pro", "team": "a"}))).await;
+    let beta = record(&bench, tagged(3, "Beta", json!({"plan": "pro"}))).await;
+    bench.triage.merge_issues(merge([alpha, beta])).await.unwrap();
+    record(&bench, tagged(4, "Beta", json!({"plan": "free", "team": "b"}))).await;
+    for (key, expected) in [
+        ("plan", vec![("pro", 3), ("free", 1)]),
+        ("team", vec![("a", 2), ("b", 1)]),
+        ("error.type", vec![("Alpha", 2), ("Beta", 2)]),
+        ("level", vec![("error", 4)]),
+    ] {
+        let tag = bench.search.find_tag(PROJECT, alpha, key).await.unwrap().unwrap();
+        let values: Vec<_> = tag.values.iter().map(|value| (value.value.as_str(), value.events)).collect();
+        assert_eq!((values, tag.others), (expected, 0), "{key}");
+    }
 }
 
 async fn a_flood_of_values_is_counted_as_others(db: TestDatabase) {

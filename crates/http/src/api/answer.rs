@@ -94,8 +94,8 @@ words! {
 }
 
 words! {
-    /// The order of a list of issues, the latest, youngest or largest first; `trend` is the growth of the last 24 hours
-    /// over the 24 hours before.
+    /// The order of a list of issues, the latest, youngest or largest first; `trend` is what rises most, by
+    /// its events of about the last day against those of about the last week, in all environments.
     IssueSort of errors::IssueSort { LastSeen, FirstSeen, Events, Subjects, Trend }
 }
 

@@ -11,6 +11,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use belvedere_error_tracking::envelope::EventId;
+use belvedere_error_tracking::limits::Category;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -96,7 +97,7 @@ async fn take(
     }
     item.insert("monitor_slug".to_owned(), json!(slug));
     let envelope = format!("{{}}\n{{\"type\":\"{ITEM}\"}}\n{}", Value::Object(item));
-    door.accept_made(&key, "sentry.envelope", envelope.into(), None).await?;
+    door.accept_made(&key, (ITEM, Category::Monitor), envelope.into()).await?;
     Ok(id)
 }
 

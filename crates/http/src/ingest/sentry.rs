@@ -321,15 +321,17 @@ impl<'a> Door<'a> {
         self.accept(kind, key, look, encoding, body).await.map(drop)
     }
 
-    /// Accepts what another door made of a request; never refused for the key's limit of requests.
+    /// Accepts an envelope that another door made of a request; never refused for the key's limit of requests.
     pub(super) async fn accept_made(
         &self,
         key: &IngestKeyInfo,
-        kind: &str,
-        body: Bytes,
-        encoding: Option<Encoding>,
+        (item, category): (&str, Category),
+        envelope: Bytes,
     ) -> Result<(), Refusal> {
-        self.accept(kind, key, Look::default(), encoding, body).await.map(drop)
+        let items = BTreeMap::from([(item.to_owned(), 1)]);
+        let demand = BTreeMap::from([(category, 1)]);
+        let look = Look { items, demand, ..Look::default() };
+        self.accept("sentry.envelope", key, look, None, envelope).await.map(drop)
     }
 
     fn answer(&self, taken: Result<Taken, Refusal>, item: &str) -> Response {

@@ -108,6 +108,11 @@ fn check_ins_and_client_reports_are_never_refused() {
         let check_in = post(&house, envelope(&["check_in"]), &[]).await;
         assert_eq!(check_in.status, StatusCode::OK);
         assert_eq!(check_in.header("x-sentry-rate-limits"), "60:monitor:project:rate_limited");
+        // Neither is a job that checks in by a plain request.
+        let uri = format!("/api/{}/cron/nightly/{}?status=ok", house.project(), house.key());
+        let check_in = house.send(request(Method::GET, &uri, &[], "")).await;
+        assert_eq!(check_in.status, StatusCode::ACCEPTED);
+        assert_eq!(house.noted().await, [("check_in".to_owned(), "rate_limited".to_owned(), 2)]);
         let report = post(&house, envelope(&["client_report", "session"]), &[]).await;
         assert_eq!(report.status, StatusCode::OK);
         assert_eq!(kinds(&house).await, [["client_report"]]);

@@ -206,6 +206,7 @@ fn stored_row(sum: &StorageSum) -> StoredRow {
             StoredKind::Event => "Events",
             StoredKind::Attachment => "Attachments",
             StoredKind::Feedback => "Feedback",
+            StoredKind::Log => "Logs",
         },
         items: Count(sum.items),
         bytes: Bytes(sum.bytes),

@@ -64,7 +64,13 @@ pub(super) fn push_term(sql: &mut Sql, scope: Scope, term: &Term) {
         }
         Filter::Text(field, phrases) => push_text(sql, scope, *field, phrases),
         Filter::Tag(key, patterns) => push_tag(sql, scope, key, patterns),
-        Filter::Has(key) => push_tag(sql, scope, key, &[Pattern::Exact(String::new())]),
+        Filter::Has(key) => {
+            sql.push("EXISTS (SELECT 1 FROM error_issue_tag x WHERE x.project_id = ").bind(scope.project.0);
+            sql.push(
+                " AND x.issue_id = i.id AND x.key_id = (SELECT t.id FROM error_tag t WHERE t.project_id = ",
+            );
+            sql.bind(scope.project.0).push(" AND t.value = '' AND t.key = ").bind(key.as_str()).push("))");
+        }
         Filter::Assigned(assignees) => push_assignees(sql, assignees),
     }
     sql.push(")");
@@ -72,20 +78,20 @@ pub(super) fn push_term(sql: &mut Sql, scope: Scope, term: &Term) {
 
 /// Only issues with an event in the environment, since an hour if one is given.
 pub(super) fn push_environment(sql: &mut Sql, scope: Scope, environment: &str, from_hour: Option<i64>) {
-    let Some(from) = from_hour else {
-        sql.push(" AND ");
-        push_tag(sql, scope, "environment", &[Pattern::Exact(environment.to_owned())]);
-        return;
-    };
     sql.push(" AND ");
     push_id(sql);
-    sql.push(" IN (SELECT h.issue_id FROM error_issue_hour h WHERE h.project_id = ").bind(scope.project.0);
-    sql.push(" AND h.hour >= ").bind(from).push(" AND h.environment = ").bind(environment).push(")");
+    let table = if from_hour.is_some() { "error_issue_hour" } else { "error_issue_environment" };
+    sql.push(&format!(" IN (SELECT n.issue_id FROM {table} n WHERE n.project_id = ")).bind(scope.project.0);
+    sql.push(" AND n.environment = ").bind(environment);
+    if let Some(from) = from_hour {
+        sql.push(" AND n.hour >= ").bind(from);
+    }
+    sql.push(")");
 }
 
 /// The issue's id, in SQLite as an expression: a list is read in its order, and each of its issues looked up among
 /// those that a condition names, never the other way round.
-fn push_id(sql: &mut Sql) {
+pub(super) fn push_id(sql: &mut Sql) {
     let name = if sql.dialect() == Dialect::Sqlite { "+i.id" } else { "i.id" };
     sql.push(name);
 }

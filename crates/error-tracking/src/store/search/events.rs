@@ -1,5 +1,5 @@
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Cursor, Id, Page, PageRequest, StorageError, Timestamp};
+use belvedere_storage::{Cursor, Dialect, Id, Page, PageRequest, StorageError, Timestamp};
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use crate::event_id::{EventId, EventKey};
@@ -14,7 +14,7 @@ use crate::{ErrorTrackingError, EventSummary, IssueId};
 const CHUNK: i64 = 1_000;
 
 /// How many events one page looks through.
-const LOOKED_THROUGH_MAX: u64 = 20_000;
+const LOOKED_THROUGH_MAX: u64 = 10_000;
 
 /// An event of the list, with its place in it.
 struct Row {
@@ -68,7 +68,7 @@ impl Row {
     }
 }
 
-/// The newest events of an issue that pass the filter, looking through at most 20,000.
+/// The newest events of an issue that pass the filter, looking through at most 10,000.
 pub(crate) async fn search_events(
     connection: &impl ConnectionTrait,
     project: ProjectId,
@@ -78,21 +78,22 @@ pub(crate) async fn search_events(
 ) -> Result<EventsFound, ErrorTrackingError> {
     let mut place = page.after.as_ref().map(parse_cursor).transpose()?;
     let wanted = page.limit() + 1;
-    let chunk = if filter.is_open() { limit_of(page) + 1 } else { CHUNK };
+    let limit = if filter.is_open() { limit_of(page) + 1 } else { CHUNK };
+    let needle = filter.needle();
     let mut found: Vec<Row> = Vec::new();
     let mut looked_through = 0;
     let mut more = None;
     loop {
-        let rows = read_chunk(connection, project, issue, place, chunk).await?;
-        let is_last = rows.len() < usize::try_from(chunk).unwrap_or(0);
-        for row in rows {
-            looked_through += 1;
-            place = Some((row.event.summary.occurred_at, row.id));
+        let chunk = Chunk { project, issue, after: place, limit };
+        let Some((count, end)) = chunk.extent(connection).await? else { break };
+        for row in chunk.read(connection, end, needle.as_deref()).await? {
             if found.len() < wanted && filter.matches(&row.facts()) {
                 found.push(row);
             }
         }
-        if is_last || found.len() >= wanted {
+        looked_through += count;
+        place = Some(end);
+        if count < u64::try_from(limit).unwrap_or(0) || found.len() >= wanted {
             break;
         }
         if looked_through >= LOOKED_THROUGH_MAX {
@@ -111,22 +112,64 @@ fn parse_cursor(cursor: &Cursor) -> Result<(Timestamp, i64), ErrorTrackingError>
     Ok((Timestamp::from_micros(micros), id.parse().map_err(|_| foreign_cursor())?))
 }
 
-async fn read_chunk(
-    connection: &impl ConnectionTrait,
+/// The place of an event among those of its issue.
+type Place = (Timestamp, i64);
+
+/// The next events of an issue, the newest first.
+struct Chunk {
     project: ProjectId,
     issue: IssueId,
-    after: Option<(Timestamp, i64)>,
+    after: Option<Place>,
     limit: i64,
-) -> Result<Vec<Row>, StorageError> {
-    let mut sql = Sql::new(
-        connection,
-        "SELECT id, event_id, occurred_at, received_at, level, subject_id, release, environment, title, trace_id, tags \
-         FROM error_event WHERE project_id = ",
-    );
-    sql.bind(project.0).push(" AND issue_id = ").bind(issue);
-    if let Some((at, id)) = after {
-        sql.push(" AND (occurred_at, id) < (").bind(at).push(", ").bind(id).push(")");
+}
+
+impl Chunk {
+    fn push_where(&self, sql: &mut Sql) {
+        sql.push(" FROM error_event WHERE project_id = ").bind(self.project.0);
+        sql.push(" AND issue_id = ").bind(self.issue);
+        if let Some((at, id)) = self.after {
+            sql.push(" AND (occurred_at, id) < (").bind(at).push(", ").bind(id).push(")");
+        }
     }
-    sql.push(" ORDER BY occurred_at DESC, id DESC LIMIT ").bind(limit);
-    sql.fetch(connection).await?.iter().map(Row::read).collect()
+
+    /// How many events it has, and the place of the last one; none if there is no event.
+    async fn extent(&self, connection: &impl ConnectionTrait) -> Result<Option<(u64, Place)>, StorageError> {
+        let order = "ORDER BY occurred_at DESC, id DESC";
+        let text = format!(
+            "SELECT place, occurred_at, id FROM (SELECT occurred_at, id, ROW_NUMBER() OVER ({order}) AS place \
+             FROM (SELECT occurred_at, id"
+        );
+        let mut sql = Sql::new(connection, &text);
+        self.push_where(&mut sql);
+        sql.push(&format!(" {order} LIMIT ")).bind(self.limit);
+        sql.push(") AS e) AS n ORDER BY place DESC LIMIT 1");
+        let rows = sql.fetch(connection).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let count: i64 = row.try_get_by_index(0)?;
+        let place = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        Ok(Some((u64::try_from(count).unwrap_or(0), place)))
+    }
+
+    /// Its events up to the last one, or only those whose packed tags contain the needle.
+    async fn read(
+        &self,
+        connection: &impl ConnectionTrait,
+        (at, id): Place,
+        needle: Option<&str>,
+    ) -> Result<Vec<Row>, StorageError> {
+        let text = "SELECT id, event_id, occurred_at, received_at, level, subject_id, release, environment, title, \
+                    trace_id, tags";
+        let mut sql = Sql::new(connection, text);
+        self.push_where(&mut sql);
+        sql.push(" AND (occurred_at, id) >= (").bind(at).push(", ").bind(id).push(")");
+        if let Some(needle) = needle {
+            let function = match sql.dialect() {
+                Dialect::Sqlite => "instr",
+                Dialect::Postgres => "strpos",
+            };
+            sql.push(&format!(" AND {function}(tags, ")).bind(needle).push(") > 0");
+        }
+        sql.push(" ORDER BY occurred_at DESC, id DESC");
+        sql.fetch(connection).await?.iter().map(Row::read).collect()
+    }
 }

@@ -1,11 +1,12 @@
 use belvedere_kernel::ProjectId;
 use belvedere_storage::{Cursor, Dialect, Page, PageRequest, StorageError, Timestamp};
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult};
 
 use super::condition::{Scope, push_environment, push_term};
 use crate::search::{Matching, Term};
 use crate::store::read::{IssueRow, fill_hours, foreign_cursor, limit_of, parse_issue_cursor};
 use crate::store::sql::Sql;
+use crate::store::tags::EVENT_COUNT;
 use crate::store::write::hour_of;
 use crate::{ErrorTrackingError, IssueSort, IssueSummary};
 
@@ -21,17 +22,28 @@ pub(crate) struct IssueSearch<'a> {
     /// Only issues with an event since the start of this hour.
     pub(crate) since: Option<Timestamp>,
     pub(crate) sort: IssueSort,
-    pub(crate) events_of: EventsOf,
+    pub(crate) events_of: EventsOf<'a>,
     pub(crate) now: Timestamp,
+}
+
+/// The numbers of a tag and of its key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TagId {
+    key: i64,
+    id: i64,
 }
 
 /// Which of its events an issue's number of events counts.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum EventsOf {
+pub(crate) enum EventsOf<'a> {
     /// All of them.
     Issue,
+    /// None.
+    Nothing,
+    /// Those in this environment.
+    Environment(&'a str),
     /// Those with this tag.
-    Tag(i64),
+    Tag(TagId),
     /// Those since the search's hour, in its environment if it names one.
     Since,
 }
@@ -68,25 +80,13 @@ impl IssueSearch<'_> {
     }
 
     fn needs_sums(&self) -> bool {
-        match self.sort {
-            IssueSort::Trend => true,
-            IssueSort::Events => matches!(self.events_of, EventsOf::Since),
-            _ => false,
-        }
+        matches!((self.sort, self.events_of), (IssueSort::Events, EventsOf::Since))
     }
 
     fn push_sums(&self, sql: &mut Sql) {
-        sql.push(" LEFT JOIN (SELECT h.issue_id, CAST(SUM(");
-        let from = if self.sort == IssueSort::Trend {
-            let first = hour_of(self.now) - 23;
-            sql.push("CASE WHEN h.hour >= ").bind(first).push(" THEN h.event_count ELSE -h.event_count END");
-            first - 24
-        } else {
-            sql.push("h.event_count");
-            self.first_hour().unwrap_or(0)
-        };
-        sql.push(") AS bigint) AS n FROM error_issue_hour h WHERE h.project_id = ").bind(self.project.0);
-        sql.push(" AND h.hour >= ").bind(from);
+        sql.push(" LEFT JOIN (SELECT h.issue_id, CAST(SUM(h.event_count) AS bigint) AS n");
+        sql.push(" FROM error_issue_hour h WHERE h.project_id = ").bind(self.project.0);
+        sql.push(" AND h.hour >= ").bind(self.first_hour().unwrap_or(0));
         if let Some(environment) = self.environment {
             sql.push(" AND h.environment = ").bind(environment);
         }
@@ -99,8 +99,9 @@ impl IssueSearch<'_> {
             IssueSort::LastSeen => sql.push("i.last_seen"),
             IssueSort::FirstSeen => sql.push("i.first_seen"),
             IssueSort::Subjects => sql.push("i.subject_count"),
-            IssueSort::Events if !self.needs_sums() => self.push_events(sql),
-            IssueSort::Events | IssueSort::Trend => sql.push("COALESCE(c.n, 0)"),
+            IssueSort::Events if self.needs_sums() => sql.push("COALESCE(c.n, 0)"),
+            IssueSort::Events => self.push_events(sql),
+            IssueSort::Trend => sql.push("i.trend"),
         };
     }
 
@@ -108,12 +109,19 @@ impl IssueSearch<'_> {
     fn push_events<'s>(&self, sql: &'s mut Sql) -> &'s mut Sql {
         match self.events_of {
             EventsOf::Issue => sql.push("i.event_count"),
+            EventsOf::Nothing => sql.push("CAST(0 AS bigint)"),
+            EventsOf::Environment(name) => {
+                sql.push(
+                    "COALESCE((SELECT n.event_count FROM error_issue_environment n WHERE n.project_id = ",
+                );
+                sql.bind(self.project.0).push(" AND n.environment = ").bind(name);
+                sql.push(" AND n.issue_id = i.id), 0)")
+            }
             EventsOf::Tag(tag) => {
-                sql.push("COALESCE((SELECT t.event_count FROM error_issue_tag t WHERE t.project_id = ");
-                sql.bind(self.project.0)
-                    .push(" AND t.issue_id = i.id AND t.tag_id = ")
-                    .bind(tag)
-                    .push("), 0)")
+                sql.push("COALESCE((SELECT ").push(EVENT_COUNT);
+                sql.push(" FROM error_issue_tag c WHERE c.project_id = ").bind(self.project.0);
+                sql.push(" AND c.issue_id = i.id AND c.key_id = ").bind(tag.key);
+                sql.push(" AND c.tag_id = ").bind(tag.id).push("), 0)")
             }
             EventsOf::Since => {
                 sql.push("COALESCE((SELECT CAST(SUM(h.event_count) AS bigint) FROM error_issue_hour h ");
@@ -189,15 +197,20 @@ pub(crate) async fn count_matching(
     Ok(Matching { count: count.min(COUNTED_MAX), is_exact: count <= COUNTED_MAX })
 }
 
-/// The number of a tag, if the project has an event with it.
+/// The numbers of a tag, if the project has an event with it.
 pub(crate) async fn find_tag_id(
     connection: &impl ConnectionTrait,
     project: ProjectId,
     key: &str,
     value: &str,
-) -> Result<Option<i64>, StorageError> {
-    let mut sql = Sql::new(connection, "SELECT id FROM error_tag WHERE project_id = ");
-    sql.bind(project.0).push(" AND key = ").bind(key).push(" AND value = ").bind(value);
+) -> Result<Option<TagId>, StorageError> {
+    let text = "SELECT k.id, t.id FROM error_tag t JOIN error_tag k ON k.project_id = t.project_id AND k.key = t.key \
+                AND k.value = '' WHERE t.project_id = ";
+    let mut sql = Sql::new(connection, text);
+    sql.bind(project.0).push(" AND t.key = ").bind(key).push(" AND t.value = ").bind(value);
     let rows = sql.fetch(connection).await?;
-    Ok(rows.first().map(|row| row.try_get_by_index(0)).transpose()?)
+    let read = |row: &QueryResult| {
+        Ok::<_, StorageError>(TagId { key: row.try_get_by_index(0)?, id: row.try_get_by_index(1)? })
+    };
+    rows.first().map(read).transpose()
 }

@@ -2,9 +2,11 @@ use belvedere_kernel::ProjectId;
 use belvedere_storage::{Dialect, StorageError};
 use sea_orm::{ConnectionTrait, QueryResult};
 
+use super::condition::push_id;
 use crate::IssueId;
 use crate::search::{Candidate, words_of};
 use crate::store::sql::Sql;
+use crate::store::tags::EVENT_COUNT;
 use crate::store::text::text_row;
 
 /// How many issues are compared with one.
@@ -39,11 +41,12 @@ pub(crate) async fn find_candidate(
     };
     let mut sql = Sql::new(
         connection,
-        "SELECT t.id, t.value FROM error_issue_tag c JOIN error_tag t ON t.id = c.tag_id \
-         WHERE t.key = 'error.type' AND t.value <> '' AND c.project_id = ",
+        "SELECT t.id, t.value FROM error_tag k JOIN error_issue_tag c ON c.key_id = k.id AND c.tag_id <> c.key_id \
+         JOIN error_issue i ON i.id = c.issue_id JOIN error_tag t ON t.id = c.tag_id \
+         WHERE k.value = '' AND k.key = 'error.type' AND k.project_id = ",
     );
-    sql.bind(project.0).push(" AND c.issue_id = ").bind(issue);
-    sql.push(" ORDER BY c.event_count DESC, t.value LIMIT 1");
+    sql.bind(project.0).push(" AND c.project_id = ").bind(project.0).push(" AND c.issue_id = ").bind(issue);
+    sql.push(" ORDER BY ").push(EVENT_COUNT).push(" DESC, t.value LIMIT 1");
     let rows = sql.fetch(connection).await?;
     let read =
         |row: &QueryResult| Ok::<_, StorageError>((row.try_get_by_index(0)?, row.try_get_by_index(1)?));
@@ -61,9 +64,15 @@ pub(crate) async fn list_candidates(
     let mut sql = Sql::new(connection, &format!("SELECT {COLUMNS} FROM "));
     match type_tag {
         Some(tag) => {
-            sql.push("(SELECT c.issue_id FROM error_issue_tag c WHERE c.project_id = ").bind(project.0);
-            sql.push(" AND c.tag_id = ").bind(tag).push(" ORDER BY c.last_seen DESC LIMIT ");
-            sql.bind(CANDIDATES_MAX).push(") AS found JOIN error_issue i ON i.id = found.issue_id");
+            sql.push("(SELECT i.id FROM error_issue i");
+            if sql.dialect() == Dialect::Sqlite {
+                sql.push(" INDEXED BY error_issue_last_seen");
+            }
+            sql.push(" WHERE i.project_id = ").bind(project.0).push(" AND ");
+            push_id(&mut sql);
+            sql.push(" IN (SELECT x.issue_id FROM error_issue_tag x WHERE x.project_id = ").bind(project.0);
+            sql.push(" AND x.tag_id = ").bind(tag).push(") ORDER BY i.last_seen DESC LIMIT ");
+            sql.bind(CANDIDATES_MAX).push(") AS found JOIN error_issue i ON i.id = found.id");
         }
         None => {
             let has_digit = |word: &String| word.bytes().any(|byte| byte.is_ascii_digit());

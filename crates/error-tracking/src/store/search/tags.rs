@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use belvedere_kernel::ProjectId;
 use belvedere_storage::StorageError;
 use sea_orm::{ConnectionTrait, QueryResult};
@@ -5,7 +7,7 @@ use sea_orm::{ConnectionTrait, QueryResult};
 use crate::IssueId;
 use crate::search::{TagDistribution, TagKey, TagValue};
 use crate::store::sql::Sql;
-use crate::store::tags::VALUES_PER_ISSUE_MAX;
+use crate::store::tags::{EVENT_COUNT, SEEN, VALUES_PER_ISSUE_MAX};
 
 /// How many keys of a project are listed.
 const KEYS_MAX: i64 = 500;
@@ -16,9 +18,6 @@ const VALUES_MAX: i64 = 100;
 /// How many keys of an issue are summarised, and how many values of each.
 const ISSUE_KEYS_MAX: usize = 60;
 const SUMMARISED_VALUES: i64 = 5;
-
-/// How many counts of an issue are read for its summary: its keys and the commonest values of each.
-const SUMMARY_ROWS_MAX: i64 = 500 * (SUMMARISED_VALUES + 1);
 
 fn quantity(row: &QueryResult, index: usize) -> Result<u64, StorageError> {
     Ok(u64::try_from(row.try_get_by_index::<i64>(index)?).unwrap_or(0))
@@ -67,6 +66,7 @@ pub(crate) async fn list_tag_values(
     sql.fetch(connection).await?.iter().map(|row| value(row, 0)).collect()
 }
 
+/// How often each value of a key is among an issue's events, the commonest first.
 pub(crate) async fn summarise_tags(
     connection: &impl ConnectionTrait,
     project: ProjectId,
@@ -74,16 +74,19 @@ pub(crate) async fn summarise_tags(
 ) -> Result<Vec<TagDistribution>, StorageError> {
     let mut sql = Sql::new(
         connection,
-        "SELECT key, value, event_count, first_seen, last_seen, value_count FROM (SELECT t.key, t.value, c.event_count, \
-         c.first_seen, c.last_seen, c.value_count, ROW_NUMBER() OVER (PARTITION BY t.key ORDER BY \
-         CASE WHEN t.value = '' THEN 0 ELSE 1 END, c.event_count DESC, t.value) AS place \
-         FROM error_issue_tag c JOIN error_tag t ON t.id = c.tag_id WHERE c.project_id = ",
+        &format!(
+            "SELECT k.key, t.value, r.events, r.first_seen, r.last_seen, r.total, r.known FROM (SELECT n.*, \
+             CAST(SUM(n.events) OVER (PARTITION BY n.key_id) AS bigint) AS total, \
+             COUNT(CASE WHEN n.tag_id <> n.key_id THEN 1 END) OVER (PARTITION BY n.key_id) AS known, \
+             ROW_NUMBER() OVER (PARTITION BY n.key_id ORDER BY CASE WHEN n.tag_id = n.key_id THEN 1 ELSE 0 END, \
+             n.events DESC, n.tag_id) AS place FROM (SELECT c.key_id, c.tag_id, {EVENT_COUNT} AS events, {SEEN} \
+             FROM error_issue_tag c JOIN error_issue i ON i.id = c.issue_id WHERE c.project_id = "
+        ),
     );
     sql.bind(project.0).push(" AND c.issue_id = ").bind(issue);
-    sql.push(") AS counted WHERE place <= ").bind(SUMMARISED_VALUES + 1);
-    sql.push(" ORDER BY key, place LIMIT ").bind(SUMMARY_ROWS_MAX);
+    sql.push(") AS n) AS r JOIN error_tag k ON k.id = r.key_id JOIN error_tag t ON t.id = r.tag_id WHERE r.place <= ");
+    sql.bind(SUMMARISED_VALUES);
     let mut distributions = distributions(&sql.fetch(connection).await?)?;
-    distributions.sort_by(|left, right| (right.events, &left.key).cmp(&(left.events, &right.key)));
     distributions.truncate(ISSUE_KEYS_MAX);
     Ok(distributions)
 }
@@ -96,27 +99,44 @@ pub(crate) async fn find_issue_tag(
 ) -> Result<Option<TagDistribution>, StorageError> {
     let mut sql = Sql::new(
         connection,
-        "SELECT t.key, t.value, c.event_count, c.first_seen, c.last_seen, c.value_count FROM error_issue_tag c \
-         JOIN error_tag t ON t.id = c.tag_id WHERE c.project_id = ",
+        &format!(
+            "SELECT k.key, t.value, {EVENT_COUNT}, {SEEN}, \
+             CAST(SUM({EVENT_COUNT}) OVER () AS bigint), COUNT(CASE WHEN c.tag_id <> c.key_id THEN 1 END) OVER () \
+             FROM error_tag k JOIN error_issue_tag c ON c.project_id = k.project_id AND c.key_id = k.id \
+             JOIN error_issue i ON i.id = c.issue_id JOIN error_tag t ON t.id = c.tag_id WHERE k.value = '' AND k.project_id = "
+        ),
     );
-    sql.bind(project.0).push(" AND c.issue_id = ").bind(issue).push(" AND t.key = ").bind(key);
-    sql.push(" ORDER BY CASE WHEN t.value = '' THEN 0 ELSE 1 END, c.event_count DESC, t.value LIMIT ");
-    sql.bind(VALUES_PER_ISSUE_MAX + 1);
-    Ok(distributions(&sql.fetch(connection).await?)?.pop())
+    sql.bind(project.0).push(" AND k.key = ").bind(key).push(" AND c.issue_id = ").bind(issue);
+    let distribution = distributions(&sql.fetch(connection).await?)?.pop();
+    Ok(distribution.map(|mut distribution| {
+        distribution.values.truncate(VALUES_PER_ISSUE_MAX);
+        distribution
+    }))
 }
 
-/// Rows of keys and values, the row of each key before those of its values.
+/// From rows of `key, value, events, first_seen, last_seen, events of the key, values of the key`, in any order; the row
+/// without a value is that of the others.
 fn distributions(rows: &[QueryResult]) -> Result<Vec<TagDistribution>, StorageError> {
-    let mut found: Vec<TagDistribution> = Vec::new();
+    let mut found: BTreeMap<String, TagDistribution> = BTreeMap::new();
     for row in rows {
         let (key, tag): (String, TagValue) = (row.try_get_by_index(0)?, value(row, 1)?);
-        if tag.value.is_empty() {
-            let (events, values_known) = (tag.events, quantity(row, 5)?);
-            found.push(TagDistribution { key, events, values: Vec::new(), values_known, others: events });
-        } else if let Some(last) = found.last_mut().filter(|last| last.key == key) {
-            last.others = last.others.saturating_sub(tag.events);
-            last.values.push(tag);
+        let (events, values_known) = (quantity(row, 5)?, quantity(row, 6)?);
+        let of_key = found.entry(key.clone()).or_insert_with(|| TagDistribution {
+            key,
+            events,
+            values: Vec::new(),
+            values_known,
+            others: events,
+        });
+        if !tag.value.is_empty() {
+            of_key.others = of_key.others.saturating_sub(tag.events);
+            of_key.values.push(tag);
         }
     }
+    let mut found: Vec<TagDistribution> = found.into_values().collect();
+    for of_key in &mut found {
+        of_key.values.sort_by(|left, right| (right.events, &left.value).cmp(&(left.events, &right.value)));
+    }
+    found.sort_by(|left, right| (right.events, &left.key).cmp(&(left.events, &right.key)));
     Ok(found)
 }

@@ -5,7 +5,8 @@ use sea_orm::{FromQueryResult, Value};
 use super::moves::set_feedback;
 use super::parse_condition;
 use super::tables::{COUNT_TABLES, CountTable};
-use super::tags::recount_values;
+use super::tags::count_common_tags;
+use super::trend::recount_trend;
 use crate::entity::issue;
 use crate::store::sql::Sql;
 use crate::store::text::join_texts;
@@ -37,10 +38,12 @@ pub(crate) async fn absorb_in(
 ) -> Result<(), StorageError> {
     let ids: Vec<IssueId> = sources.iter().map(|source| source.id).collect();
     let project = target.project_id;
+    let all: Vec<IssueId> = ids.iter().copied().chain([target.id]).collect();
+    count_common_tags(tx, ProjectId(project), &all).await?;
     for table in &COUNT_TABLES {
         add_table(tx, table, project, &ids, target.id).await?;
     }
-    recount_values(tx, ProjectId(project), target.id).await?;
+    recount_trend(tx, ProjectId(project), target.id).await?;
     set_feedback(tx, ProjectId(project), &ids, Some(target.id)).await?;
     let numbers: Vec<i64> = sources.iter().map(|source| source.number).collect();
     join_texts(tx, ProjectId(project), target.number, &numbers).await?;

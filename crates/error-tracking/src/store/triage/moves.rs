@@ -8,7 +8,8 @@ use sea_orm::{ConnectionTrait, QueryResult, Value};
 
 use super::seize_project;
 use super::tables::{COUNT_TABLES, OTHER_TABLES};
-use super::tags::{recount_values, split_tags};
+use super::tags::{count_common_tags, split_tags};
+use super::trend::recount_trend;
 use crate::IssueId;
 use crate::event_id::EventKey;
 use crate::limits::StorageChange;
@@ -213,6 +214,7 @@ struct Counted {
 }
 
 async fn split_some(tx: &Tx, of: &Move, to: IssueId) -> Result<bool, StorageError> {
+    count_common_tags(tx, of.project, &[of.from]).await?;
     let hashes: Vec<Id<()>> = of.hashes.iter().map(|hash| Id::from_bytes(*hash)).collect();
     let mut sql = Sql::new(
         tx,
@@ -359,7 +361,7 @@ async fn add_to_issue(
 async fn settle(tx: &Tx, of: &Move, to: IssueId) -> Result<(), StorageError> {
     let project = of.project.0;
     for issue in [of.from, to] {
-        recount_values(tx, of.project, issue).await?;
+        recount_trend(tx, of.project, issue).await?;
     }
     // Whom its remaining events did not happen to, unless events that are not stored any more did.
     let subject = "SELECT subject_id FROM error_issue_subject WHERE project_id = ";

@@ -107,7 +107,7 @@ pub(crate) async fn insert_split_in(tx: &Tx, of: &issue::Model, new: &SplitOff) 
     let project = ProjectId(of.project_id);
     let numbers = take_numbers(tx, vec![(project, 1)]).await?;
     let number = numbers.get(&project).copied().unwrap_or(0);
-    let row: [Value; 18] = [
+    let row: [Value; 19] = [
         new.id.into(),
         project.0.into(),
         number.into(),
@@ -126,10 +126,11 @@ pub(crate) async fn insert_split_in(tx: &Tx, of: &issue::Model, new: &SplitOff) 
         i64::from(new.grouping.version).into(),
         new.grouping.reason.clone().into(),
         new.grouping.values.join("\n").into(),
+        new.grouping.explanation.to_json().into(),
     ];
     let head = "INSERT INTO error_issue (id, project_id, number, status, level, event_count, subject_count, first_seen, \
                 last_seen, latest_event_id, title, culprit, platform, first_release, last_release, \
-                grouping_version, grouping_reason, grouping_values) VALUES ";
+                grouping_version, grouping_reason, grouping_values, grouping_explanation) VALUES ";
     bulk(tx, head, vec![row], "").await?;
     insert_split_text(tx, project, number, [&new.title, &new.culprit]).await?;
     let hashes: Vec<Id<()>> = new.hashes.iter().map(|hash| Id::from_bytes(*hash)).collect();

@@ -58,14 +58,8 @@ pub(super) const COUNT_TABLES: [CountTable; 5] = [
     CountTable { name: "error_issue_release", keys: &["version"], values: &[("event_count", Join::Sum)] },
     CountTable {
         name: "error_issue_tag",
-        keys: &["tag_id"],
-        values: &[
-            ("event_count", Join::Sum),
-            // Counted anew afterwards.
-            ("value_count", Join::Most),
-            ("first_seen", Join::Least),
-            ("last_seen", Join::Most),
-        ],
+        keys: &["key_id", "tag_id"],
+        values: &[("event_count", Join::Sum), ("first_seen", Join::Least), ("last_seen", Join::Most)],
     },
     CountTable { name: "error_issue_subject", keys: &["subject_id"], values: &[] },
 ];

@@ -8,25 +8,31 @@ use sea_orm::Value;
 
 use crate::IssueId;
 use crate::store::sql::{Sql, bulk};
+use crate::store::tags::{ADD, INSERT};
 use crate::tags::unpack_tags;
 
-/// How many values of a key are counted one by one in an issue: says that anew for all keys of the issue. (Of issues
-/// that became one these may be more than an issue counts by itself; it then counts no further ones.)
-pub(super) async fn recount_values(tx: &Tx, project: ProjectId, issue: IssueId) -> Result<(), StorageError> {
+/// Counts one by one the tags that all events of the issues have, because their events are about to change otherwise
+/// than by new ones.
+pub(super) async fn count_common_tags(
+    tx: &Tx,
+    project: ProjectId,
+    issues: &[IssueId],
+) -> Result<(), StorageError> {
     let mut sql = Sql::new(
         tx,
-        "UPDATE error_issue_tag SET value_count = (SELECT COUNT(*) FROM error_tag k JOIN error_tag t \
-         ON t.project_id = k.project_id AND t.key = k.key AND t.value <> '' JOIN error_issue_tag o \
-         ON o.project_id = t.project_id AND o.tag_id = t.id WHERE k.id = error_issue_tag.tag_id AND o.issue_id = ",
+        "UPDATE error_issue_tag SET event_count = i.event_count, first_seen = i.first_seen, last_seen = i.last_seen \
+         FROM error_issue i WHERE i.id = error_issue_tag.issue_id AND error_issue_tag.event_count IS NULL \
+         AND error_issue_tag.project_id = ",
     );
-    sql.bind(issue).push(") WHERE project_id = ").bind(project.0).push(" AND issue_id = ").bind(issue);
-    sql.push(" AND tag_id IN (SELECT id FROM error_tag WHERE value = '' AND project_id = ").bind(project.0);
-    sql.push(")");
+    sql.bind(project.0).push(" AND error_issue_tag.issue_id IN ").bind_set(issues);
+    sql.run(tx).await?;
+    let mut sql = Sql::new(tx, "UPDATE error_issue SET common_tags = '' WHERE project_id = ");
+    sql.bind(project.0).push(" AND id IN ").bind_set(issues);
     sql.run(tx).await
 }
 
-/// Takes the tags of events, packed, from the counts of one issue and adds them to those of another one, as far as the
-/// first one counts them one by one.
+/// Takes the tags of events, packed, from the counts of one issue and adds them to those of another one; what the first
+/// one does not count one by one is among the others of both.
 pub(super) async fn split_tags<'a>(
     tx: &Tx,
     project: ProjectId,
@@ -36,11 +42,8 @@ pub(super) async fn split_tags<'a>(
 ) -> Result<(), StorageError> {
     let mut counted: BTreeMap<(&str, &str), (i64, Timestamp, Timestamp)> = BTreeMap::new();
     for (packed, at) in events {
-        for (key, value) in unpack_tags(packed) {
-            for value in ["", value] {
-                let tally = counted.entry((key, value)).or_insert((0, at, at));
-                *tally = (tally.0 + 1, tally.1.min(at), tally.2.max(at));
-            }
+        for tag in unpack_tags(packed) {
+            add(counted.entry(tag).or_insert((0, at, at)), (1, at, at));
         }
     }
     let by_text: HashMap<(String, String), (i64, Timestamp, Timestamp)> = counted
@@ -49,41 +52,36 @@ pub(super) async fn split_tags<'a>(
         .collect();
     let rows =
         counted.keys().map(|(key, value)| [project.0.into(), from.into(), (*key).into(), (*value).into()]);
-    let head = "SELECT t.key, t.value, t.id FROM (VALUES ";
-    let tail = ") AS v JOIN error_tag t ON t.project_id = v.column1 AND t.key = v.column3 AND t.value = v.column4 \
-                JOIN error_issue_tag o ON o.project_id = v.column1 AND o.issue_id = v.column2 AND o.tag_id = t.id";
-    let mut added: Vec<[Value; 6]> = Vec::new();
-    let mut taken: Vec<[Value; 4]> = Vec::new();
+    let head = "SELECT k.key, v.column4, k.id, o.tag_id FROM (VALUES ";
+    let tail = ") AS v JOIN error_tag k ON k.project_id = v.column1 AND k.key = v.column3 AND k.value = '' \
+                LEFT JOIN error_tag t ON t.project_id = v.column1 AND t.key = v.column3 AND t.value = v.column4 \
+                LEFT JOIN error_issue_tag o ON o.project_id = v.column1 AND o.issue_id = v.column2 \
+                AND o.key_id = k.id AND o.tag_id = t.id";
+    let mut moved: BTreeMap<(i64, i64), (i64, Timestamp, Timestamp)> = BTreeMap::new();
     for row in bulk(tx, head, rows.collect(), tail).await? {
-        let tag: i64 = row.try_get_by_index(2)?;
-        let Some((events, first, last)) = by_text.get(&(row.try_get_by_index(0)?, row.try_get_by_index(1)?))
-        else {
-            continue;
-        };
-        added.push([
-            project.0.into(),
-            to.into(),
-            tag.into(),
-            (*events).into(),
-            (*first).into(),
-            (*last).into(),
-        ]);
-        taken.push([project.0.into(), from.into(), tag.into(), (*events).into()]);
+        let (key, tag): (i64, Option<i64>) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+        if let Some(tally) = by_text.get(&(row.try_get_by_index(0)?, row.try_get_by_index(1)?)) {
+            add(moved.entry((key, tag.unwrap_or(key))).or_insert((0, tally.1, tally.2)), *tally);
+        }
     }
-    let head = "INSERT INTO error_issue_tag (project_id, issue_id, tag_id, event_count, first_seen, last_seen, \
-                value_count) SELECT v.column1, v.column2, v.column3, v.column4, v.column5, v.column6, 0 FROM (VALUES ";
-    let tail = ") AS v WHERE true ON CONFLICT (project_id, issue_id, tag_id) DO UPDATE SET \
-                event_count = error_issue_tag.event_count + excluded.event_count, \
-                first_seen = CASE WHEN excluded.first_seen < error_issue_tag.first_seen THEN excluded.first_seen \
-                ELSE error_issue_tag.first_seen END, \
-                last_seen = CASE WHEN excluded.last_seen > error_issue_tag.last_seen THEN excluded.last_seen \
-                ELSE error_issue_tag.last_seen END";
-    bulk(tx, head, added, tail).await?;
-    let head = "UPDATE error_issue_tag SET event_count = event_count - v.column4 FROM (VALUES ";
+    let mut added: Vec<[Value; 7]> = Vec::with_capacity(moved.len());
+    let mut taken: Vec<[Value; 5]> = Vec::with_capacity(moved.len());
+    for ((key, tag), (events, first, last)) in moved {
+        let place = |issue: IssueId| [project.0.into(), issue.into(), key.into(), tag.into(), events.into()];
+        let [a, b, c, d, e] = place(to);
+        added.push([a, b, c, d, e, first.into(), last.into()]);
+        taken.push(place(from));
+    }
+    bulk(tx, INSERT, added, ADD).await?;
+    let head = "UPDATE error_issue_tag SET event_count = event_count - v.column5 FROM (VALUES ";
     let tail = ") AS v WHERE error_issue_tag.project_id = v.column1 AND error_issue_tag.issue_id = v.column2 \
-                AND error_issue_tag.tag_id = v.column3";
+                AND error_issue_tag.key_id = v.column3 AND error_issue_tag.tag_id = v.column4";
     bulk(tx, head, taken, tail).await?;
     let mut sql = Sql::new(tx, "DELETE FROM error_issue_tag WHERE project_id = ");
     sql.bind(project.0).push(" AND issue_id = ").bind(from).push(" AND event_count <= 0");
     sql.run(tx).await
+}
+
+fn add(tally: &mut (i64, Timestamp, Timestamp), other: (i64, Timestamp, Timestamp)) {
+    *tally = (tally.0 + other.0, tally.1.min(other.1), tally.2.max(other.2));
 }
