@@ -23,6 +23,7 @@ mod m20261125_000014_attachments_and_feedback;
 mod m20261125_000015_limits;
 mod m20261125_000016_regressions;
 mod m20261128_000017_tag_counts;
+mod m20261128_000018_event_store;
 
 /// Applies the migrations in order.
 pub struct Migrator;
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000012_logs::Migration),
             Box::new(m20261125_000016_regressions::Migration),
             Box::new(m20261128_000017_tag_counts::Migration),
+            Box::new(m20261128_000018_event_store::Migration),
         ]
     }
 

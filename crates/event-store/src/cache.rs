@@ -1,0 +1,123 @@
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Decoded things under a cap of bytes, the least recently used ones forgotten first.
+///
+/// A key must mean the same content for ever; what a swap replaces gets another key and ages out.
+pub struct Cache<K, T> {
+    bytes_max: usize,
+    held: Mutex<Held<K, T>>,
+}
+
+struct Held<K, T> {
+    entries: HashMap<K, Entry<T>>,
+    bytes: usize,
+    clock: u64,
+}
+
+struct Entry<T> {
+    value: Arc<T>,
+    bytes: usize,
+    used_at: u64,
+}
+
+impl<K: Eq + Hash + Clone, T> Cache<K, T> {
+    /// An empty cache that holds at most `bytes_max`, by the weights that its users state.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, held: Mutex::new(Held { entries: HashMap::new(), bytes: 0, clock: 0 }) }
+    }
+
+    /// What is kept under `key`.
+    pub fn find(&self, key: &K) -> Option<Arc<T>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.clock += 1;
+        let clock = held.clock;
+        let entry = held.entries.get_mut(key)?;
+        entry.used_at = clock;
+        Some(Arc::clone(&entry.value))
+    }
+
+    /// Keeps a value of `bytes`, in place of others if need be; what is larger than the whole cache is not kept.
+    pub fn insert(&self, key: K, value: T, bytes: usize) -> Arc<T> {
+        let value = Arc::new(value);
+        if bytes > self.bytes_max {
+            return value;
+        }
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.clock += 1;
+        let entry = Entry { value: Arc::clone(&value), bytes, used_at: held.clock };
+        if let Some(former) = held.entries.insert(key.clone(), entry) {
+            held.bytes -= former.bytes;
+        }
+        held.bytes += bytes;
+        while held.bytes > self.bytes_max {
+            let others = held.entries.iter().filter(|(other, _)| **other != key);
+            let Some(oldest) = others.min_by_key(|(_, entry)| entry.used_at).map(|(key, _)| key.clone())
+            else {
+                break;
+            };
+            if let Some(removed) = held.entries.remove(&oldest) {
+                held.bytes -= removed.bytes;
+            }
+        }
+        value
+    }
+
+    /// What is kept under `key`, or what `load` makes, with its weight in bytes; two callers at once may both load.
+    ///
+    /// # Errors
+    /// Whatever `load` returns; nothing is kept then.
+    pub fn find_or_load<E>(&self, key: K, load: impl FnOnce() -> Result<(T, usize), E>) -> Result<Arc<T>, E> {
+        if let Some(found) = self.find(&key) {
+            return Ok(found);
+        }
+        let (value, bytes) = load()?;
+        Ok(self.insert(key, value, bytes))
+    }
+
+    /// Forgets what is kept under `key`.
+    pub fn remove(&self, key: &K) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(removed) = held.entries.remove(key) {
+            held.bytes -= removed.bytes;
+        }
+    }
+
+    /// The sum of the weights of all that is kept.
+    pub fn bytes(&self) -> usize {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+}
+
+impl<K, T> std::fmt::Debug for Cache<K, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("bytes_max", &self.bytes_max).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_recently_used_make_room_and_the_cap_holds() {
+        let cache = Cache::new(100);
+        for key in 1..=3 {
+            cache.insert(key, (), 30);
+        }
+        assert!(cache.find(&1).is_some());
+        cache.insert(4, (), 30);
+        let kept: Vec<bool> = (1..=4).map(|key| cache.find(&key).is_some()).collect();
+        assert_eq!(kept, [true, false, true, true]);
+        cache.insert(5, (), 101);
+        assert!(cache.find(&5).is_none() && cache.bytes() == 90);
+        cache.insert(4, (), 10);
+        cache.remove(&1);
+        assert_eq!(cache.bytes(), 40);
+        let loaded = cache.find_or_load(6, || Ok::<_, ()>(((), 60)));
+        assert!(loaded.is_ok() && cache.bytes() == 100);
+        assert!(cache.find_or_load(7, || Err::<((), usize), _>("away")).is_err());
+    }
+}

@@ -1,0 +1,92 @@
+//! Sealing: the tail becomes segments, one for each week that it has events of.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use belvedere_kernel::ProjectId;
+
+use crate::batch::{Batch, BatchBuilder, Recoding, concat};
+use crate::segment::{SegmentMeta, SegmentWriter};
+use crate::store::{Inner, blocking};
+use crate::swap::Swap;
+use crate::week::week_of;
+use crate::{Embedded, EventStoreError, Fields, Sealed, SegmentId};
+
+/// Seals what was in the tail when it began.
+pub(crate) async fn seal(store: &Embedded, project: ProjectId) -> Result<Sealed, EventStoreError> {
+    let state = store.state(project);
+    let _alone = state.swapping.lock().await;
+    let mut sealed = Sealed::default();
+    let mut target = None;
+    loop {
+        store.refresh(project).await?;
+        let (generation, batches, last) = {
+            let view = state.view();
+            let target = *target.get_or_insert(view.row.last_sequence);
+            let (mut events, mut taken, mut last) = (0, Vec::new(), None);
+            for (sequence, tail) in view.batches.range(..=target) {
+                events += tail.batch.count;
+                if !taken.is_empty() && events > store.inner.limits.seal_events_max {
+                    break;
+                }
+                taken.push(Arc::clone(&tail.batch));
+                last = Some(*sequence);
+            }
+            (view.row.generation, taken, last)
+        };
+        let Some(last) = last else { return Ok(sealed) };
+        let count: u64 = batches.iter().map(|batch| batch.count as u64).sum();
+        let inner = Arc::clone(&store.inner);
+        let add = blocking(move || write_weeks(&inner, project, &batches)).await?;
+        let swap = Swap { generation, add, remove: Vec::new(), sealed: Some((last, count)) };
+        swap.make(store, project).await?;
+        sealed.events += count;
+        sealed.segments += swap.add.len() as u64;
+    }
+}
+
+/// Writes the events of batches into a segment for each week.
+fn write_weeks(
+    inner: &Inner,
+    project: ProjectId,
+    batches: &[Arc<Batch>],
+) -> Result<Vec<SegmentMeta>, EventStoreError> {
+    let all = concat(Fields::ALL, batches.iter().map(Arc::as_ref));
+    let mut weeks: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    for row in all.sorted_rows() {
+        let time = all.times.get(row).copied().unwrap_or(0);
+        weeks.entry(week_of(time)).or_default().push(row);
+    }
+    let mut written = Vec::with_capacity(weeks.len());
+    for (week, rows) in weeks {
+        let result = write_rows(inner, project, &all, &rows, week);
+        match result {
+            Ok(meta) => written.push(meta),
+            Err(error) => {
+                let written: Vec<SegmentId> = written.iter().map(|meta: &SegmentMeta| meta.id).collect();
+                inner.discard(project, &written);
+                return Err(error);
+            }
+        }
+    }
+    Ok(written)
+}
+
+fn write_rows(
+    inner: &Inner,
+    project: ProjectId,
+    all: &Batch,
+    rows: &[usize],
+    week: i64,
+) -> Result<SegmentMeta, EventStoreError> {
+    let id = SegmentId::generate(inner.clock.now());
+    let group_rows = inner.limits.row_group_rows;
+    let mut writer = SegmentWriter::create(&inner.directory, project, id, group_rows)?;
+    for chunk in rows.chunks(group_rows.max(1)) {
+        let mut builder = BatchBuilder::new(Fields::ALL);
+        let mut codes = Recoding::default();
+        chunk.iter().for_each(|row| builder.push_row(all, *row, &mut codes));
+        writer.write(&builder.finish())?;
+    }
+    writer.finish(week, 1)
+}

@@ -1,0 +1,164 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use belvedere_kernel::{Clock, ProjectId, SubjectId};
+use belvedere_storage::{Database, Timestamp, Tx};
+
+use crate::batch::Batch;
+use crate::cache::Cache;
+use crate::directory::Directory;
+use crate::filter::IdFilter;
+use crate::model::{Appended, Compacted, Erased, Limits, Retained, Sealed, Select, StoreStats};
+use crate::segment::SegmentMeta;
+use crate::segment_file::{SegmentFile, load_filter};
+use crate::tables;
+use crate::view::{ProjectState, States};
+use crate::{Event, EventStore, EventStoreError, SegmentId, Snapshot};
+
+/// The event store inside this process: the tail in the database, segments in a directory of its own.
+///
+/// Several processes can share it if they share the directory. A clone is the same store.
+#[derive(Clone)]
+pub struct Embedded {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) db: Database,
+    pub(crate) directory: Directory,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    states: States,
+    filters: Cache<SegmentId, IdFilter>,
+    /// Each weighs 1.
+    files: Cache<SegmentId, SegmentFile>,
+}
+
+impl Embedded {
+    /// The store whose segments lie in `directory`, which is made when the first one is written.
+    pub fn new(db: Database, directory: impl Into<PathBuf>, clock: Arc<dyn Clock>, limits: Limits) -> Self {
+        let inner = Inner {
+            db,
+            directory: Directory::new(directory.into()),
+            clock,
+            limits,
+            states: States::default(),
+            filters: Cache::new(limits.filter_bytes_max),
+            files: Cache::new(limits.open_files_max),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    pub(crate) fn state(&self, project: ProjectId) -> Arc<ProjectState> {
+        self.inner.states.of(project)
+    }
+
+    /// Brings the view of a project up to date with what is committed.
+    pub(crate) async fn refresh(&self, project: ProjectId) -> Result<Arc<ProjectState>, EventStoreError> {
+        let state = self.state(project);
+        let fresh = state.read(self.inner.db.read(), project, None).await?;
+        state.view().apply(&fresh);
+        Ok(state)
+    }
+}
+
+impl Inner {
+    pub(crate) fn open(
+        &self,
+        project: ProjectId,
+        meta: &SegmentMeta,
+    ) -> Result<Arc<SegmentFile>, EventStoreError> {
+        self.files.find_or_load(meta.id, || Ok((SegmentFile::open(&self.directory, project, meta)?, 1)))
+    }
+
+    pub(crate) fn filter(
+        &self,
+        project: ProjectId,
+        meta: &SegmentMeta,
+    ) -> Result<Arc<IdFilter>, EventStoreError> {
+        self.filters.find_or_load(meta.id, || {
+            let filter = load_filter(&self.directory, project, meta, || self.open(project, meta))?;
+            let weight = filter.weight();
+            Ok((filter, weight))
+        })
+    }
+
+    /// Forgets segments that no manifest names any more, and removes their files.
+    pub(crate) fn discard(&self, project: ProjectId, segments: &[SegmentId]) {
+        for segment in segments {
+            self.files.remove(segment);
+            self.filters.remove(segment);
+            self.directory.remove(project, *segment);
+        }
+    }
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Embedded").field("directory", &self.inner.directory).finish_non_exhaustive()
+    }
+}
+
+/// Runs what computes long or waits for a disk beside the asynchronous work.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, EventStoreError> + Send + 'static,
+) -> Result<T, EventStoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(EventStoreError::Internal(error.to_string())),
+    }
+}
+
+#[async_trait]
+impl EventStore for Embedded {
+    async fn append_in(
+        &self,
+        tx: &Tx,
+        project: ProjectId,
+        events: &[Event],
+    ) -> Result<Appended, EventStoreError> {
+        crate::tail::append_in(self, tx, project, events).await
+    }
+
+    async fn load(&self, select: Select) -> Result<Vec<Arc<Batch>>, EventStoreError> {
+        crate::read::load(self, select).await
+    }
+
+    async fn snapshot(&self, select: Select) -> Result<Snapshot, EventStoreError> {
+        crate::read::snapshot(self, &select).await
+    }
+
+    async fn find_subject(
+        &self,
+        project: ProjectId,
+        subject: SubjectId,
+    ) -> Result<Option<u32>, EventStoreError> {
+        let found = tables::find_subjects(self.inner.db.read(), project, &[subject]).await?;
+        Ok(found.get(&subject).copied())
+    }
+
+    async fn seal(&self, project: ProjectId) -> Result<Sealed, EventStoreError> {
+        crate::seal::seal(self, project).await
+    }
+
+    async fn compact(&self, project: ProjectId) -> Result<Compacted, EventStoreError> {
+        crate::compact::compact(self, project).await
+    }
+
+    async fn erase_subject(&self, project: ProjectId, subject: SubjectId) -> Result<Erased, EventStoreError> {
+        crate::erase::erase_subject(self, project, subject).await
+    }
+
+    async fn retain(&self, project: ProjectId, before: Timestamp) -> Result<Retained, EventStoreError> {
+        crate::retain::retain(self, project, before).await
+    }
+
+    async fn stats(&self, project: ProjectId) -> Result<StoreStats, EventStoreError> {
+        Ok(tables::stats(self.inner.db.read(), project).await?)
+    }
+
+    async fn list_projects(&self) -> Result<Vec<ProjectId>, EventStoreError> {
+        Ok(tables::list_projects(self.inner.db.read()).await?)
+    }
+}

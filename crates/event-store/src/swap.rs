@@ -1,0 +1,73 @@
+//! The one transaction in which segments take the place of others or of batches.
+
+use std::sync::Arc;
+
+use belvedere_kernel::ProjectId;
+use belvedere_storage::Tx;
+
+use crate::segment::SegmentMeta;
+use crate::store::Inner;
+use crate::tables::{self, ProjectRow};
+use crate::{Embedded, EventStoreError, SegmentId};
+
+/// What changes at once. All files of `add` are durable under their names before.
+#[derive(Debug, Default)]
+pub(crate) struct Swap {
+    /// The generation that the change was computed from.
+    pub(crate) generation: i64,
+    pub(crate) add: Vec<SegmentMeta>,
+    pub(crate) remove: Vec<SegmentId>,
+    /// Batches up to this sequence are deleted, of so many events.
+    pub(crate) sealed: Option<(i64, u64)>,
+}
+
+impl Swap {
+    /// Makes the change; the new row of the project, still locked.
+    pub(crate) async fn make_in(
+        &self,
+        inner: &Arc<Inner>,
+        tx: &Tx,
+        project: ProjectId,
+    ) -> Result<ProjectRow, EventStoreError> {
+        let mut row = tables::lock_project(tx, project).await?;
+        if row.generation != self.generation {
+            return Err(EventStoreError::Changed(project));
+        }
+        for segment in &self.remove {
+            if !tables::delete_segment(tx, project, *segment).await? {
+                return Err(EventStoreError::Changed(project));
+            }
+        }
+        for segment in &self.add {
+            tables::insert_segment(tx, project, segment).await?;
+        }
+        row.generation += 1;
+        if let Some((sequence, count)) = self.sealed {
+            tables::delete_batches_to(tx, project, sequence).await?;
+            row.sealed_to = sequence;
+            row.tail_count -= i64::try_from(count).unwrap_or(0);
+        }
+        tables::update_project(tx, project, row).await?;
+        let (inner, removed) = (Arc::clone(inner), self.remove.clone());
+        tx.after_commit(move || inner.discard(project, &removed));
+        Ok(row)
+    }
+
+    /// Makes the change in a transaction of its own. If somebody else was faster, its files are removed again; after any
+    /// other failure they stay for the sweep, because the transaction may have been committed without our hearing of it.
+    pub(crate) async fn make(&self, store: &Embedded, project: ProjectId) -> Result<(), EventStoreError> {
+        let inner = &store.inner;
+        let made: Result<_, EventStoreError> =
+            inner.db.write(async |tx| self.make_in(inner, tx, project).await).await;
+        if matches!(made, Err(EventStoreError::Changed(_))) {
+            self.forget_files(inner, project);
+        }
+        made.map(|_| ())
+    }
+
+    /// Removes what was written for a change that was not made.
+    pub(crate) fn forget_files(&self, inner: &Inner, project: ProjectId) {
+        let added: Vec<SegmentId> = self.add.iter().map(|segment| segment.id).collect();
+        inner.discard(project, &added);
+    }
+}

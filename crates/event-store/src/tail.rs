@@ -1,0 +1,139 @@
+//! The tail: the events of one call and project are one row, and each id counts once.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use belvedere_kernel::{ProjectId, SubjectId};
+use belvedere_storage::Tx;
+
+use crate::batch::{Batch, BatchBuilder};
+use crate::event::APPEND_EVENTS_MAX;
+use crate::filter::hash_of;
+use crate::segment::SegmentMeta;
+use crate::store::{Inner, blocking};
+use crate::tables::{self, ProjectRow};
+use crate::view::{Fresh, ProjectState, TailBatch};
+use crate::{Appended, Embedded, Event, EventStoreError, Fields, NO_SUBJECT, encoding};
+
+pub(crate) async fn append_in(
+    store: &Embedded,
+    tx: &Tx,
+    project: ProjectId,
+    events: &[Event],
+) -> Result<Appended, EventStoreError> {
+    if events.len() > APPEND_EVENTS_MAX {
+        let why = format!("are {}, at most {APPEND_EVENTS_MAX} are taken at once", events.len());
+        return Err(EventStoreError::Invalid { index: APPEND_EVENTS_MAX, field: "events", why });
+    }
+    events.iter().enumerate().try_for_each(|(index, event)| event.check(index))?;
+    if events.is_empty() {
+        return Ok(Appended::default());
+    }
+    // The lock makes appends of a project one after the other, so that no id comes in twice at once.
+    let mut row = tables::lock_project(tx, project).await?;
+    if row.tail_count.unsigned_abs() + events.len() as u64 > store.inner.limits.tail_events_max {
+        return Err(EventStoreError::TailFull(project));
+    }
+    let state = store.state(project);
+    let mut fresh = state.read(tx, project, Some(row)).await?;
+    let new = new_events(&store.inner, project, &state, &fresh, events).await?;
+    let appended = Appended { stored: new.len() as u64, duplicates: (events.len() - new.len()) as u64 };
+    if new.is_empty() {
+        return Ok(appended);
+    }
+    let numbers = number_subjects(tx, project, &new, &mut row).await?;
+    let mut builder = BatchBuilder::new(Fields::ALL);
+    for event in new {
+        let subject = event.subject.and_then(|subject| numbers.get(&subject).copied());
+        builder.push(event, subject.unwrap_or(NO_SUBJECT));
+    }
+    let batch = Arc::new(builder.finish());
+    let packed = Arc::clone(&batch);
+    let payload = blocking(move || encoding::pack(&packed)).await?;
+    row.last_sequence += 1;
+    row.tail_count += i64::try_from(batch.count).unwrap_or(i64::MAX);
+    tables::insert_batch(tx, project, row.last_sequence, &batch, payload).await?;
+    tables::update_project(tx, project, row).await?;
+    fresh.row = row;
+    fresh.batches.push(TailBatch::new(row.last_sequence, 0, batch));
+    tx.after_commit(move || state.view().apply(&fresh));
+    Ok(appended)
+}
+
+/// The events whose ids are neither twice among them nor in the store.
+async fn new_events<'a>(
+    inner: &Arc<Inner>,
+    project: ProjectId,
+    state: &ProjectState,
+    fresh: &Fresh,
+    events: &'a [Event],
+) -> Result<Vec<&'a Event>, EventStoreError> {
+    let mut seen = HashSet::with_capacity(events.len());
+    let first: Vec<&Event> = events.iter().filter(|event| seen.insert(event.id)).collect();
+    let ids: Vec<[u8; 16]> = first.iter().map(|event| event.id).collect();
+    let (mut known, segments) = {
+        let view = state.view();
+        let segments = fresh.segments.as_ref().unwrap_or(&view.segments);
+        (view.known_ids(fresh, &ids), Arc::clone(segments))
+    };
+    let unknown: Vec<[u8; 16]> = ids.into_iter().filter(|id| !known.contains(id)).collect();
+    if !unknown.is_empty() && !segments.is_empty() {
+        let inner = Arc::clone(inner);
+        known.extend(blocking(move || sealed_ids(&inner, project, &segments, &unknown)).await?);
+    }
+    Ok(first.into_iter().filter(|event| !known.contains(&event.id)).collect())
+}
+
+/// Those of the ids that are in a segment: by the filters, and where they say maybe, by the segment itself.
+fn sealed_ids(
+    inner: &Inner,
+    project: ProjectId,
+    segments: &[SegmentMeta],
+    ids: &[[u8; 16]],
+) -> Result<Vec<[u8; 16]>, EventStoreError> {
+    let hashes: Vec<u64> = ids.iter().map(hash_of).collect();
+    let mut found = Vec::new();
+    for segment in segments {
+        let filter = inner.filter(project, segment)?;
+        let pairs = ids.iter().zip(&hashes).filter(|(_, hash)| filter.may_have(**hash));
+        let suspects: HashSet<&[u8; 16]> = pairs.map(|(id, _)| id).collect();
+        if suspects.is_empty() {
+            continue;
+        }
+        let file = inner.open(project, segment)?;
+        for group in 0..file.row_groups() {
+            let group = file.read_row_group(group, Fields::ID)?;
+            found.extend(group.ids.iter().filter(|id| suspects.contains(id)));
+        }
+    }
+    Ok(found)
+}
+
+/// The numbers of the events' subjects; a new subject gets the next one, and no number is ever given again.
+async fn number_subjects(
+    tx: &Tx,
+    project: ProjectId,
+    events: &[&Event],
+    row: &mut ProjectRow,
+) -> Result<HashMap<SubjectId, u32>, EventStoreError> {
+    let mut seen = HashSet::new();
+    let subjects = events.iter().filter_map(|event| event.subject).filter(|subject| seen.insert(*subject));
+    let subjects: Vec<SubjectId> = subjects.collect();
+    let mut numbers = tables::find_subjects(tx, project, &subjects).await?;
+    let mut new = Vec::new();
+    for subject in subjects.into_iter().filter(|subject| !numbers.contains_key(subject)) {
+        // The greatest number of all is what kernels take for none.
+        let number = u32::try_from(row.next_subject).ok().filter(|number| *number < u32::MAX);
+        let number = number.ok_or(EventStoreError::SubjectsExhausted(project))?;
+        row.next_subject += 1;
+        new.push((subject, number));
+    }
+    tables::insert_subjects(tx, project, &new).await?;
+    numbers.extend(new);
+    Ok(numbers)
+}
+
+/// A batch without the events of a subject.
+pub(crate) fn without_subject(batch: &Batch, subject: u32) -> Batch {
+    batch.filter(|batch, row| batch.subjects.get(row) != Some(&subject))
+}

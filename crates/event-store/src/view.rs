@@ -1,0 +1,203 @@
+//! What a process knows of a project: its segments and the decoded batches of its tail, as of one instant.
+//!
+//! The row of the project says how old that is: `generation` rises with every change of segments and every rewriting of
+//! batches, `last_sequence` with every appended batch. Both are read in the statement that reads the rest, so a view is
+//! never half of one instant and half of another.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use belvedere_kernel::ProjectId;
+use sea_orm::ConnectionTrait;
+
+use crate::batch::Batch;
+use crate::segment::SegmentMeta;
+use crate::tables::{self, ProjectRow};
+use crate::{EventStoreError, encoding};
+
+/// How often a view is read again because it changed while it was read.
+const ATTEMPTS: usize = 20;
+
+/// A decoded batch of the tail.
+#[derive(Debug, Clone)]
+pub(crate) struct TailBatch {
+    pub(crate) sequence: i64,
+    pub(crate) revision: i64,
+    pub(crate) batch: Arc<Batch>,
+    /// Earliest and latest time.
+    pub(crate) span: (i64, i64),
+}
+
+impl TailBatch {
+    pub(crate) fn new(sequence: i64, revision: i64, batch: Arc<Batch>) -> Self {
+        let span = batch.time_span();
+        Self { sequence, revision, batch, span }
+    }
+}
+
+/// What is known of a project.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) row: ProjectRow,
+    pub(crate) segments: Arc<Vec<SegmentMeta>>,
+    pub(crate) batches: BTreeMap<i64, TailBatch>,
+    /// Those of the batches.
+    ids: HashSet<[u8; 16]>,
+}
+
+/// What was read to bring a view up to date; harmless to apply late or never.
+#[derive(Debug)]
+pub(crate) struct Fresh {
+    pub(crate) row: ProjectRow,
+    /// None: those of the view, whose generation is the same.
+    pub(crate) segments: Option<Arc<Vec<SegmentMeta>>>,
+    /// All batches if segments are there, else those behind the view's last one.
+    pub(crate) batches: Vec<TailBatch>,
+}
+
+impl View {
+    /// A view that is older than anything that can be read.
+    pub(crate) fn unread() -> Self {
+        Self {
+            row: ProjectRow { generation: -1, ..ProjectRow::NEW },
+            segments: Arc::default(),
+            batches: BTreeMap::new(),
+            ids: HashSet::new(),
+        }
+    }
+
+    /// Takes over what is newer than the view. Only what is committed may come here.
+    pub(crate) fn apply(&mut self, fresh: &Fresh) {
+        let (mine, theirs) = (&self.row, &fresh.row);
+        if (theirs.generation, theirs.last_sequence) <= (mine.generation, mine.last_sequence) {
+            return;
+        }
+        if let Some(segments) = &fresh.segments {
+            self.segments = Arc::clone(segments);
+            self.batches.clear();
+            self.ids.clear();
+        } else if theirs.generation != mine.generation {
+            return;
+        }
+        let known = if fresh.segments.is_some() { i64::MIN } else { self.row.last_sequence };
+        for batch in fresh.batches.iter().filter(|batch| batch.sequence > known) {
+            self.ids.extend(&batch.batch.ids);
+            self.batches.insert(batch.sequence, batch.clone());
+        }
+        self.row = fresh.row;
+    }
+
+    /// Those ids, of the ones asked for, that are in the tail as `fresh` says it is.
+    pub(crate) fn known_ids(&self, fresh: &Fresh, ids: &[[u8; 16]]) -> HashSet<[u8; 16]> {
+        let asked: HashSet<&[u8; 16]> = ids.iter().collect();
+        let new = fresh.batches.iter().flat_map(|batch| &batch.batch.ids);
+        let mut known: HashSet<[u8; 16]> = new.filter(|id| asked.contains(id)).copied().collect();
+        if fresh.segments.is_none() {
+            known.extend(ids.iter().filter(|id| self.ids.contains(*id)));
+        }
+        known
+    }
+}
+
+/// The state of a project in this process.
+#[derive(Debug)]
+pub(crate) struct ProjectState {
+    view: Mutex<View>,
+    /// Held by whoever swaps segments, so that this process does not get in its own way.
+    pub(crate) swapping: tokio::sync::Mutex<()>,
+}
+
+impl ProjectState {
+    pub(crate) fn new() -> Self {
+        Self { view: Mutex::new(View::unread()), swapping: tokio::sync::Mutex::new(()) }
+    }
+
+    pub(crate) fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what is newer than the view, from the project's row on where the caller has just read it. What is read in a
+    /// transaction may be applied once that is committed, not before.
+    pub(crate) async fn read(
+        &self,
+        connection: &impl ConnectionTrait,
+        project: ProjectId,
+        mut row: Option<ProjectRow>,
+    ) -> Result<Fresh, EventStoreError> {
+        for _ in 0..ATTEMPTS {
+            let row = match row.take() {
+                Some(row) => row,
+                None => tables::find_project(connection, project).await?,
+            };
+            let known = self.view().row;
+            if known.generation == row.generation {
+                if known.last_sequence >= row.last_sequence {
+                    return Ok(Fresh { row: known, segments: None, batches: Vec::new() });
+                }
+                let (row, batches) = tables::fetch_batches(connection, project, known.last_sequence).await?;
+                if row.generation == known.generation {
+                    return Ok(Fresh { row, segments: None, batches: decode(batches).await? });
+                }
+            } else if let Some(fresh) = self.read_all(connection, project).await? {
+                return Ok(fresh);
+            }
+        }
+        Err(EventStoreError::Changed(project))
+    }
+
+    /// Everything; batches that are decoded already are not read again. None when it changed meanwhile.
+    async fn read_all(
+        &self,
+        connection: &impl ConnectionTrait,
+        project: ProjectId,
+    ) -> Result<Option<Fresh>, EventStoreError> {
+        let (start, segments) = tables::list_segments(connection, project).await?;
+        let (mut row, keys) = tables::list_batches(connection, project).await?;
+        let mut batches = Vec::with_capacity(keys.len());
+        let mut missing: Option<i64> = None;
+        {
+            let view = self.view();
+            for (sequence, revision) in keys {
+                match view.batches.get(&sequence) {
+                    Some(known) if known.revision == revision => batches.push(known.clone()),
+                    _ => missing = missing.or(Some(sequence)),
+                }
+            }
+        }
+        if let Some(first) = missing {
+            let (newer, stored) = tables::fetch_batches(connection, project, first - 1).await?;
+            batches.retain(|batch| batch.sequence < first);
+            batches.extend(decode(stored).await?);
+            if newer.generation != row.generation {
+                return Ok(None);
+            }
+            row = newer;
+        }
+        let is_one_instant = row.generation == start.generation;
+        Ok(is_one_instant.then(|| Fresh { row, segments: Some(Arc::new(segments)), batches }))
+    }
+}
+
+async fn decode(stored: Vec<tables::StoredBatch>) -> Result<Vec<TailBatch>, EventStoreError> {
+    if stored.is_empty() {
+        return Ok(Vec::new());
+    }
+    let decode = move || {
+        let decoded = stored.into_iter().map(|(sequence, revision, payload)| {
+            Ok(TailBatch::new(sequence, revision, Arc::new(encoding::unpack(&payload)?)))
+        });
+        decoded.collect::<Result<Vec<_>, EventStoreError>>()
+    };
+    crate::store::blocking(decode).await
+}
+
+/// The states of all projects that this process has met.
+#[derive(Debug, Default)]
+pub(crate) struct States(Mutex<HashMap<ProjectId, Arc<ProjectState>>>);
+
+impl States {
+    pub(crate) fn of(&self, project: ProjectId) -> Arc<ProjectState> {
+        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(states.entry(project).or_insert_with(|| Arc::new(ProjectState::new())))
+    }
+}
