@@ -25,6 +25,7 @@ use belvedere_error_tracking::monitors::MonitorsService;
 use belvedere_error_tracking::quota::{QuotaBook, QuotaParts};
 use belvedere_error_tracking::search::SearchService;
 use belvedere_error_tracking::{ErrorTrackingService, SourceMapService, TriageService};
+use belvedere_event_store::{Embedded, Limits};
 use belvedere_intake::{
     Intake, IntakeConfig, IntakeLogService, IntakeParts, IntakeRunner, IntakeStats, Shipper,
 };
@@ -90,6 +91,8 @@ pub struct App {
     pub accounts: Arc<AccountsService>,
     /// Who a subject is.
     pub privacy: Arc<PrivacyService>,
+    /// What happens, in columns.
+    pub events: Embedded,
     /// What breaks.
     pub errors: Arc<ErrorTrackingService>,
     /// Which issues and events match.
@@ -153,6 +156,8 @@ impl App {
         ));
         let privacy =
             Arc::new(PrivacyService::new(db.clone(), Arc::clone(&clock), &master_key, audit.clone()));
+        // Processes that share a database share this directory too.
+        let events = Embedded::new(db.clone(), data.join("events"), Arc::clone(&clock), Limits::default());
         let errors = Arc::new(
             ErrorTrackingService::new(
                 db.clone(),
@@ -162,7 +167,8 @@ impl App {
                 audit.clone(),
             )
             .with_bus(Arc::clone(&bus))
-            .with_vault(vault.clone()),
+            .with_vault(vault.clone())
+            .with_event_store(Arc::new(events.clone())),
         );
         let search =
             Arc::new(SearchService::new(db.clone(), Arc::clone(&clock), privacy.clone(), audit.clone()));
@@ -202,6 +208,7 @@ impl App {
             audit,
             accounts,
             privacy,
+            events,
             errors,
             search,
             source_maps,

@@ -10,11 +10,12 @@ use belvedere_error_tracking::{
     ASSEMBLE_JOB, BundleId, ErrorTrackingError, ErrorTrackingService, MOVE_EVENTS_JOB, REMAP_JOB, Releases,
     SWEEP_JOB, SourceMapError, SourceMapService, SourceMaps, TriageService,
 };
+use belvedere_event_store::{Embedded, EventStore, EventStoreError};
 use belvedere_intake::IntakeLogService;
 use belvedere_jobs::{
     JobError, JobHandler, JobRunner, JobRunnerConfig, NewJob, RunningJob, Schedule, Scheduler, When,
 };
-use belvedere_kernel::{Organisation, ProjectId, Tasks};
+use belvedere_kernel::{Clock, Organisation, ProjectId, Tasks};
 use belvedere_privacy::{Privacy, PrivacyError, PrivacyService};
 use belvedere_storage::Id;
 use serde::Deserialize;
@@ -171,6 +172,71 @@ impl JobHandler for SweepLogs {
     }
 }
 
+/// Where events of this many months ago are dropped: two years to compare with, and the month that has begun.
+const EVENTS_KEPT: Duration = Duration::from_secs(25 * 31 * 86_400);
+
+/// So many events of a project in the tail are sealed soon; fewer within the hour.
+const TAIL_EVENTS: u64 = 50_000;
+
+/// As many batches cost a query as much as so many events.
+const TAIL_BATCHES: u64 = 500;
+
+/// Segment files without a manifest are older than any transaction by then.
+const ORPHANS_AFTER: Duration = HOUR;
+
+/// Moves events from the tail into segments.
+struct SealEvents {
+    events: Embedded,
+    tasks: Tasks,
+}
+
+#[async_trait]
+impl JobHandler for SealEvents {
+    async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
+        for project in self.events.list_projects().await.map_err(event_failure)? {
+            if self.tasks.is_stopped() {
+                break;
+            }
+            let stats = self.events.stats(project).await.map_err(event_failure)?;
+            if stats.tail_events >= TAIL_EVENTS || stats.tail_batches >= TAIL_BATCHES {
+                self.events.seal(project).await.map_err(event_failure)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Seals what is left, merges small segments, drops old months and files that nothing names.
+struct TidyEvents {
+    events: Embedded,
+    clock: Arc<dyn Clock>,
+    tasks: Tasks,
+}
+
+#[async_trait]
+impl JobHandler for TidyEvents {
+    async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
+        let oldest = self.clock.now().minus(EVENTS_KEPT);
+        for project in self.events.list_projects().await.map_err(event_failure)? {
+            if self.tasks.is_stopped() {
+                break;
+            }
+            self.events.seal(project).await.map_err(event_failure)?;
+            self.events.compact(project).await.map_err(event_failure)?;
+            self.events.retain(project, oldest).await.map_err(event_failure)?;
+            self.events.sweep_orphans(project, ORPHANS_AFTER).await.map_err(event_failure)?;
+        }
+        Ok(())
+    }
+}
+
+fn event_failure(error: EventStoreError) -> JobError {
+    match error {
+        EventStoreError::Storage(error) => JobError::Storage(error),
+        other => JobError::Failed(other.to_string()),
+    }
+}
+
 /// The runner of this process's jobs.
 pub(crate) fn runner(app: &App) -> JobRunner {
     let mut runner = JobRunner::new(app.jobs.clone(), JobRunnerConfig::default());
@@ -192,6 +258,10 @@ pub(crate) fn runner(app: &App) -> JobRunner {
         tasks: app.tasks.clone(),
     };
     runner.register("monitors.judge", Arc::new(judge));
+    let (events, clock) = (|| app.events.clone(), app.clock.clone());
+    runner.register("events.seal", Arc::new(SealEvents { events: events(), tasks: app.tasks.clone() }));
+    let tidy = TidyEvents { events: events(), clock, tasks: app.tasks.clone() };
+    runner.register("events.tidy", Arc::new(tidy));
     runner.register("monitors.sweep", Arc::new(SweepMonitors(app.monitors.clone(), app.tasks.clone())));
     runner
 }
@@ -208,6 +278,7 @@ pub(crate) fn scheduler(app: &App) -> Scheduler {
         "intake.sweep",
         "errors.sweep_releases",
         "monitors.sweep",
+        "events.tidy",
         SWEEP_JOB,
         MOVE_EVENTS_JOB,
         sweep::JOB,
@@ -215,6 +286,7 @@ pub(crate) fn scheduler(app: &App) -> Scheduler {
     let mut schedules = hours.map(|name| every(name, HOUR)).to_vec();
     schedules.push(every("error-tracking.wake_issues", MINUTE));
     schedules.push(every("monitors.judge", MINUTE));
+    schedules.push(every("events.seal", MINUTE));
     // Small blocks are joined soon, so that a search reads few.
     schedules.push(every("logs.sweep", 5 * MINUTE));
     Scheduler::new(app.jobs.clone(), schedules)

@@ -7,6 +7,7 @@ mod tally;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use belvedere_event_store::EventStore;
 use belvedere_kernel::{
     AuditSink, Clock, ConsentGate, Delivery, HandlerError, IntakeHandler, Prepared, ProjectId, Rejected,
     Scrubber, Vault,
@@ -36,6 +37,7 @@ pub(crate) struct Reader {
     pub(crate) scrubber: Arc<dyn Scrubber>,
     pub(crate) audit: Arc<dyn AuditSink>,
     pub(crate) vault: Option<Arc<dyn Vault>>,
+    pub(crate) event_store: Option<Arc<dyn EventStore>>,
     pub(crate) limits: Arc<LimitsBook>,
     pub(crate) maps: Arc<Maps>,
     pub(crate) unknown_types: Arc<UnknownTypes>,

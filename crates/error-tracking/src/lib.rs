@@ -77,6 +77,7 @@ pub mod limits;
 pub mod logs;
 mod model;
 pub mod monitors;
+mod occurrence;
 mod parameterize;
 pub mod quota;
 pub mod release_order;
@@ -101,6 +102,7 @@ use belvedere_storage::{Page, PageRequest, Timestamp};
 use serde_json::Value;
 
 pub use error::ErrorTrackingError;
+pub use occurrence::ERROR_EVENT;
 pub use model::{
     Event, EventSummary, HourCount, IssueDetail, IssueId, IssueKey, IssueSort, IssueStatus, IssueSummary,
     Level, ListIssues, ParseIssueSortError, ParseIssueStatusError, Recorded,

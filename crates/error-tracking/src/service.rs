@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use belvedere_event_store::EventStore;
 use belvedere_jobs::JobQueue;
 use belvedere_kernel::{
     AuditSink, Clock, ConsentGate, IntakeHandler, LiveBus, Membership, ProjectId, Scrubber, Vault,
@@ -39,6 +40,7 @@ pub struct ErrorTrackingService {
     pub(crate) audit: Arc<dyn AuditSink>,
     bus: Option<Arc<dyn LiveBus>>,
     pub(crate) vault: Option<Arc<dyn Vault>>,
+    event_store: Option<Arc<dyn EventStore>>,
     pub(crate) limits: Arc<LimitsBook>,
     maps: Arc<Maps>,
     map_limits: SourceMapLimits,
@@ -57,8 +59,9 @@ impl ErrorTrackingService {
     ) -> Self {
         let map_limits = SourceMapLimits::default();
         let maps = Arc::new(Maps::new(db.clone(), map_limits.memory_bytes_max));
-        let (bus, vault, limits, grouping) = (None, None, Arc::default(), Arc::default());
-        Self { db, clock, gate, scrubber, audit, bus, vault, limits, maps, map_limits, grouping }
+        let (bus, vault, event_store) = (None, None, None);
+        let (limits, grouping) = (Arc::default(), Arc::default());
+        Self { db, clock, gate, scrubber, audit, bus, vault, event_store, limits, maps, map_limits, grouping }
     }
 
     /// The same service with other limits for source maps; before [`Self::source_maps`] is called.
@@ -97,6 +100,12 @@ impl ErrorTrackingService {
         Self { vault: Some(vault), ..self }
     }
 
+    /// The same service, which adds every event to the event store as well.
+    #[must_use]
+    pub fn with_event_store(self, store: Arc<dyn EventStore>) -> Self {
+        Self { event_store: Some(store), ..self }
+    }
+
     /// What people do with issues, on the same database.
     #[must_use]
     pub fn triage(&self, members: Arc<dyn Membership>, jobs: JobQueue) -> TriageService {
@@ -121,6 +130,7 @@ impl ErrorTrackingService {
             scrubber: Arc::clone(&self.scrubber),
             audit: Arc::clone(&self.audit),
             vault: self.vault.clone(),
+            event_store: self.event_store.clone(),
             limits: Arc::clone(&self.limits),
             maps: Arc::clone(&self.maps),
             unknown_types: Arc::default(),
@@ -172,6 +182,8 @@ impl ErrorTracking for ErrorTrackingService {
                 let mut storage = StorageChange::default();
                 written.add_storage(&events, &mut storage);
                 storage.store_in(tx).await?;
+                let event_store = self.event_store.as_deref();
+                store::add_occurrences_in(tx, event_store, &events, &subjects, &written).await?;
                 if let Some(bus) = self.bus.clone() {
                     let messages = live_messages(&written.touched, &[project]);
                     tx.after_commit(move || messages.into_iter().for_each(|message| bus.publish(message)));

@@ -1,6 +1,7 @@
 //! Every statement of the slice.
 
 mod adopt;
+mod occurrences;
 mod read;
 pub(crate) mod search;
 mod sql;
@@ -9,6 +10,7 @@ mod text;
 mod triage;
 mod write;
 
+pub(crate) use occurrences::add_occurrences_in;
 pub(crate) use read::{
     count_by_status, count_events_by_hour, count_issues, find_event, find_issue, list_environments,
     list_events,
@@ -23,7 +25,7 @@ pub(crate) use triage::{
     redirect_moves, remove_in, seize_project, set_ownership_in, set_states_in, step_in, wake_due_in,
 };
 pub(crate) use write::{
-    TouchedIssue, admit_in, find_issues_of_hashes, hour_of, is_discard, level_of, store_events_in,
+    TouchedIssue, Written, admit_in, find_issues_of_hashes, hour_of, is_discard, level_of, store_events_in,
     store_events_with_in,
 };
 

@@ -10,6 +10,7 @@ mod intake;
 mod late_maps;
 mod logs;
 mod monitors;
+mod occurrences;
 mod queries;
 mod release_service;
 mod releases;

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use belvedere_event_store::EventStore;
 use belvedere_kernel::{
     AuditSink, Clock, ConsentGate, HandlerError, ItemOutcome, LiveMessage, PreparedBatch, ProjectId,
     ScrubRules, Stored, SubjectId, Vault,
@@ -33,6 +34,7 @@ pub(super) struct EventBatch {
     clock: Arc<dyn Clock>,
     gate: Arc<dyn ConsentGate>,
     vault: Option<Arc<dyn Vault>>,
+    event_store: Option<Arc<dyn EventStore>>,
     limits: Arc<HashMap<ProjectId, Arc<ProjectLimits>>>,
     audit: Arc<dyn AuditSink>,
     rules: Arc<dyn ScrubRules>,
@@ -58,6 +60,7 @@ impl EventBatch {
             clock: Arc::clone(&reader.clock),
             gate: Arc::clone(&reader.gate),
             vault: reader.vault.clone(),
+            event_store: reader.event_store.clone(),
             limits,
             audit: Arc::clone(&reader.audit),
             rules,
@@ -180,32 +183,38 @@ impl PreparedBatch for EventBatch {
         let (of_sessions, others) = others.split_at(self.sessions.len());
         let (of_counts, of_feedback) = others.split_at(self.session_counts.len());
         let mut issues_of_failures = Vec::new();
+        let mut written = None;
         if !(events.is_empty() && self.sessions.is_empty() && self.session_counts.is_empty()) {
             let mut activity = Activity::default();
             let (sessions, counts) = ((&*self.sessions, of_sessions), (&*self.session_counts, of_counts));
             record_sessions_in(tx, sessions, counts, &mut activity).await?;
-            let written = store::store_events_with_in(tx, &events, of_events, activity, now).await?;
+            let of_batch = store::store_events_with_in(tx, &events, of_events, activity, now).await?;
             let projects: Vec<ProjectId> = events
                 .iter()
-                .zip(&written.issues_of)
+                .zip(&of_batch.issues_of)
                 .filter_map(|(event, issue)| issue.map(|_| event.project))
                 .collect();
             // Events of monitors did not arrive, they were made here: only the others are counted.
-            for (index, (event, issue)) in self.events.iter().zip(&written.issues_of).enumerate() {
-                let is_discarded = written.is_discarded.get(index).copied().unwrap_or(false);
+            for (index, (event, issue)) in self.events.iter().zip(&of_batch.issues_of).enumerate() {
+                let is_discarded = of_batch.is_discarded.get(index).copied().unwrap_or(false);
                 let reason = if is_discarded { "discarded" } else { "duplicate" };
                 tallies.add_written(event.project, "event", issue.map(drop).ok_or(reason));
             }
-            written.add_storage(&events, &mut storage);
-            messages = live_messages(&written.touched, &projects);
-            issues_of_failures = written.issues_of.get(self.events.len()..).unwrap_or_default().to_vec();
-            self.remember_hashes(tx, &written.issues_of);
+            of_batch.add_storage(&events, &mut storage);
+            messages = live_messages(&of_batch.touched, &projects);
+            issues_of_failures = of_batch.issues_of.get(self.events.len()..).unwrap_or_default().to_vec();
+            self.remember_hashes(tx, &of_batch.issues_of);
+            written = Some(of_batch);
         }
         monitors::track_issues_in(tx, &taken, &issues_of_failures, now).await?;
         messages.extend(self.count_runs(&taken.outcomes, &mut tallies));
         messages.extend(self.store_logs(tx, &mut tallies).await?);
         self.store_rest(tx, of_feedback, &mut storage, &mut tallies).await?;
         storage.store_in(tx).await?;
+        if let Some(written) = &written {
+            let event_store = self.event_store.as_deref();
+            store::add_occurrences_in(tx, event_store, &events, of_events, written).await?;
+        }
         Ok(Stored { tallies: tallies.into_vec(), messages })
     }
 }
