@@ -38,7 +38,8 @@ use thiserror::Error;
 
 use crate::columns::Columns;
 
-/// Tells whether nobody waits for the answer any more; asked every some thousand events, by any thread.
+/// Tells whether nobody waits for the answer any more; asked by any thread, every 8,192 events or when the events
+/// of the subject at hand are read.
 pub type Cancel<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// The query was cancelled before its answer was complete.
@@ -87,8 +88,8 @@ pub trait Kernel: Sync {
     /// Reads the events of a range of subjects.
     fn part(&self, subjects: Range<u32>, cancel: Cancel<'_>) -> Result<Self::Partial, Cancelled>;
 
-    /// Turns what was read from all subjects into the answer.
-    fn finish(&self, partial: Self::Partial) -> Self::Answer;
+    /// Turns what was read from all subjects into the answer, with that many threads where it is worth it.
+    fn finish(&self, partial: Self::Partial, threads: usize) -> Self::Answer;
 }
 
 /// Events of a part: enough to forget what a part costs, few enough that threads end together.
@@ -121,8 +122,8 @@ pub fn run<K: Kernel>(kernel: &K, threads: usize, cancel: Cancel<'_>) -> Result<
         outcome
     })?;
     match merger.into_inner().unwrap_or_else(PoisonError::into_inner).merged {
-        Some(partial) => Ok(kernel.finish(partial)),
-        None => Ok(kernel.finish(kernel.part(0..0, cancel)?)),
+        Some(partial) => Ok(kernel.finish(partial, threads)),
+        None => Ok(kernel.finish(kernel.part(0..0, cancel)?, threads)),
     }
 }
 
@@ -215,7 +216,7 @@ mod tests {
             Ok(seen)
         }
 
-        fn finish(&self, partial: Vec<u32>) -> Vec<u32> {
+        fn finish(&self, partial: Vec<u32>, _threads: usize) -> Vec<u32> {
             partial
         }
     }

@@ -139,7 +139,7 @@ impl Kernel for Active<'_> {
         Ok(ActivePart { growth, by_active_days })
     }
 
-    fn finish(&self, partial: ActivePart) -> ActiveAnswer {
+    fn finish(&self, partial: ActivePart, _threads: usize) -> ActiveAnswer {
         let mut current = [0_i64; WINDOWS.len()];
         let all =
             self.query.days.starts_micros().iter().zip(&partial.growth).map(|(&start_micros, growth)| {

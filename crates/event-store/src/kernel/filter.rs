@@ -33,6 +33,16 @@ impl Filter {
         Self::And(Vec::new())
     }
 
+    /// Whether it asks who the subject is.
+    pub(crate) fn reads_subject(&self) -> bool {
+        match self {
+            Self::And(filters) | Self::Or(filters) => filters.iter().any(Self::reads_subject),
+            Self::Not(filter) => filter.reads_subject(),
+            Self::Subjects(_) => true,
+            Self::Name(_) | Self::Dimension(..) | Self::Value(_) => false,
+        }
+    }
+
     /// Events of that name.
     #[must_use]
     pub fn name(name: impl Into<String>) -> Self {
@@ -251,10 +261,15 @@ impl Masks {
         Self { by_name, selections }
     }
 
-    /// The filters that select an event, one bit each.
+    /// The filters that select an event, one bit each, given its row and the code of its name.
     #[inline]
-    pub(crate) fn of(&self, columns: &Columns, subject: u32, row: usize) -> u32 {
-        let (mut held, mut unknown) = self.by_name[usize::from(columns.names[row])];
+    pub(crate) fn of(&self, columns: &Columns, subject: u32, row: usize, name: u16) -> u32 {
+        let (held, unknown) = self.by_name[usize::from(name)];
+        if unknown == 0 { held } else { self.look_further(columns, subject, row, held, unknown) }
+    }
+
+    fn look_further(&self, columns: &Columns, subject: u32, row: usize, held: u32, unknown: u32) -> u32 {
+        let (mut held, mut unknown) = (held, unknown);
         while unknown != 0 {
             let bit = unknown.trailing_zeros();
             unknown &= unknown - 1;
@@ -289,7 +304,10 @@ mod tests {
                         selected += u32::from(expected);
                         let selection = Selection::compile(filter, columns);
                         assert_eq!(selection.holds(columns, row.subject, at), expected, "{filter:?} {row:?}");
-                        assert_eq!(masks.of(columns, row.subject, at) >> bit & 1 == 1, expected);
+                        assert_eq!(
+                            masks.of(columns, row.subject, at, columns.names[at]) >> bit & 1 == 1,
+                            expected
+                        );
                     }
                 }
                 assert!(selected == 0 || !masks.is_empty());

@@ -174,7 +174,7 @@ impl Kernel for Funnel<'_> {
         Ok(part)
     }
 
-    fn finish(&self, partial: FunnelPart) -> Vec<FunnelGroup> {
+    fn finish(&self, partial: FunnelPart, _threads: usize) -> Vec<FunnelGroup> {
         let steps = self.query.steps.len();
         // Who reached a step reached those before.
         let reached: Vec<Vec<u64>> = partial

@@ -127,7 +127,7 @@ impl Kernel for Lifecycle<'_> {
         Ok(LifecyclePart { periods })
     }
 
-    fn finish(&self, partial: LifecyclePart) -> Vec<LifecyclePeriod> {
+    fn finish(&self, partial: LifecyclePart, _threads: usize) -> Vec<LifecyclePeriod> {
         partial.periods.into_iter().skip(1).collect()
     }
 }

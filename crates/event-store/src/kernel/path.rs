@@ -205,7 +205,7 @@ impl Kernel for Path<'_> {
         Ok(part)
     }
 
-    fn finish(&self, mut partial: PathPart) -> PathAnswer {
+    fn finish(&self, mut partial: PathPart, _threads: usize) -> PathAnswer {
         partial.compact();
         let mut edges = Vec::new();
         for step in partial.edges.chunk_by(|a, b| a.0 >> 56 == b.0 >> 56) {
@@ -236,9 +236,11 @@ mod tests {
     use super::*;
     use crate::kernel::testing::{Case, NAMES, Random, answer, holds};
 
+    type Edge = (usize, String, Option<String>);
+
     fn twin(case: &Case, query: &PathQuery) -> PathAnswer {
         let mut answer = PathAnswer { paths: 0, subjects: 0, edges: Vec::new() };
-        let mut found: BTreeMap<(usize, String, Option<String>), (u64, BTreeSet<u32>)> = BTreeMap::new();
+        let mut found: BTreeMap<Edge, (u64, BTreeSet<u32>)> = BTreeMap::new();
         for mut rows in case.rows_by_subject() {
             rows.retain(|row| holds(&query.anchor, row) || holds(&query.events, row));
             if query.direction == Direction::Previous {

@@ -66,10 +66,11 @@ impl<'a> Plan<'a> {
         for run in runs {
             let columns = self.segments[run.segment];
             let (masks, regions) = &self.compiled[run.segment];
-            for row in run.rows.clone() {
-                let mask = masks.of(columns, subject, row);
+            let events = columns.names[run.rows.clone()].iter().zip(&columns.times[run.rows.clone()]);
+            for (row, (&name, &time)) in (run.rows.start..).zip(events) {
+                let mask = masks.of(columns, subject, row, name);
                 if mask != 0 {
-                    let region = regions.of(columns.times[row]);
+                    let region = regions.of(time);
                     if !take(&Event { segment: run.segment, columns, row, mask, region }) {
                         return;
                     }

@@ -181,7 +181,7 @@ impl Kernel for Retention<'_> {
         Ok(part)
     }
 
-    fn finish(&self, partial: RetentionPart) -> RetentionAnswer {
+    fn finish(&self, partial: RetentionPart, _threads: usize) -> RetentionAnswer {
         let count = self.count();
         let starts = self.query.periods.starts_micros();
         let mut average = vec![RetentionAverage::default(); count];

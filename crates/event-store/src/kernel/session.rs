@@ -206,7 +206,7 @@ impl Kernel for Session<'_> {
         Ok(part)
     }
 
-    fn finish(&self, partial: SessionPart) -> SessionAnswer {
+    fn finish(&self, partial: SessionPart, _threads: usize) -> SessionAnswer {
         let (entries, exits) = (self.ranked(&partial.entries), self.ranked(&partial.exits));
         SessionAnswer { buckets: partial.buckets, entries, exits }
     }

@@ -195,5 +195,5 @@ pub(crate) fn answer<K: Kernel>(random: &mut Random, kernel: &K) -> K::Answer {
     for part in parts {
         merged.merge(part);
     }
-    kernel.finish(merged)
+    kernel.finish(merged, random.range(1, 3))
 }

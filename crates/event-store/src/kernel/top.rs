@@ -122,9 +122,8 @@ impl Kernel for Top<'_> {
         const COUNTS: u32 = 1;
         const GOAL: u32 = 2;
         let start = self.plan.clamp(subjects.clone()).start;
-        let mut counts = vec![Counts::default(); self.groups.len()];
-        // The last subject that was seen with each text, with either kind of event.
-        let mut last = vec![[u32::MAX; 2]; self.groups.len()];
+        // With each text, the last subject that was seen with either kind of event.
+        let mut numbers = vec![(u32::MAX, u32::MAX, Counts::default()); self.groups.len()];
         self.plan.walk(Order::Together, subjects, cancel, |local, runs| {
             let subject = start + local;
             self.plan.events(subject, runs, |event| {
@@ -132,7 +131,7 @@ impl Kernel for Top<'_> {
                     return true;
                 }
                 let number = self.groups.of(event.segment, event.columns, event.row) as usize;
-                let (counts, [counted, reached]) = (&mut counts[number], &mut last[number]);
+                let (counted, reached, counts) = &mut numbers[number];
                 let before = *counted == subject && *reached == subject;
                 if event.mask & COUNTS != 0 {
                     counts.events += 1;
@@ -146,10 +145,10 @@ impl Kernel for Top<'_> {
                 true
             });
         })?;
-        Ok(TopPart { counts })
+        Ok(TopPart { counts: numbers.into_iter().map(|(_, _, counts)| counts).collect() })
     }
 
-    fn finish(&self, partial: TopPart) -> Vec<TopItem> {
+    fn finish(&self, partial: TopPart, _threads: usize) -> Vec<TopItem> {
         let items = partial.counts.iter().enumerate().filter(|(_, counts)| counts.events > 0);
         let mut items: Vec<_> = items
             .map(|(number, counts)| TopItem {

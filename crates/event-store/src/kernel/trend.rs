@@ -1,5 +1,8 @@
 //! Numbers over time: events, subjects, and what their values add up to.
 
+mod values;
+
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use crate::columns::Columns;
@@ -7,8 +10,8 @@ use crate::kernel::bucket::Buckets;
 use crate::kernel::filter::Filter;
 use crate::kernel::group::{Field, Group, Groups};
 use crate::kernel::plan::Plan;
-use crate::kernel::quantile::{PERCENTILES, quantiles};
-use crate::kernel::top::{Rank, TopQuery, top};
+use crate::kernel::quantile::PERCENTILES;
+use crate::kernel::trend::values::{CellValues, percentiles};
 use crate::kernel::walk::Order;
 use crate::kernel::{Cancel, Cancelled, Kernel, Partial, QueryError, ensure_within, run};
 
@@ -22,10 +25,21 @@ pub struct TrendQuery {
     pub filter: Filter,
     /// The stretches of time.
     pub buckets: Buckets,
-    /// Whether to answer percentiles, for which all values are held in memory.
-    pub percentiles: bool,
+    /// What to answer besides the number of events.
+    pub measures: Measures,
     /// Whether to answer one series per text of a field, and how many at most.
     pub breakdown: Option<Breakdown>,
+}
+
+/// What to answer besides the number of events; each costs time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measures {
+    /// Different subjects.
+    pub subjects: bool,
+    /// Number, sum, least and greatest of the values.
+    pub values: bool,
+    /// Percentiles of the values, for which all of them are held in memory, 16 bytes each.
+    pub percentiles: bool,
 }
 
 /// One series for each of the texts that have the most events in the buckets, and one for all other events.
@@ -37,8 +51,8 @@ pub struct Breakdown {
     pub limit: usize,
 }
 
-/// The events of one bucket.
-#[derive(Clone, Debug, PartialEq)]
+/// The events of one bucket; what was not asked for is 0 or none.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
     /// Number of events.
     pub events: u64,
@@ -52,7 +66,7 @@ pub struct Point {
     pub min: Option<f64>,
     /// The greatest value.
     pub max: Option<f64>,
-    /// The values at [`PERCENTILES`], by nearest rank; none if they were not asked for.
+    /// The values at [`PERCENTILES`], by nearest rank.
     pub percentiles: Option<[f64; PERCENTILES.len()]>,
 }
 
@@ -71,13 +85,14 @@ pub struct Series {
     pub group: Group,
     /// Number of events in all buckets.
     pub events: u64,
-    /// Number of different subjects in all buckets together.
+    /// Number of different subjects in all buckets together, if subjects were asked for.
     pub subjects: u64,
     /// One point per bucket.
     pub points: Vec<Point>,
 }
 
-/// Answers a [`TrendQuery`]: one series, or with a breakdown the ranked texts and last all others, if there are any.
+/// Answers a [`TrendQuery`]: one series, or with a breakdown the texts by number of events, equals by text, and
+/// last all others. A series of a breakdown without events is left out.
 pub fn trend(
     query: &TrendQuery,
     segments: &[&Columns],
@@ -95,7 +110,7 @@ pub struct Trend<'a> {
 }
 
 impl<'a> Trend<'a> {
-    /// Plans a query for some segments; a breakdown ranks the texts first, which reads the events once.
+    /// Plans a query for some segments; a breakdown into fewer series than texts reads the events once to rank them.
     pub fn try_new(
         query: &'a TrendQuery,
         segments: &[&'a Columns],
@@ -103,25 +118,21 @@ impl<'a> Trend<'a> {
         cancel: Cancel<'_>,
     ) -> Result<Self, QueryError> {
         let plan = Plan::new(&[&query.filter], &query.buckets, segments);
-        let starts = query.buckets.starts_micros();
-        let groups = match query.breakdown {
-            None => None,
-            Some(Breakdown { field, limit }) => {
-                let all = TopQuery {
-                    filter: query.filter.clone(),
-                    goal: None,
-                    time_micros: starts[0]..starts[starts.len() - 1],
-                    field,
-                    rank: Rank::Events,
-                    limit,
-                };
-                let kept: Vec<_> =
-                    top(&all, &plan.segments, threads, cancel)?.into_iter().map(|it| it.group).collect();
-                let mut groups = Groups::new(field, &plan.segments);
-                groups.keep(&kept);
-                Some(groups)
-            }
-        };
+        let mut groups = query.breakdown.map(|it| Groups::new(it.field, &plan.segments));
+        if let (Some(groups), Some(Breakdown { field, limit })) = (&mut groups, query.breakdown)
+            && groups.len() > limit + usize::from(field == Field::Name)
+        {
+            let starts = query.buckets.starts_micros();
+            let whole = TrendQuery {
+                buckets: Buckets::try_new(vec![starts[0], starts[starts.len() - 1]])?,
+                measures: Measures::default(),
+                ..query.clone()
+            };
+            let plan = Plan::new(&[&whole.filter], &whole.buckets, segments);
+            let ranked = run(&Trend { query: &whole, plan, groups: Some(groups.clone()) }, threads, cancel)?;
+            let kept: Vec<_> = ranked.into_iter().take(limit).map(|series| series.group).collect();
+            groups.keep(&kept);
+        }
         let trend = Self { query, plan, groups };
         ensure_within("number of points", trend.series() * query.buckets.len(), 1, POINTS_MAX as u64)?;
         Ok(trend)
@@ -130,46 +141,51 @@ impl<'a> Trend<'a> {
     fn series(&self) -> usize {
         self.groups.as_ref().map_or(1, Groups::len)
     }
+
+    fn cells(&self) -> usize {
+        self.series() * self.query.buckets.len()
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Cell {
-    events: u64,
-    subjects: u64,
-    values: u64,
+struct Values {
+    count: u64,
     sum: f64,
     min: f64,
     max: f64,
 }
 
-const EMPTY: Cell =
-    Cell { events: 0, subjects: 0, values: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY };
+const NO_VALUES: Values = Values { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY };
 
-/// What was read for a [`Trend`] from some subjects.
+/// What was read for a [`Trend`] from some subjects, by cell: series and bucket.
 #[derive(Clone, Debug)]
 pub struct TrendPart {
-    /// By series and bucket.
-    cells: Vec<Cell>,
-    /// Different subjects by series.
+    events: Vec<u64>,
+    /// Empty if nobody asked.
     subjects: Vec<u64>,
-    /// For each part that was merged, its values by series and bucket.
-    values: Vec<Vec<Vec<f64>>>,
+    /// Empty if nobody asked.
+    values: Vec<Values>,
+    /// Different subjects by series.
+    series_subjects: Vec<u64>,
+    /// Values for percentiles, one item for each part that was merged.
+    kept: Vec<CellValues>,
 }
 
 impl Partial for TrendPart {
     fn merge(&mut self, later: Self) {
-        for (into, from) in self.cells.iter_mut().zip(later.cells) {
-            into.events += from.events;
-            into.subjects += from.subjects;
-            into.values += from.values;
+        let events = self.events.iter_mut().zip(later.events);
+        let subjects = self.subjects.iter_mut().zip(later.subjects);
+        let series_subjects = self.series_subjects.iter_mut().zip(later.series_subjects);
+        for (into, from) in events.chain(subjects).chain(series_subjects) {
+            *into += from;
+        }
+        for (into, from) in self.values.iter_mut().zip(later.values) {
+            into.count += from.count;
             into.sum += from.sum;
             into.min = into.min.min(from.min);
             into.max = into.max.max(from.max);
         }
-        for (into, from) in self.subjects.iter_mut().zip(later.subjects) {
-            *into += from;
-        }
-        self.values.extend(later.values);
+        self.kept.extend(later.kept);
     }
 }
 
@@ -183,12 +199,22 @@ impl Kernel for Trend<'_> {
 
     fn part(&self, subjects: Range<u32>, cancel: Cancel<'_>) -> Result<TrendPart, Cancelled> {
         let (start, buckets) = (self.plan.clamp(subjects.clone()).start, self.query.buckets.len());
-        let count = self.series() * buckets;
-        let (mut cells, mut totals) = (vec![EMPTY; count], vec![0_u64; self.series()]);
-        let mut values = vec![Vec::new(); if self.query.percentiles { count } else { 0 }];
+        let (cells, measures) = (self.cells(), self.query.measures);
+        let asked = |asked: bool| if asked { cells } else { 0 };
+        let mut part = TrendPart {
+            events: vec![0; cells],
+            subjects: vec![0; asked(measures.subjects)],
+            values: vec![NO_VALUES; asked(measures.values)],
+            series_subjects: vec![0; self.series()],
+            kept: Vec::new(),
+        };
         // The last subject that was seen in each cell, and in each series.
-        let (mut last, mut last_total) = (vec![u32::MAX; count], vec![u32::MAX; self.series()]);
-        self.plan.walk(Order::Together, subjects, cancel, |local, runs| {
+        let (mut last, mut series_last) =
+            (vec![u32::MAX; part.subjects.len()], vec![u32::MAX; self.series()]);
+        let mut kept = Vec::new();
+        let flat = !measures.subjects && !self.query.filter.reads_subject();
+        let order = if flat { Order::Flat } else { Order::Together };
+        self.plan.walk(order, subjects, cancel, |local, runs| {
             let subject = start + local;
             self.plan.events(subject, runs, |event| {
                 let bucket = (event.region as usize).wrapping_sub(1);
@@ -199,56 +225,66 @@ impl Kernel for Trend<'_> {
                     .groups
                     .as_ref()
                     .map_or(0, |it| it.of(event.segment, event.columns, event.row) as usize);
-                let place = series * buckets + bucket;
-                let cell = &mut cells[place];
-                cell.events += 1;
-                if last[place] != subject {
-                    last[place] = subject;
-                    cell.subjects += 1;
-                    totals[series] += u64::from(last_total[series] != subject);
-                    last_total[series] = subject;
+                let cell = series * buckets + bucket;
+                part.events[cell] += 1;
+                if measures.subjects && std::mem::replace(&mut last[cell], subject) != subject {
+                    part.subjects[cell] += 1;
+                    let again = std::mem::replace(&mut series_last[series], subject) == subject;
+                    part.series_subjects[series] += u64::from(!again);
                 }
-                let value = event.columns.value(event.row);
-                if !value.is_nan() {
-                    cell.values += 1;
-                    cell.sum += value;
-                    cell.min = cell.min.min(value);
-                    cell.max = cell.max.max(value);
-                    if let Some(values) = values.get_mut(place) {
-                        values.push(value);
+                if measures.values || measures.percentiles {
+                    let value = event.columns.value(event.row);
+                    if value.is_nan() {
+                        return true;
+                    }
+                    if let Some(values) = part.values.get_mut(cell) {
+                        values.count += 1;
+                        values.sum += value;
+                        values.min = values.min.min(value);
+                        values.max = values.max.max(value);
+                    }
+                    if measures.percentiles {
+                        kept.push((cell as u32, value));
                     }
                 }
                 true
             });
         })?;
-        Ok(TrendPart { cells, subjects: totals, values: vec![values] })
+        if measures.percentiles {
+            part.kept.push(CellValues::new(cells, &kept));
+        }
+        Ok(part)
     }
 
-    fn finish(&self, partial: TrendPart) -> Vec<Series> {
-        let mut all = Vec::new();
-        let point = |(place, cell): (usize, &Cell)| {
-            all.clear();
-            all.extend(partial.values.iter().filter_map(|values| values.get(place)).flatten());
-            let any = cell.values > 0;
+    fn finish(&self, partial: TrendPart, threads: usize) -> Vec<Series> {
+        let percentiles = percentiles(&partial.kept, self.cells(), threads);
+        let point = |cell: usize| {
+            let values = partial.values.get(cell).copied().unwrap_or(NO_VALUES);
             Point {
-                events: cell.events,
-                subjects: cell.subjects,
-                values: cell.values,
-                sum: cell.sum,
-                min: any.then_some(cell.min),
-                max: any.then_some(cell.max),
-                percentiles: quantiles(&mut all, PERCENTILES),
+                events: partial.events[cell],
+                subjects: partial.subjects.get(cell).copied().unwrap_or(0),
+                values: values.count,
+                sum: values.sum,
+                min: (values.count > 0).then_some(values.min),
+                max: (values.count > 0).then_some(values.max),
+                percentiles: percentiles[cell],
             }
         };
-        let points: Vec<Point> = partial.cells.iter().enumerate().map(point).collect();
-        let series = points.chunks_exact(self.query.buckets.len()).zip(partial.subjects).enumerate();
-        let series = series.map(|(number, (points, subjects))| Series {
-            group: self.groups.as_ref().map_or(Group::All, |groups| groups.group(number)),
-            events: points.iter().map(|point| point.events).sum(),
-            subjects,
-            points: points.to_vec(),
-        });
-        series.filter(|series| series.events > 0 || series.group != Group::Other).collect()
+        let buckets = self.query.buckets.len();
+        let series = |number: usize| {
+            let points: Vec<_> = (number * buckets..(number + 1) * buckets).map(point).collect();
+            Series {
+                group: self.groups.as_ref().map_or(Group::All, |groups| groups.group(number)),
+                events: points.iter().map(|point| point.events).sum(),
+                subjects: partial.series_subjects[number],
+                points,
+            }
+        };
+        let mut all: Vec<_> =
+            (0..self.series()).map(series).filter(|it| it.events > 0 || it.group == Group::All).collect();
+        let rank = |it: &Series| (it.group == Group::Other, Reverse(it.events));
+        all.sort_by(|a, b| (rank(a), &a.group).cmp(&(rank(b), &b.group)));
+        all
     }
 }
 
@@ -260,26 +296,30 @@ mod tests {
     use crate::columns::{Dimension, Row};
     use crate::kernel::testing::{Case, Random, answer, holds};
 
-    fn twin_series(case: &Case, group: Group, rows: &[Row<'_>]) -> Series {
+    fn twin_series(case: &Case, measures: Measures, group: Group, rows: &[Row<'_>]) -> Series {
         let points = (0..case.buckets()).map(|bucket| {
             let held: Vec<_> = rows.iter().filter(|row| case.bucket(row) == Some(bucket)).collect();
             let mut values: Vec<f64> = held.iter().filter_map(|row| row.value).collect();
             values.sort_by(f64::total_cmp);
             let at = |percent: usize| values[(values.len() * percent).div_ceil(100) - 1];
+            let subjects = held.iter().map(|row| row.subject).collect::<BTreeSet<_>>().len() as u64;
+            let summed: &[f64] = if measures.values { &values } else { &[] };
             Point {
                 events: held.len() as u64,
-                subjects: held.iter().map(|row| row.subject).collect::<BTreeSet<_>>().len() as u64,
-                values: values.len() as u64,
-                sum: values.iter().sum::<f64>() + 0.0,
-                min: values.first().copied(),
-                max: values.last().copied(),
-                percentiles: (!values.is_empty()).then(|| [50, 75, 90, 95, 99].map(at)),
+                subjects: if measures.subjects { subjects } else { 0 },
+                values: summed.len() as u64,
+                sum: summed.iter().sum::<f64>() + 0.0,
+                min: summed.first().copied(),
+                max: summed.last().copied(),
+                percentiles: (measures.percentiles && !values.is_empty())
+                    .then(|| [50, 75, 90, 95, 99].map(at)),
             }
         });
+        let subjects = rows.iter().map(|row| row.subject).collect::<BTreeSet<_>>().len() as u64;
         Series {
             group,
             events: rows.len() as u64,
-            subjects: rows.iter().map(|row| row.subject).collect::<BTreeSet<_>>().len() as u64,
+            subjects: if measures.subjects { subjects } else { 0 },
             points: points.collect(),
         }
     }
@@ -288,7 +328,9 @@ mod tests {
         let rows = case.rows_in_order();
         let counted = |row: &&Row<'_>| holds(&query.filter, row) && case.bucket(row).is_some();
         let rows: Vec<_> = rows.iter().filter(counted).copied().collect();
-        let Some(breakdown) = query.breakdown else { return vec![twin_series(case, Group::All, &rows)] };
+        let Some(breakdown) = query.breakdown else {
+            return vec![twin_series(case, query.measures, Group::All, &rows)];
+        };
         let mut by_text: BTreeMap<Option<&str>, Vec<Row<'_>>> = BTreeMap::new();
         for row in rows {
             let text = match breakdown.field {
@@ -303,9 +345,9 @@ mod tests {
         groups.truncate(breakdown.limit);
         let named = |text: Option<&str>| text.map_or(Group::NotSet, |text| Group::Text(text.into()));
         let mut series: Vec<_> =
-            groups.iter().map(|(text, rows)| twin_series(case, named(*text), rows)).collect();
+            groups.iter().map(|(text, rows)| twin_series(case, query.measures, named(*text), rows)).collect();
         if !other.is_empty() {
-            series.push(twin_series(case, Group::Other, &other));
+            series.push(twin_series(case, query.measures, Group::Other, &other));
         }
         series
     }
@@ -316,11 +358,15 @@ mod tests {
         for _ in 0..2_500 {
             let case = Case::generate(&mut random);
             let fields = [Field::Name, Field::Dimension(Dimension::Course), Field::Dimension(Dimension::Os)];
-            let breakdown = Breakdown { field: random.pick(&fields), limit: random.range(0, 4) };
+            let breakdown = Breakdown { field: random.pick(&fields), limit: random.range(0, 7) };
             let query = TrendQuery {
                 filter: random.loose_filter(),
                 buckets: Buckets::try_new(case.starts_micros.clone()).unwrap(),
-                percentiles: true,
+                measures: Measures {
+                    subjects: random.pick(&[true, false]),
+                    values: random.pick(&[true, false]),
+                    percentiles: random.pick(&[true, false]),
+                },
                 breakdown: random.pick(&[Some(breakdown), None]),
             };
             let segments = case.segments();
@@ -335,7 +381,7 @@ mod tests {
         let columns = Columns::from_rows(rows.iter().map(|name| Row::new(0, 0, name))).unwrap();
         let buckets = Buckets::try_new((-5..50_000).collect()).unwrap();
         let breakdown = Some(Breakdown { field: Field::Name, limit: 40 });
-        let query = TrendQuery { filter: Filter::all(), buckets, percentiles: false, breakdown };
+        let query = TrendQuery { filter: Filter::all(), buckets, measures: Measures::default(), breakdown };
         assert!(matches!(trend(&query, &[&columns], 1, &|| false), Err(QueryError::OutOfRange { .. })));
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Run {
 /// In which order events come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
+    /// Segment by segment in long runs of many subjects, for kernels that do not look at the subject at all.
+    Flat,
     /// Segment by segment, which is kind to memory, for kernels that carry an array by subject to which the order of
     /// events means nothing.
     BySegment,
@@ -39,8 +41,11 @@ pub(crate) fn walk(
 ) -> Result<(), Cancelled> {
     let range = clamp(segments, subjects);
     let mut check = Check { cancel, left: 0 };
+    if order == Order::Flat {
+        return walk_flat(segments, &range, &mut check, visit);
+    }
     let groups: Vec<Vec<usize>> = match order {
-        Order::BySegment => (0..segments.len()).map(|segment| vec![segment]).collect(),
+        Order::Flat | Order::BySegment => (0..segments.len()).map(|segment| vec![segment]).collect(),
         Order::Together | Order::TogetherInTime => vec![(0..segments.len()).collect()],
     };
     for group in groups {
@@ -76,6 +81,27 @@ impl Check<'_> {
         self.left = EVENTS_PER_CHECK;
         if (self.cancel)() { Err(Cancelled) } else { Ok(()) }
     }
+}
+
+fn walk_flat(
+    segments: &[&Columns],
+    range: &Range<u32>,
+    check: &mut Check<'_>,
+    mut visit: impl FnMut(u32, &[Run]),
+) -> Result<(), Cancelled> {
+    for (segment, columns) in segments.iter().enumerate() {
+        let row_of = |subject: u32| {
+            let at = columns.subjects.partition_point(|&other| other < subject);
+            columns.offsets.get(at).copied().unwrap_or(0) as usize
+        };
+        let rows = row_of(range.start)..row_of(range.end);
+        for start in rows.clone().step_by(EVENTS_PER_CHECK) {
+            let rows = start..rows.end.min(start + EVENTS_PER_CHECK);
+            check.after(rows.len())?;
+            visit(0, &[Run { segment, rows }]);
+        }
+    }
+    check.after(0)
 }
 
 fn walk_one(
@@ -186,14 +212,21 @@ mod tests {
             let start = clamp(&segments, range.clone()).start;
             let expected = case.rows_in_order().into_iter().filter(|row| range.contains(&row.subject));
             let expected: Vec<_> = expected.map(|row| (row.subject, row.time_ms(), row.name)).collect();
-            for order in [Order::BySegment, Order::Together, Order::TogetherInTime] {
+            for order in [Order::Flat, Order::BySegment, Order::Together, Order::TogetherInTime] {
                 let mut seen = Vec::new();
                 walk(&segments, order, range.clone(), &|| false, |local, runs| {
                     for run in runs {
                         let columns = segments[run.segment];
                         seen.extend(run.rows.clone().map(|row| {
                             let name = &columns.name_dictionary[usize::from(columns.names[row])];
-                            (start + local, columns.time_ms(row), name.as_str())
+                            let subject = match order {
+                                Order::Flat => {
+                                    columns.subjects
+                                        [columns.offsets.partition_point(|&it| it as usize <= row) - 1]
+                                }
+                                _ => start + local,
+                            };
+                            (subject, columns.time_ms(row), name.as_str())
                         }));
                     }
                 })
@@ -201,7 +234,7 @@ mod tests {
                 let mut expected = expected.clone();
                 match order {
                     Order::TogetherInTime => {}
-                    Order::BySegment | Order::Together => {
+                    Order::Flat | Order::BySegment | Order::Together => {
                         seen.sort();
                         expected.sort();
                     }
