@@ -23,6 +23,8 @@ pub struct Config {
     pub spool: SpoolSection,
     /// The way from the queue to the slices.
     pub intake: IntakeSection,
+    /// Events in columns.
+    pub events: EventsSection,
     /// Live messages between processes.
     pub redis: RedisSection,
     /// Keys.
@@ -146,6 +148,23 @@ pub struct IntakeSection {
 impl Default for IntakeSection {
     fn default() -> Self {
         Self { batch_records_max: 100, tries_max: 3, poll_seconds: 1 }
+    }
+}
+
+/// `[events]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventsSection {
+    /// The most bytes of decoded events that are kept in memory for the next question.
+    pub cache_bytes_max: usize,
+    /// How long events are kept; they go by whole months.
+    pub kept_days: u32,
+}
+
+impl Default for EventsSection {
+    /// 256 MiB; two years to compare with, and the month that has begun.
+    fn default() -> Self {
+        Self { cache_bytes_max: 256 << 20, kept_days: 775 }
     }
 }
 
@@ -351,6 +370,9 @@ impl Config {
         }
         if !(1..=3_600).contains(&self.intake.poll_seconds) {
             return refuse("intake.poll_seconds", "must be from 1 to 3,600");
+        }
+        if self.events.kept_days < 31 {
+            return refuse("events.kept_days", "must be at least 31");
         }
         let key = &self.privacy.master_key;
         if !key.is_empty() && (key.len() != 64 || !key.bytes().all(|byte| byte.is_ascii_hexdigit())) {

@@ -25,6 +25,7 @@ use belvedere_error_tracking::monitors::MonitorsService;
 use belvedere_error_tracking::quota::{QuotaBook, QuotaParts};
 use belvedere_error_tracking::search::SearchService;
 use belvedere_error_tracking::{ErrorTrackingService, SourceMapService, TriageService};
+use belvedere_event_store::query::{QueryLimits, QueryService};
 use belvedere_event_store::{Embedded, Limits};
 use belvedere_intake::{
     Intake, IntakeConfig, IntakeLogService, IntakeParts, IntakeRunner, IntakeStats, Shipper,
@@ -37,7 +38,7 @@ use belvedere_storage::{DatabaseConfig, Dialect};
 
 pub use belvedere_storage::Database;
 pub use config::{
-    Config, ConfigError, DataSection, DatabaseSection, FeaturesSection, IntakeSection, LogFormat, LogSection,
+    Config, ConfigError, DataSection, DatabaseSection, EventsSection, FeaturesSection, IntakeSection, LogFormat, LogSection,
     PrivacySection, RedisSection, SelfReportSection, ServerSection, SpoolSection,
 };
 pub use first_steps::Ready;
@@ -93,6 +94,8 @@ pub struct App {
     pub privacy: Arc<PrivacyService>,
     /// What happens, in columns.
     pub events: Embedded,
+    /// Questions to it.
+    pub queries: Arc<QueryService>,
     /// What breaks.
     pub errors: Arc<ErrorTrackingService>,
     /// Which issues and events match.
@@ -158,6 +161,13 @@ impl App {
             Arc::new(PrivacyService::new(db.clone(), Arc::clone(&clock), &master_key, audit.clone()));
         // Processes that share a database share this directory too.
         let events = Embedded::new(db.clone(), data.join("events"), Arc::clone(&clock), Limits::default());
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let queries = Arc::new(QueryService::new(
+            Arc::new(events.clone()),
+            config.events.cache_bytes_max,
+            threads,
+            QueryLimits::default(),
+        ));
         let errors = Arc::new(
             ErrorTrackingService::new(
                 db.clone(),
@@ -209,6 +219,7 @@ impl App {
             accounts,
             privacy,
             events,
+            queries,
             errors,
             search,
             source_maps,

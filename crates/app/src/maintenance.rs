@@ -172,9 +172,6 @@ impl JobHandler for SweepLogs {
     }
 }
 
-/// Where events of this many months ago are dropped: two years to compare with, and the month that has begun.
-const EVENTS_KEPT: Duration = Duration::from_secs(25 * 31 * 86_400);
-
 /// So many events of a project in the tail are sealed soon; fewer within the hour.
 const TAIL_EVENTS: u64 = 50_000;
 
@@ -210,13 +207,14 @@ impl JobHandler for SealEvents {
 struct TidyEvents {
     events: Embedded,
     clock: Arc<dyn Clock>,
+    kept: Duration,
     tasks: Tasks,
 }
 
 #[async_trait]
 impl JobHandler for TidyEvents {
     async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
-        let oldest = self.clock.now().minus(EVENTS_KEPT);
+        let oldest = self.clock.now().minus(self.kept);
         for project in self.events.list_projects().await.map_err(event_failure)? {
             if self.tasks.is_stopped() {
                 break;
@@ -260,7 +258,8 @@ pub(crate) fn runner(app: &App) -> JobRunner {
     runner.register("monitors.judge", Arc::new(judge));
     let (events, clock) = (|| app.events.clone(), app.clock.clone());
     runner.register("events.seal", Arc::new(SealEvents { events: events(), tasks: app.tasks.clone() }));
-    let tidy = TidyEvents { events: events(), clock, tasks: app.tasks.clone() };
+    let kept = 24 * HOUR * app.config.events.kept_days;
+    let tidy = TidyEvents { events: events(), clock, kept, tasks: app.tasks.clone() };
     runner.register("events.tidy", Arc::new(tidy));
     runner.register("monitors.sweep", Arc::new(SweepMonitors(app.monitors.clone(), app.tasks.clone())));
     runner
