@@ -155,6 +155,8 @@ impl Default for IntakeSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EventsSection {
+    /// Where sealed events lie; empty for `events` in the data directory. Processes that share a database share it too.
+    pub directory: PathBuf,
     /// The most bytes of decoded events that are kept in memory for the next question.
     pub cache_bytes_max: usize,
     /// How long events are kept; they go by whole months.
@@ -164,7 +166,7 @@ pub struct EventsSection {
 impl Default for EventsSection {
     /// 256 MiB; two years to compare with, and the month that has begun.
     fn default() -> Self {
-        Self { cache_bytes_max: 256 << 20, kept_days: 775 }
+        Self { directory: PathBuf::new(), cache_bytes_max: 256 << 20, kept_days: 775 }
     }
 }
 

@@ -159,8 +159,10 @@ impl App {
         ));
         let privacy =
             Arc::new(PrivacyService::new(db.clone(), Arc::clone(&clock), &master_key, audit.clone()));
-        // Processes that share a database share this directory too.
-        let events = Embedded::new(db.clone(), data.join("events"), Arc::clone(&clock), Limits::default());
+        let of_events = &config.events.directory;
+        let of_events =
+            if of_events.as_os_str().is_empty() { data.join("events") } else { of_events.clone() };
+        let events = Embedded::new(db.clone(), of_events, Arc::clone(&clock), Limits::default());
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let queries = Arc::new(QueryService::new(
             Arc::new(events.clone()),
