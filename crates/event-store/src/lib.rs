@@ -2,6 +2,7 @@
 
 pub mod columns;
 pub mod kernel;
+pub mod query;
 
 mod batch;
 mod cache;

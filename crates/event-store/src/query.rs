@@ -1,0 +1,86 @@
+//! Questions to the events of a project, with a limit on everything: the typed service above the kernels.
+//!
+//! An answer does not depend on where events lie: in the tail, in segments or in what they were merged to. Events
+//! without a subject count as events and as nobody: they are in no number of subjects, funnel, path or session.
+//! Times are looked at to the millisecond. Among events of one subject in the same millisecond that came in different
+//! batches, the order of a path is the one in which they are stored.
+
+mod answer;
+mod ask;
+mod calendar;
+mod check;
+mod cut;
+mod decode;
+mod error;
+mod explore;
+mod load;
+mod service;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod trend;
+mod work;
+
+use async_trait::async_trait;
+use belvedere_storage::Page;
+
+pub use answer::{
+    FunnelAnswer, LifecycleAnswer, NameVolume, RetentionTable, SessionTable, TimelineEvent, TrendAnswer,
+    ValueVolume,
+};
+pub use ask::{
+    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTrend,
+    ListNames, ListValues, ReadTimeline, Span, Unit,
+};
+pub use check::{
+    BREAKDOWN_MAX, BUCKETS_MAX, CONDITIONS_MAX, EDGES_MAX, GAP_MAX, LIST_MAX, NESTING_MAX, RANGE_DAYS_MAX,
+    STEPS_MAX, TEXTS_MAX, WINDOW_MAX,
+};
+pub use error::QueriesError;
+pub use service::{QueryLimits, QueryService};
+
+use crate::kernel::active::ActiveAnswer;
+use crate::kernel::path::PathAnswer;
+
+/// What can be asked about the events of a project.
+///
+/// Dropping the future of a call ends its work soon after.
+///
+/// # Errors
+/// Every call: [`QueriesError::Invalid`] with the field that is beyond its limit or names what there is not,
+/// [`QueriesError::TooSlow`] beyond the time limit, or what the store says.
+#[async_trait]
+pub trait Queries: Send + Sync {
+    /// Numbers over time: events, subjects, and what their values add up to.
+    async fn trend(&self, ask: AskTrend) -> Result<TrendAnswer, QueriesError>;
+
+    /// Daily, weekly and monthly active subjects.
+    async fn active(&self, ask: AskActive) -> Result<ActiveAnswer, QueriesError>;
+
+    /// How many subjects get through ordered steps.
+    async fn funnel(&self, ask: AskFunnel) -> Result<FunnelAnswer, QueriesError>;
+
+    /// Whether subjects that started something came back.
+    async fn retention(&self, ask: AskRetention) -> Result<RetentionTable, QueriesError>;
+
+    /// New, returning, resurrecting and dormant subjects.
+    async fn lifecycle(&self, ask: AskLifecycle) -> Result<LifecycleAnswer, QueriesError>;
+
+    /// What subjects do next, or did before.
+    async fn path(&self, ask: AskPath) -> Result<PathAnswer, QueriesError>;
+
+    /// Sessions: how many, how long, where they begin and end.
+    async fn session(&self, ask: AskSession) -> Result<SessionTable, QueriesError>;
+
+    /// Percentiles of values over time; its points have values and percentiles.
+    async fn percentile(&self, ask: AskPercentile) -> Result<TrendAnswer, QueriesError>;
+
+    /// The names of events with their volumes, greatest first.
+    async fn list_names(&self, list: ListNames) -> Result<Vec<NameVolume>, QueriesError>;
+
+    /// The texts of a dimension with their volumes, greatest first.
+    async fn list_values(&self, list: ListValues) -> Result<Vec<ValueVolume>, QueriesError>;
+
+    /// Events as they came, newest first.
+    async fn timeline(&self, read: ReadTimeline) -> Result<Page<TimelineEvent>, QueriesError>;
+}

@@ -1,0 +1,79 @@
+//! What there is to ask about: names and values with their volumes.
+
+use belvedere_kernel::ProjectId;
+use belvedere_storage::Timestamp;
+
+use super::check::{Need, within};
+use super::{LIST_MAX, ListNames, ListValues, NameVolume, QueriesError, QueryService, ValueVolume};
+use crate::kernel::filter::Filter;
+use crate::kernel::group::{Field, Group};
+use crate::kernel::top::{Rank, TopItem, TopQuery};
+use crate::{TIME_END, TIME_MIN};
+
+/// Over how long volumes are counted.
+const MICROS: i64 = 30 * 86_400_000_000;
+
+pub(crate) async fn list_names(
+    service: &QueryService,
+    list: ListNames,
+) -> Result<Vec<NameVolume>, QueriesError> {
+    let wanted = Wanted { filter: Filter::all(), field: Field::Name, until: list.until, limit: list.limit };
+    let items = volumes(service, list.project, wanted).await?;
+    let named = items.into_iter().filter_map(|item| match item.group {
+        Group::Text(name) => Some(NameVolume { name, events: item.events, subjects: item.subjects }),
+        _ => None,
+    });
+    Ok(named.collect())
+}
+
+pub(crate) async fn list_values(
+    service: &QueryService,
+    list: ListValues,
+) -> Result<Vec<ValueVolume>, QueriesError> {
+    let filter = list.name.map_or_else(Filter::all, Filter::name);
+    let field = Field::Dimension(list.dimension);
+    let wanted = Wanted { filter, field, until: list.until, limit: list.limit };
+    let items = volumes(service, list.project, wanted).await?;
+    let valued = items.into_iter().map(|item| {
+        let value = match item.group {
+            Group::Text(text) => Some(text),
+            _ => None,
+        };
+        ValueVolume { value, events: item.events, subjects: item.subjects }
+    });
+    Ok(valued.collect())
+}
+
+struct Wanted {
+    filter: Filter,
+    field: Field,
+    until: Timestamp,
+    limit: usize,
+}
+
+async fn volumes(
+    service: &QueryService,
+    project: ProjectId,
+    wanted: Wanted,
+) -> Result<Vec<TopItem>, QueriesError> {
+    within("limit", wanted.limit, 1, LIST_MAX)?;
+    let end = wanted.until.as_millis() * 1000;
+    if end <= TIME_MIN.as_micros() + MICROS || end > TIME_END.as_micros() {
+        let why = format!("must be between 30 days after {TIME_MIN} and {TIME_END}");
+        return Err(QueriesError::invalid("until", why));
+    }
+    let time_micros = end - MICROS..end;
+    let need =
+        Need::new(project, time_micros.clone()).filter("name", &wanted.filter)?.field(Some(wanted.field));
+    let query = TopQuery {
+        filter: wanted.filter,
+        goal: None,
+        time_micros,
+        field: wanted.field,
+        rank: Rank::Events,
+        limit: wanted.limit,
+    };
+    service
+        .answer(need, move |loaded, threads, cancel| super::trend::top_of(&query, loaded, threads, cancel))
+        .await
+}

@@ -1,0 +1,196 @@
+//! From the parts of a snapshot to columns in memory.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use belvedere_kernel::ProjectId;
+
+use super::QueriesError;
+use super::check::Need;
+use super::cut::{cut, lies_in};
+use super::decode::{Decoded, decode_sorted, decode_together};
+use super::work::Stop;
+use crate::columns::Columns;
+use crate::{Cache, Fields, Part, PartCache, PartKey, Snapshot};
+
+/// The most batches of the tail that are decoded as one, as a power of two.
+const BLOCK_LOG2: u32 = 10;
+
+/// Batches that were decoded as one: the project, and each batch with its revision.
+type BlockKey = (ProjectId, Fields, Vec<(i64, i64)>);
+
+/// Decoded parts under a cap of bytes.
+#[derive(Debug)]
+pub(crate) struct Caches {
+    segments: PartCache<Decoded>,
+    blocks: Cache<BlockKey, Decoded>,
+}
+
+impl Caches {
+    /// A quarter of the bytes is for the tail, which is small and changes often.
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { segments: Cache::new(bytes_max - bytes_max / 4), blocks: Cache::new(bytes_max / 4) }
+    }
+}
+
+/// The columns that answer a question, in the order of the snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded(Vec<Arc<Decoded>>);
+
+impl Loaded {
+    /// Events of subjects.
+    pub(crate) fn known(&self) -> Vec<&Columns> {
+        self.0.iter().flat_map(|decoded| &decoded.known).collect()
+    }
+
+    /// Events without a subject.
+    pub(crate) fn nobody(&self) -> Vec<&Columns> {
+        self.0.iter().flat_map(|decoded| &decoded.nobody).collect()
+    }
+
+    /// All events.
+    pub(crate) fn all(&self) -> Vec<&Columns> {
+        self.0.iter().flat_map(|decoded| decoded.known.iter().chain(&decoded.nobody)).collect()
+    }
+
+    /// Whether there are events of that name, or were among those that lie beside them.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.all().iter().any(|columns| columns.name_dictionary.iter().any(|known| known == name))
+    }
+}
+
+/// What is decoded at once.
+enum Piece {
+    Segment(Part),
+    Block(BlockKey, Vec<Part>),
+}
+
+/// Decodes what a snapshot has, on several threads, as far as it is not in the caches.
+pub(crate) fn load(
+    snapshot: Snapshot,
+    need: &Need,
+    caches: &Caches,
+    threads: usize,
+    stop: &Stop,
+) -> Result<Loaded, QueriesError> {
+    let fields = need.fields();
+    let pieces = pieces(snapshot, need.project, fields);
+    let decoded: Mutex<Vec<Option<Arc<Decoded>>>> = Mutex::new(vec![None; pieces.len()]);
+    let next = AtomicUsize::new(0);
+    let read = || -> Result<(), QueriesError> {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(piece) = pieces.get(at) else { return Ok(()) };
+            stop.check()?;
+            let found = decode(piece, need, fields, caches)?;
+            if let Some(place) = decoded.lock().unwrap_or_else(PoisonError::into_inner).get_mut(at) {
+                *place = Some(found);
+            }
+        }
+    };
+    let missing = pieces.iter().filter(|piece| !is_cached(piece, fields, caches)).count();
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.min(missing)).map(|_| scope.spawn(read)).collect();
+        let mut outcome = read();
+        for other in others {
+            outcome = outcome.and(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        outcome
+    })?;
+    let decoded = decoded.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten();
+    let ms = need.keep.start.div_euclid(1000)..need.keep.end.div_euclid(1000);
+    Ok(Loaded(decoded.map(|decoded| within(decoded, &ms)).collect()))
+}
+
+fn pieces(snapshot: Snapshot, project: ProjectId, fields: Fields) -> Vec<Piece> {
+    let (mut pieces, mut tail) = (Vec::new(), Vec::new());
+    for part in snapshot.parts {
+        match part.key {
+            PartKey::Segment(_) => pieces.push(Piece::Segment(part)),
+            PartKey::Batch { sequence, revision, .. } => tail.push(((sequence, revision), part)),
+        }
+    }
+    tail.sort_by_key(|(key, _)| *key);
+    let last = tail.last().map_or(0, |((sequence, _), _)| *sequence);
+    let mut tail = tail.into_iter().peekable();
+    while let Some(((sequence, _), _)) = tail.peek() {
+        let end = block_end(*sequence, last);
+        let (mut keys, mut parts) = (Vec::new(), Vec::new());
+        while let Some((key, part)) = tail.next_if(|((sequence, _), _)| *sequence < end) {
+            keys.push(key);
+            parts.push(part);
+        }
+        pieces.push(Piece::Block((project, fields, keys), parts));
+    }
+    pieces
+}
+
+/// Before which sequence a block that begins at one ends: the largest aligned block that is complete.
+///
+/// A new batch then changes few and small blocks, and kernels read few columns however many batches there are.
+fn block_end(sequence: i64, last: i64) -> i64 {
+    let ends = (0..=BLOCK_LOG2).rev().map(|log2| ((sequence >> log2) + 1) << log2);
+    ends.into_iter().find(|end| *end <= last + 1).unwrap_or(sequence + 1)
+}
+
+fn is_cached(piece: &Piece, fields: Fields, caches: &Caches) -> bool {
+    match piece {
+        Piece::Segment(part) => caches.segments.find(&(part.key, fields)).is_some(),
+        Piece::Block(key, _) => caches.blocks.find(key).is_some(),
+    }
+}
+
+fn decode(piece: &Piece, need: &Need, fields: Fields, caches: &Caches) -> Result<Arc<Decoded>, QueriesError> {
+    match piece {
+        Piece::Segment(part) => part.read_cached(&caches.segments, fields, |batch| {
+            let decoded = decode_sorted(batch, need.wants)?;
+            let weight = decoded.weight();
+            Ok((decoded, weight))
+        }),
+        Piece::Block(key, parts) => caches.blocks.find_or_load(key.clone(), || {
+            let batches = parts.iter().map(|part| part.read(fields)).collect::<Result<Vec<_>, _>>()?;
+            let batches: Vec<_> = batches.iter().map(AsRef::as_ref).collect();
+            let decoded = decode_together(&batches, need.wants)?;
+            let weight = decoded.weight();
+            Ok((decoded, weight))
+        }),
+    }
+}
+
+/// The same without events outside a stretch of milliseconds.
+fn within(decoded: Arc<Decoded>, ms: &Range<i64>) -> Arc<Decoded> {
+    if decoded.known.iter().chain(&decoded.nobody).all(|columns| lies_in(columns, ms)) {
+        return decoded;
+    }
+    let cut_all = |all: &[Columns]| all.iter().filter_map(|columns| cut(columns, ms)).collect();
+    Arc::new(Decoded { known: cut_all(&decoded.known), nobody: cut_all(&decoded.nobody) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocks(first: i64, last: i64) -> Vec<(i64, i64)> {
+        let mut blocks = Vec::new();
+        let mut at = first;
+        while at <= last {
+            let end = block_end(at, last);
+            blocks.push((at, end));
+            at = end;
+        }
+        blocks
+    }
+
+    #[test]
+    fn blocks_are_few_and_a_new_batch_changes_only_small_ones() {
+        assert_eq!(blocks(1, 1), [(1, 2)]);
+        assert_eq!(blocks(1, 7), [(1, 8)]);
+        assert_eq!(blocks(1, 8), [(1, 8), (8, 9)]);
+        assert_eq!(blocks(5, 14), [(5, 8), (8, 12), (12, 14), (14, 15)]);
+        assert_eq!(blocks(0, 2500).len(), 7);
+        let before = blocks(3, 5000);
+        let after = blocks(3, 5001);
+        assert_eq!(before[..7], after[..7]);
+    }
+}

@@ -1,0 +1,328 @@
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use belvedere_storage::{Page, Timestamp};
+
+use super::calendar::Calendar;
+use super::check::{Need, duration_ms, ends, within};
+use super::load::{Caches, Loaded, load};
+use super::timeline::{Wanted, key_of, page_of_batches, page_of_parts};
+use super::trend::trend_of;
+use super::work::{Desk, Stop};
+use super::{
+    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTrend,
+    BREAKDOWN_MAX, EDGES_MAX, FunnelAnswer, GAP_MAX, LIST_MAX, LifecycleAnswer, ListNames, ListValues,
+    NameVolume, Queries, QueriesError, ReadTimeline, RetentionTable, STEPS_MAX, SessionTable, Span,
+    TimelineEvent, TrendAnswer, Unit, ValueVolume, WINDOW_MAX,
+};
+use crate::kernel::Cancel;
+use crate::kernel::active::{ActiveAnswer, ActiveQuery, active};
+use crate::kernel::bucket::Buckets;
+use crate::kernel::funnel::{FunnelQuery, funnel};
+use crate::kernel::lifecycle::{LifecycleQuery, lifecycle};
+use crate::kernel::path::{PathAnswer, PathQuery, path};
+use crate::kernel::retention::{CohortBy, RetentionMode, RetentionQuery, retention};
+use crate::kernel::session::{SessionQuery, session};
+use crate::kernel::trend::{Breakdown, Measures, TrendQuery};
+use crate::{EventStore, Fields, Select, TIME_END, TIME_MIN};
+
+/// Days before the first answered one that fill the longest window of active subjects.
+const LEAD_DAYS: usize = 29;
+
+/// How long a session that is going on at the end of a span is followed, in microseconds.
+const FOLLOW_MICROS: i64 = 86_400_000_000;
+
+/// What bounds the time and memory of questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueryLimits {
+    /// How long one may take, the wait for its turn included.
+    pub time_max: Duration,
+    /// How many are computed at once; others wait.
+    pub at_once_max: usize,
+    /// The most bytes of decoded events that one may need.
+    pub bytes_max: u64,
+}
+
+impl Default for QueryLimits {
+    /// 10 s, two at once, 1 GiB.
+    fn default() -> Self {
+        Self { time_max: Duration::from_secs(10), at_once_max: 2, bytes_max: 1 << 30 }
+    }
+}
+
+/// Answers [`Queries`] from an [`EventStore`], by scan.
+pub struct QueryService {
+    store: Arc<dyn EventStore>,
+    caches: Arc<Caches>,
+    desk: Desk,
+    threads: usize,
+    limits: QueryLimits,
+}
+
+impl QueryService {
+    /// Keeps at most `cache_bytes_max` of decoded events, and reads them with that many threads for each question.
+    pub fn new(
+        store: Arc<dyn EventStore>,
+        cache_bytes_max: usize,
+        threads: usize,
+        limits: QueryLimits,
+    ) -> Self {
+        Self {
+            store,
+            caches: Arc::new(Caches::new(cache_bytes_max)),
+            desk: Desk::new(limits.at_once_max, limits.time_max),
+            threads: threads.max(1),
+            limits,
+        }
+    }
+
+    /// Loads what an answer needs, and computes it.
+    pub(crate) async fn answer<T: Send + 'static>(
+        &self,
+        need: Need,
+        compute: impl FnOnce(&Loaded, usize, Cancel<'_>) -> Result<T, QueriesError> + Send + 'static,
+    ) -> Result<T, QueriesError> {
+        let (store, bytes_max) = (Arc::clone(&self.store), self.limits.bytes_max);
+        let (caches, threads, names) = (Arc::clone(&self.caches), self.threads, need.names.clone());
+        let (select, event_bytes, project) = (select(&need), need.event_bytes(), need.project);
+        let first = async {
+            let snapshot = store.snapshot(select).await?;
+            let events: u64 = snapshot.parts.iter().map(|part| part.count).sum();
+            if events.saturating_mul(event_bytes) > bytes_max {
+                let why = format!("is too long ago: {events} events are more than one question may read");
+                return Err(QueriesError::invalid("from", why));
+            }
+            Ok(snapshot)
+        };
+        let then = move |snapshot, stop: &Stop| {
+            let loaded = load(snapshot, &need, &caches, threads, stop)?;
+            let missing: Vec<_> = names.into_iter().filter(|(_, name)| !loaded.has_name(name)).collect();
+            let answer = compute(&loaded, threads, &|| stop.is_due())?;
+            Ok((answer, missing))
+        };
+        let (answer, missing) = self.desk.work(first, then).await?;
+        for (field, name) in missing {
+            let select = Select { names: vec![name.clone()], ..Select::all(project) };
+            if self.store.snapshot(select).await?.parts.is_empty() {
+                return Err(QueriesError::invalid(field, format!("no event is named {name:?}")));
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn trend_of(&self, span: &Span, unit: Unit, ask: Counted) -> Result<TrendAnswer, QueriesError> {
+        let (from, until) = ends(span)?;
+        if let Some(breakdown) = ask.breakdown {
+            within("breakdown", breakdown.limit, 1, BREAKDOWN_MAX)?;
+        }
+        let buckets = Calendar::find(&span.time_zone)?.clipped(unit, from, until)?;
+        let need = Need::new(span.project, micros(from, until)).filter("events", &ask.filter)?;
+        let need = need.field(ask.breakdown.map(|breakdown| breakdown.field));
+        let reads_values = ask.measures.values || ask.measures.percentiles;
+        let need = if reads_values { need.values() } else { need };
+        let starts = starts(&buckets);
+        let query =
+            TrendQuery { filter: ask.filter, buckets, measures: ask.measures, breakdown: ask.breakdown };
+        let compute =
+            move |loaded: &Loaded, threads, cancel: Cancel<'_>| trend_of(&query, loaded, threads, cancel);
+        Ok(TrendAnswer { starts, series: self.answer(need, compute).await? })
+    }
+}
+
+/// What a trend counts.
+struct Counted {
+    filter: crate::kernel::filter::Filter,
+    measures: Measures,
+    breakdown: Option<Breakdown>,
+}
+
+fn select(need: &Need) -> Select {
+    Select {
+        from: Timestamp::from_micros(need.time.start),
+        until: Timestamp::from_micros(need.time.end),
+        ..Select::all(need.project)
+    }
+}
+
+fn micros(from: Timestamp, until: Timestamp) -> Range<i64> {
+    from.as_micros()..until.as_micros()
+}
+
+/// The time that buckets hold.
+fn held(buckets: &Buckets) -> Range<i64> {
+    let starts = buckets.starts_micros();
+    starts.first().copied().unwrap_or(0)..starts.last().copied().unwrap_or(0)
+}
+
+fn starts(buckets: &Buckets) -> Vec<Timestamp> {
+    let starts = buckets.starts_micros().iter().take(buckets.len());
+    starts.map(|micros| Timestamp::from_micros(*micros)).collect()
+}
+
+#[async_trait]
+impl Queries for QueryService {
+    async fn trend(&self, ask: AskTrend) -> Result<TrendAnswer, QueriesError> {
+        let counted = Counted { filter: ask.filter, measures: ask.measures, breakdown: ask.breakdown };
+        self.trend_of(&ask.span, ask.unit, counted).await
+    }
+
+    async fn percentile(&self, ask: AskPercentile) -> Result<TrendAnswer, QueriesError> {
+        let measures = Measures { subjects: false, values: true, percentiles: true };
+        let counted = Counted { filter: ask.filter, measures, breakdown: ask.breakdown };
+        self.trend_of(&ask.span, ask.unit, counted).await
+    }
+
+    async fn active(&self, ask: AskActive) -> Result<ActiveAnswer, QueriesError> {
+        let (from, until) = ends(&ask.span)?;
+        let days = Calendar::find(&ask.span.time_zone)?.whole(Unit::Day, from, until, LEAD_DAYS)?;
+        let need = Need::new(ask.span.project, held(&days)).filter("events", &ask.filter)?;
+        let query = ActiveQuery { filter: ask.filter, days, lead_days: LEAD_DAYS };
+        self.answer(need, move |loaded, threads, cancel| {
+            Ok(active(&query, &loaded.known(), threads, cancel)?)
+        })
+        .await
+    }
+
+    async fn funnel(&self, ask: AskFunnel) -> Result<FunnelAnswer, QueriesError> {
+        let (from, until) = ends(&ask.span)?;
+        Calendar::find(&ask.span.time_zone)?;
+        within("steps", ask.steps.len(), 1, STEPS_MAX)?;
+        let window_ms = duration_ms("window", ask.window_ms, 0, WINDOW_MAX)?;
+        let entries_micros = micros(from, until);
+        let end = entries_micros.end.saturating_add(window_ms * 1000).min(TIME_END.as_micros());
+        let mut need = Need::new(ask.span.project, entries_micros.start..end);
+        for step in &ask.steps {
+            need = need.filter("steps", step)?;
+        }
+        if let Some(breakdown) = ask.breakdown {
+            within("breakdown", breakdown.limit, 1, BREAKDOWN_MAX)?;
+            // Which text is the first depends on where events begin.
+            need = need.dimension(breakdown.dimension).keep(entries_micros.start..i64::MAX);
+        }
+        let query = FunnelQuery { steps: ask.steps, window_ms, entries_micros, breakdown: ask.breakdown };
+        let compute = move |loaded: &Loaded, threads, cancel: Cancel<'_>| {
+            Ok(funnel(&query, &loaded.known(), threads, cancel)?)
+        };
+        Ok(FunnelAnswer { groups: self.answer(need, compute).await? })
+    }
+
+    async fn retention(&self, ask: AskRetention) -> Result<RetentionTable, QueriesError> {
+        let (from, until) = ends(&ask.span)?;
+        let periods = Calendar::find(&ask.span.time_zone)?.whole(ask.unit, from, until, 0)?;
+        let mut time = held(&periods);
+        if ask.cohort_by == CohortBy::FirstStart {
+            time.start = TIME_MIN.as_micros();
+        }
+        if ask.mode == RetentionMode::Unbounded {
+            time.end = TIME_END.as_micros();
+        }
+        let need = Need::new(ask.span.project, time);
+        let need = need.filter("start", &ask.start)?.filter("returned", &ask.returned)?;
+        let query = RetentionQuery {
+            start: ask.start,
+            returned: ask.returned,
+            periods,
+            cohort_by: ask.cohort_by,
+            mode: ask.mode,
+            complete_until_micros: ask.complete_until.as_micros(),
+        };
+        self.answer(need, move |loaded, threads, cancel| {
+            Ok(retention(&query, &loaded.known(), threads, cancel)?)
+        })
+        .await
+    }
+
+    async fn lifecycle(&self, ask: AskLifecycle) -> Result<LifecycleAnswer, QueriesError> {
+        let (from, until) = ends(&ask.span)?;
+        let periods = Calendar::find(&ask.span.time_zone)?.whole(ask.unit, from, until, 1)?;
+        let time = TIME_MIN.as_micros()..held(&periods).end;
+        let need = Need::new(ask.span.project, time).filter("events", &ask.filter)?;
+        let query = LifecycleQuery { filter: ask.filter, periods, known: None };
+        let compute = move |loaded: &Loaded, threads, cancel: Cancel<'_>| {
+            Ok(lifecycle(&query, &loaded.known(), threads, cancel)?)
+        };
+        Ok(LifecycleAnswer { periods: self.answer(need, compute).await? })
+    }
+
+    async fn path(&self, ask: AskPath) -> Result<PathAnswer, QueriesError> {
+        let (from, until) = ends(&ask.span)?;
+        Calendar::find(&ask.span.time_zone)?;
+        within("steps", ask.steps, 1, STEPS_MAX)?;
+        within("limit", ask.limit, 1, EDGES_MAX)?;
+        let gap_ms = duration_ms("gap", ask.gap_ms, 0, GAP_MAX)?;
+        let anchors_micros = micros(from, until);
+        // A path ends at a longer gap, so what lies farther away is on none.
+        let reach = gap_ms * 1000 * i64::try_from(ask.steps).unwrap_or(0) + 1000;
+        let time = anchors_micros.start.saturating_sub(reach)..anchors_micros.end.saturating_add(reach);
+        let need = Need::new(ask.span.project, time);
+        let need = need.filter("anchor", &ask.anchor)?.filter("events", &ask.events)?;
+        let query = PathQuery {
+            anchor: ask.anchor,
+            events: ask.events,
+            anchors_micros,
+            direction: ask.direction,
+            steps: ask.steps,
+            gap_ms: Some(gap_ms),
+            limit: ask.limit,
+        };
+        self.answer(need, move |loaded, threads, cancel| Ok(path(&query, &loaded.known(), threads, cancel)?))
+            .await
+    }
+
+    async fn session(&self, ask: AskSession) -> Result<SessionTable, QueriesError> {
+        let (from, until) = ends(&ask.span)?;
+        within("limit", ask.limit, 1, LIST_MAX)?;
+        let gap_ms = duration_ms("gap", ask.gap_ms, 0, GAP_MAX)?;
+        let buckets = Calendar::find(&ask.span.time_zone)?.clipped(ask.unit, from, until)?;
+        // What begins before is recognised by one event within the gap.
+        let time = from.as_micros() - gap_ms * 1000..until.as_micros() + FOLLOW_MICROS;
+        let keep = i64::MIN..time.end;
+        let need = Need::new(ask.span.project, time).filter("events", &ask.filter)?.keep(keep);
+        let starts = starts(&buckets);
+        let query = SessionQuery { filter: ask.filter, buckets, gap_ms, limit: ask.limit };
+        let compute = move |loaded: &Loaded, threads, cancel: Cancel<'_>| {
+            Ok(session(&query, &loaded.known(), threads, cancel)?)
+        };
+        Ok(SessionTable { starts, sessions: self.answer(need, compute).await? })
+    }
+
+    async fn list_names(&self, list: ListNames) -> Result<Vec<NameVolume>, QueriesError> {
+        super::explore::list_names(self, list).await
+    }
+
+    async fn list_values(&self, list: ListValues) -> Result<Vec<ValueVolume>, QueriesError> {
+        super::explore::list_values(self, list).await
+    }
+
+    async fn timeline(&self, read: ReadTimeline) -> Result<Page<TimelineEvent>, QueriesError> {
+        let need = Need::new(read.project, micros(read.from, read.until)).filter("events", &read.filter)?;
+        let wanted = Wanted {
+            filter: read.filter,
+            from_micros: read.from.as_micros(),
+            until_micros: read.until.as_micros(),
+            after: read.page.after.as_ref().map(key_of).transpose()?,
+            limit: read.page.limit(),
+            subject: read.subject,
+        };
+        let mut select = select(&need);
+        let store = Arc::clone(&self.store);
+        if read.subject.is_some() {
+            select = Select { subject: read.subject, fields: Fields::ALL, ..select };
+            let load = async move { Ok(store.load(select).await?) };
+            return self.desk.work(load, move |batches, _| Ok(page_of_batches(&batches, &wanted))).await;
+        }
+        let fields = need.fields();
+        let snapshot = async move { Ok(store.snapshot(select).await?) };
+        self.desk
+            .work(snapshot, move |snapshot, stop| page_of_parts(snapshot.parts, &wanted, fields, stop))
+            .await
+    }
+}
+
+impl std::fmt::Debug for QueryService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QueryService").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
