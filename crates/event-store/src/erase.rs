@@ -122,9 +122,7 @@ pub(crate) async fn erase_subject(
         let prepared = store.prepare_erasure(project, subject).await?;
         let inner: &Arc<Inner> = &store.inner;
         match inner.db.write(async |tx| prepared.commit_in(tx).await).await {
-            Err(EventStoreError::Changed(_)) if attempt < ATTEMPTS => {
-                prepared.swap.forget_files(inner, project);
-            }
+            Err(EventStoreError::Changed(_)) if attempt < ATTEMPTS => {}
             result => return result,
         }
     }

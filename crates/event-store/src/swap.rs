@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::Tx;
+use belvedere_storage::{StorageError, Tx};
 
 use crate::segment::SegmentMeta;
 use crate::store::Inner;
@@ -22,7 +22,9 @@ pub(crate) struct Swap {
 }
 
 impl Swap {
-    /// Makes the change; the new row of the project, still locked.
+    /// Makes the change; the new row of the project, still locked. If somebody else was faster, the files are removed
+    /// again: nothing names them, and never will. After any other failure they stay for the sweep, because the
+    /// transaction may have been committed without our hearing of it.
     pub(crate) async fn make_in(
         &self,
         inner: &Arc<Inner>,
@@ -30,12 +32,14 @@ impl Swap {
         project: ProjectId,
     ) -> Result<ProjectRow, EventStoreError> {
         let mut row = tables::lock_project(tx, project).await?;
+        // The generation only rises, so what is refused once stays refused.
         if row.generation != self.generation {
+            self.forget_files(inner, project);
             return Err(EventStoreError::Changed(project));
         }
         for segment in &self.remove {
             if !tables::delete_segment(tx, project, *segment).await? {
-                return Err(EventStoreError::Changed(project));
+                return Err(StorageError::corrupt(format!("manifest of segment {segment} is gone")).into());
             }
         }
         for segment in &self.add {
@@ -53,16 +57,10 @@ impl Swap {
         Ok(row)
     }
 
-    /// Makes the change in a transaction of its own. If somebody else was faster, its files are removed again; after any
-    /// other failure they stay for the sweep, because the transaction may have been committed without our hearing of it.
+    /// Makes the change in a transaction of its own.
     pub(crate) async fn make(&self, store: &Embedded, project: ProjectId) -> Result<(), EventStoreError> {
         let inner = &store.inner;
-        let made: Result<_, EventStoreError> =
-            inner.db.write(async |tx| self.make_in(inner, tx, project).await).await;
-        if matches!(made, Err(EventStoreError::Changed(_))) {
-            self.forget_files(inner, project);
-        }
-        made.map(|_| ())
+        inner.db.write(async |tx| self.make_in(inner, tx, project).await.map(|_| ())).await
     }
 
     /// Removes what was written for a change that was not made.

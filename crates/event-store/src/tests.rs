@@ -1,1 +1,7 @@
-
+mod append;
+mod concurrent;
+mod faults;
+mod fixtures;
+mod foreign;
+mod random;
+mod upkeep;
