@@ -147,7 +147,7 @@ pub struct IntakeSection {
 
 impl Default for IntakeSection {
     fn default() -> Self {
-        Self { batch_records_max: 100, tries_max: 3, poll_seconds: 1 }
+        Self { batch_records_max: 200, tries_max: 3, poll_seconds: 1 }
     }
 }
 

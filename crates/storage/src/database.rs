@@ -266,7 +266,7 @@ fn sqlite_options(config: &DatabaseConfig, connections: u32) -> ConnectOptions {
             .foreign_keys(true)
             .pragma("secure_delete", "ON")
             .pragma("temp_store", "MEMORY")
-            .pragma("cache_size", if is_reader { "-4000" } else { "-8000" })
+            .pragma("cache_size", if is_reader { "-2000" } else { "-6000" })
             .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "67108864");
         if is_reader { sqlite.pragma("query_only", "ON") } else { sqlite }

@@ -1,6 +1,6 @@
 //! Generated scripts: what stands at a position, and what the original of a function was called.
 
-use super::decode::SourceMap;
+use super::decode::{Named, SourceMap};
 
 /// How far back a function's head is looked for, in mapped positions.
 const TOKENS_BACK_MAX: usize = 20_000;
@@ -159,7 +159,7 @@ fn name_of_call(map: &SourceMap, script: Option<&Script>, method: &str, place: P
     let is_meant = match script {
         Some(script) => script.identifier_at(named.line, named.column) == Some(method),
         // Without the script only an exact hit is trusted: an engine points at the name that it calls.
-        None => (named.line, named.column) == (place.line - 1, place.column - 1),
+        None => is_hit(&named, place),
     };
     is_meant.then(|| named.name.to_owned())
 }
@@ -168,9 +168,13 @@ fn name_of_call(map: &SourceMap, script: Option<&Script>, method: &str, place: P
 /// Engines point at the parenthesis of such a call, and minifiers give it the name that stood there.
 fn name_of_inlined(map: &SourceMap, script: &Script, place: Position) -> Option<String> {
     let named = map.name_at(place.line, place.column)?;
-    let is_hit = (named.line, named.column) == (place.line - 1, place.column - 1);
     let (_, rest) = script.around(named.line, named.column)?;
-    (is_hit && rest.starts_with('(')).then(|| named.name.to_owned())
+    (is_hit(&named, place) && rest.starts_with('(')).then(|| named.name.to_owned())
+}
+
+/// Whether a name stands at the very place, whose line and column count from one.
+fn is_hit(named: &Named<'_>, place: Position) -> bool {
+    (named.line, named.column) == (place.line - 1, place.column - 1)
 }
 
 fn name_of_declaration(map: &SourceMap, script: &Script, name: &str, position: Position) -> Option<String> {

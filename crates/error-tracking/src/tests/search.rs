@@ -19,6 +19,7 @@ database_tests!(
     counts_follow_a_tag_an_environment_and_a_time,
     what_rises_comes_first,
     every_order_pages_without_repeating_or_leaving_out,
+    a_part_of_the_events_orders_issues_whatever_the_whole,
     matching_issues_are_counted,
     tags_of_an_issue_are_distributed_exactly,
     a_tag_of_all_events_is_counted_when_one_lacks_it,
@@ -344,6 +345,53 @@ async fn every_order_pages_without_repeating_or_leaving_out(db: TestDatabase) {
     let foreign = bench.search.search_issues(first).await.unwrap().page.next;
     let other = SearchIssues { sort: IssueSort::Trend, page: PageRequest::new(2, foreign), ..search("") };
     assert!(matches!(bench.search.search_issues(other).await, Err(ErrorTrackingError::InvalidQuery(_))));
+}
+
+async fn a_part_of_the_events_orders_issues_whatever_the_whole(db: TestDatabase) {
+    let bench = Bench::new(db);
+    let mut number = 0;
+    // How many events each has, and how many of them are in staging, of the plan and of late.
+    let issues = [("A", 9, 1), ("B", 8, 5), ("C", 7, 0), ("D", 6, 6), ("E", 5, 2), ("F", 4, 4), ("G", 3, 3)];
+    for (kind, all, part) in issues {
+        for index in 0..all {
+            number += 1;
+            let (plan, environment, time) = match index < part {
+                true => ("pro", "staging", "2026-11-23T11:00:00Z"),
+                false => ("free", "production", "2026-11-20T11:00:00Z"),
+            };
+            let event = with(event(number, kind, "x"), "tags", json!({ "plan": plan }));
+            record(&bench, with(with(event, "environment", environment), "timestamp", time)).await;
+        }
+    }
+    let environment = Some("staging".to_owned());
+    let since = Some(at("2026-11-23T00:00:00Z"));
+    let by_tag = SearchIssues { sort: IssueSort::Events, ..search("plan:pro") };
+    for wanted in [
+        by_tag.clone(),
+        SearchIssues { environment: environment.clone(), ..by_tag.clone() },
+        SearchIssues { environment: environment.clone(), query: query(""), ..by_tag.clone() },
+        SearchIssues { query: query("environment:staging"), ..by_tag.clone() },
+        SearchIssues { query: query(""), since, ..by_tag.clone() },
+        SearchIssues { query: query("plan:[pro,gold]"), since, environment, ..by_tag },
+    ] {
+        for limit in 1..=7 {
+            let (mut seen, mut after) = (Vec::new(), None);
+            loop {
+                let page = PageRequest::new(limit, after);
+                let found =
+                    bench.search.search_issues(SearchIssues { page, ..wanted.clone() }).await.unwrap();
+                let items = found.page.items.iter();
+                seen.extend(items.map(|issue| (issue.title[..1].to_owned(), issue.events)));
+                after = found.page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            let seen: Vec<_> = seen.iter().map(|(title, events)| (title.as_str(), *events)).collect();
+            let expected = [("D", 6), ("B", 5), ("F", 4), ("G", 3), ("E", 2), ("A", 1)];
+            assert_eq!(seen, expected, "{limit} of {wanted:?}");
+        }
+    }
 }
 
 async fn matching_issues_are_counted(db: TestDatabase) {

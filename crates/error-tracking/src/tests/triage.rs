@@ -4,6 +4,7 @@ mod owners;
 mod regroup;
 mod states;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use belvedere_kernel::{HandlerError, LiveBus as _, LiveMessage};
@@ -12,6 +13,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 
 use super::fakes::{Bench, PROJECT, act, delivery, envelope, event_id, tallies};
+use crate::tags::unpack_tags;
 use crate::{
     ChangeIssues, ErrorTracking, ErrorTrackingError, IssueChange, IssueDetail, IssueId, ListIssues, Triage,
 };
@@ -125,6 +127,23 @@ async fn compare_counts(bench: &Bench) {
     ] {
         assert_eq!(lines(counted).await, lines(events).await, "{counted}");
     }
+    let mut of_events: BTreeMap<String, u64> = BTreeMap::new();
+    let tagged =
+        "SELECT i.number || ' ' || e.tags FROM error_event e JOIN error_issue i ON i.id = e.issue_id";
+    for line in lines(tagged).await {
+        let (number, tags) = line.split_once(' ').unwrap();
+        for (key, value) in unpack_tags(tags) {
+            *of_events.entry(format!("{number} {key}={value}")).or_default() += 1;
+        }
+    }
+    let mut of_events: Vec<String> =
+        of_events.iter().map(|(tag, events)| format!("{tag} {events}")).collect();
+    of_events.sort_unstable();
+    let counted = "SELECT i.number || ' ' || t.key || '=' || t.value || ' ' || COALESCE(c.event_count, i.event_count) \
+                   FROM error_issue_tag c JOIN error_tag t ON t.id = c.tag_id JOIN error_issue i ON i.id = c.issue_id";
+    let mut counted = lines(counted).await;
+    counted.sort_unstable();
+    assert_eq!(counted, of_events, "tags");
     // Nothing is left of issues that are gone.
     for table in [
         "error_issue_hour",

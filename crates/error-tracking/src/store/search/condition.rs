@@ -65,11 +65,8 @@ pub(super) fn push_term(sql: &mut Sql, scope: Scope, term: &Term) {
         Filter::Text(field, phrases) => push_text(sql, scope, *field, phrases),
         Filter::Tag(key, patterns) => push_tag(sql, scope, key, patterns),
         Filter::Has(key) => {
-            sql.push("EXISTS (SELECT 1 FROM error_issue_tag x WHERE x.project_id = ").bind(scope.project.0);
-            sql.push(
-                " AND x.issue_id = i.id AND x.key_id = (SELECT t.id FROM error_tag t WHERE t.project_id = ",
-            );
-            sql.bind(scope.project.0).push(" AND t.value = '' AND t.key = ").bind(key.as_str()).push("))");
+            push_key(sql, scope, key);
+            sql.push(")");
         }
         Filter::Assigned(assignees) => push_assignees(sql, assignees),
     }
@@ -124,9 +121,17 @@ fn push_events<T>(sql: &mut Sql, scope: Scope, column: &str, ids: &[Id<T>]) {
 }
 
 fn push_tag(sql: &mut Sql, scope: Scope, key: &str, patterns: &[Pattern]) {
-    push_id(sql);
-    sql.push(" IN (SELECT x.issue_id FROM error_issue_tag x WHERE x.project_id = ").bind(scope.project.0);
-    sql.push(" AND x.tag_id IN (SELECT t.id FROM error_tag t WHERE t.project_id = ").bind(scope.project.0);
+    let project = scope.project.0;
+    if let [Pattern::Exact(value)] = patterns {
+        push_id(sql);
+        sql.push(" IN (SELECT x.issue_id FROM error_issue_tag x WHERE x.project_id = ").bind(project);
+        sql.push(" AND x.tag_id = (SELECT t.id FROM error_tag t WHERE t.project_id = ").bind(project);
+        sql.push(" AND t.key = ").bind(key).push(" AND t.value = ").bind(value.as_str()).push("))");
+        return;
+    }
+    // Many values together have most issues: those are asked one by one, until there are enough.
+    push_key(sql, scope, key);
+    sql.push(" AND x.tag_id IN (SELECT t.id FROM error_tag t WHERE t.project_id = ").bind(project);
     sql.push(" AND t.key = ").bind(key).push(" AND (");
     for (index, pattern) in patterns.iter().enumerate() {
         sql.push(if index == 0 { "" } else { " OR " });
@@ -138,6 +143,13 @@ fn push_tag(sql: &mut Sql, scope: Scope, key: &str, patterns: &[Pattern]) {
         }
     }
     sql.push(")))");
+}
+
+/// `EXISTS (..` of the issue's tags with the key, open for more conditions.
+fn push_key(sql: &mut Sql, scope: Scope, key: &str) {
+    sql.push("EXISTS (SELECT 1 FROM error_issue_tag x WHERE x.project_id = ").bind(scope.project.0);
+    sql.push(" AND x.issue_id = i.id AND x.key_id = (SELECT t.id FROM error_tag t WHERE t.project_id = ");
+    sql.bind(scope.project.0).push(" AND t.value = '' AND t.key = ").bind(key).push(")");
 }
 
 /// `t.value` against a glob; the empty value is the key itself and no value.

@@ -14,7 +14,7 @@ use crate::{ErrorTrackingError, EventSummary, IssueId};
 const CHUNK: i64 = 1_000;
 
 /// How many events one page looks through.
-const LOOKED_THROUGH_MAX: u64 = 10_000;
+const LOOKED_THROUGH_MAX: u64 = 5_000;
 
 /// An event of the list, with its place in it.
 struct Row {
@@ -68,7 +68,7 @@ impl Row {
     }
 }
 
-/// The newest events of an issue that pass the filter, looking through at most 10,000.
+/// The newest events of an issue that pass the filter, looking through at most 5,000.
 pub(crate) async fn search_events(
     connection: &impl ConnectionTrait,
     project: ProjectId,

@@ -13,6 +13,9 @@ use crate::{ErrorTrackingError, IssueSort, IssueSummary};
 /// Up to how many matching issues are counted.
 const COUNTED_MAX: u64 = 10_000;
 
+/// How many of the largest issues are looked at to bound a list by a part of their events.
+const LARGEST: i64 = 500;
+
 /// Which issues are wanted, resolved as far as the database is concerned.
 #[derive(Debug)]
 pub(crate) struct IssueSearch<'a> {
@@ -57,19 +60,19 @@ impl IssueSearch<'_> {
         self.since.map(hour_of)
     }
 
-    /// ` FROM error_issue i .. WHERE ..`; with sums per issue as `c` where the order needs them.
-    fn push_from(&self, sql: &mut Sql, with_sums: bool) {
+    /// ` FROM error_issue i .. WHERE ..`, without issues that have fewer than `least_events` altogether.
+    fn push_from(&self, sql: &mut Sql, least_events: i64) {
         sql.push(" FROM error_issue i");
         if sql.dialect() == Dialect::Sqlite {
             // It holds all that conditions and orders read; the planner would rather look every row up.
             sql.push(" INDEXED BY error_issue_last_seen");
         }
-        if with_sums {
-            self.push_sums(sql);
-        }
         sql.push(" WHERE i.project_id = ").bind(self.project.0);
         if let Some(since) = self.since {
             sql.push(" AND i.last_seen >= ").bind(since.start_of_hour());
+        }
+        if least_events > 0 {
+            sql.push(" AND i.event_count >= ").bind(least_events);
         }
         if let Some(environment) = self.environment {
             push_environment(sql, self.scope(), environment, self.first_hour());
@@ -79,18 +82,18 @@ impl IssueSearch<'_> {
         }
     }
 
-    fn needs_sums(&self) -> bool {
-        matches!((self.sort, self.events_of), (IssueSort::Events, EventsOf::Since))
+    /// Whether the order counts a part of each issue's events, which must be counted before they can be sorted.
+    fn sorts_by_part(&self) -> bool {
+        self.sort == IssueSort::Events && !matches!(self.events_of, EventsOf::Issue | EventsOf::Nothing)
     }
 
-    fn push_sums(&self, sql: &mut Sql) {
-        sql.push(" LEFT JOIN (SELECT h.issue_id, CAST(SUM(h.event_count) AS bigint) AS n");
-        sql.push(" FROM error_issue_hour h WHERE h.project_id = ").bind(self.project.0);
-        sql.push(" AND h.hour >= ").bind(self.first_hour().unwrap_or(0));
-        if let Some(environment) = self.environment {
-            sql.push(" AND h.environment = ").bind(environment);
+    /// Adds the part of the list behind a page's cursor.
+    fn push_after(&self, sql: &mut Sql, page: &PageRequest) -> Result<(), ErrorTrackingError> {
+        if let Some(after) = &page.after {
+            let (key, id) = parse_issue_cursor(after, self.sort_word()).map_err(|_| foreign_cursor())?;
+            sql.push(" WHERE (k.sort_key, k.id) < (").bind(key).push(", ").bind(id).push(")");
         }
-        sql.push(" GROUP BY h.issue_id) AS c ON c.issue_id = i.id");
+        Ok(())
     }
 
     /// The number by which the list is sorted, the largest first.
@@ -99,7 +102,6 @@ impl IssueSearch<'_> {
             IssueSort::LastSeen => sql.push("i.last_seen"),
             IssueSort::FirstSeen => sql.push("i.first_seen"),
             IssueSort::Subjects => sql.push("i.subject_count"),
-            IssueSort::Events if self.needs_sums() => sql.push("COALESCE(c.n, 0)"),
             IssueSort::Events => self.push_events(sql),
             IssueSort::Trend => sql.push("i.trend"),
         };
@@ -161,12 +163,11 @@ pub(crate) async fn search_issues(
     sql.push(" AS events, p.sort_key FROM (SELECT k.id, k.sort_key FROM (SELECT i.id, ");
     search.push_sort_key(&mut sql);
     sql.push(" AS sort_key");
-    search.push_from(&mut sql, search.needs_sums());
+    let least_events =
+        if search.sorts_by_part() { find_least_events(connection, search, page).await? } else { 0 };
+    search.push_from(&mut sql, least_events);
     sql.push(") AS k");
-    if let Some(after) = &page.after {
-        let (key, id) = parse_issue_cursor(after, search.sort_word()).map_err(|_| foreign_cursor())?;
-        sql.push(" WHERE (k.sort_key, k.id) < (").bind(key).push(", ").bind(id).push(")");
-    }
+    search.push_after(&mut sql, page)?;
     sql.push(" ORDER BY k.sort_key DESC, k.id DESC LIMIT ").bind(limit_of(page) + 1);
     sql.push(") AS p JOIN error_issue i ON i.id = p.id ORDER BY p.sort_key DESC, p.id DESC");
     let mut rows = Vec::new();
@@ -183,13 +184,38 @@ pub(crate) async fn search_issues(
     Ok(Page { items, next: page.next })
 }
 
+/// How many events an issue must have at least to be on the page, when that is sorted by a part of them.
+///
+/// No part is larger than the whole: if so many of the issues with the most events have that part or more as fill the
+/// page, an issue with fewer events altogether is not on it. Only the others are counted then.
+async fn find_least_events(
+    connection: &impl ConnectionTrait,
+    search: &IssueSearch<'_>,
+    page: &PageRequest,
+) -> Result<i64, ErrorTrackingError> {
+    let mut sql =
+        Sql::new(connection, "SELECT COUNT(*), MIN(sort_key) FROM (SELECT k.sort_key FROM (SELECT i.id, ");
+    search.push_sort_key(&mut sql);
+    sql.push(" AS sort_key FROM (SELECT i.id");
+    search.push_from(&mut sql, 0);
+    sql.push(" ORDER BY i.event_count DESC LIMIT ").bind(LARGEST);
+    sql.push(") AS l JOIN error_issue i ON i.id = l.id) AS k");
+    search.push_after(&mut sql, page)?;
+    sql.push(" ORDER BY k.sort_key DESC LIMIT ").bind(limit_of(page) + 1).push(") AS best");
+    let rows = sql.fetch(connection).await?;
+    let Some(row) = rows.first() else { return Ok(0) };
+    let read = || Ok::<_, sea_orm::DbErr>((row.try_get_by_index(0)?, row.try_get_by_index(1)?));
+    let (found, least): (i64, Option<i64>) = read().map_err(StorageError::from)?;
+    Ok(least.filter(|_| found > limit_of(page)).unwrap_or(0))
+}
+
 /// How many issues match.
 pub(crate) async fn count_matching(
     connection: &impl ConnectionTrait,
     search: &IssueSearch<'_>,
 ) -> Result<Matching, StorageError> {
     let mut sql = Sql::new(connection, "SELECT COUNT(*) FROM (SELECT 1 AS one");
-    search.push_from(&mut sql, false);
+    search.push_from(&mut sql, 0);
     sql.push(" LIMIT ").bind(i64::try_from(COUNTED_MAX).unwrap_or(i64::MAX) + 1).push(") AS found");
     let rows = sql.fetch(connection).await?;
     let count: i64 = rows.first().map_or(Ok(0), |row| row.try_get_by_index(0))?;

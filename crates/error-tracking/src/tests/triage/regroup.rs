@@ -148,6 +148,8 @@ async fn a_part_of_an_issue_becomes_one_again_with_exact_counts(db: TestDatabase
     assert_eq!(seen(&after_a), seen(&before_a));
     assert_eq!(seen(&after_b), seen(&before_b));
     assert_eq!((after_b.summary.number, after_b.grouping_values), (4, before_b.grouping_values));
+    assert_eq!(after_b.grouping_explanation, before_b.grouping_explanation);
+    assert_ne!(after_b.grouping_explanation, crate::grouping::Explanation::default());
     assert_eq!(kinds(&bench, new).await, ["unmerge", "first_seen"]);
     send(&bench, &[event(30, "B", "", "u1")]).await;
     assert_eq!(find(&bench, new).await.summary.events, 4);
