@@ -12,6 +12,7 @@ mod limits;
 mod logs;
 mod monitors;
 mod pipeline;
+mod query;
 mod releases;
 mod search;
 mod search_answer;
@@ -61,6 +62,16 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
             needs(Permission::ReplaySetAside),
             pipeline::discard_set_aside,
         )
+        .post("/api/v1/query/trend", needs(Permission::ViewAnalytics), query::trend)
+        .post("/api/v1/query/active", needs(Permission::ViewAnalytics), query::active)
+        .post("/api/v1/query/funnel", needs(Permission::ViewAnalytics), query::funnel)
+        .post("/api/v1/query/retention", needs(Permission::ViewAnalytics), query::retention)
+        .post("/api/v1/query/lifecycle", needs(Permission::ViewAnalytics), query::lifecycle)
+        .post("/api/v1/query/path", needs(Permission::ViewAnalytics), query::path)
+        .post("/api/v1/query/session", needs(Permission::ViewAnalytics), query::session)
+        .post("/api/v1/query/percentile", needs(Permission::ViewAnalytics), query::percentile)
+        .get("/api/v1/events/names", needs(Permission::ViewAnalytics), query::list_names)
+        .get("/api/v1/events/values", needs(Permission::ViewAnalytics), query::list_values)
         .get("/api/v1/audit", needs(Permission::ViewAudit), audit::list_entries);
     if !features.error_tracking {
         return routes;
@@ -181,6 +192,16 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         pipeline::replay_set_aside,
         pipeline::discard_set_aside,
         audit::list_entries,
+        query::trend,
+        query::active,
+        query::funnel,
+        query::retention,
+        query::lifecycle,
+        query::path,
+        query::session,
+        query::percentile,
+        query::list_names,
+        query::list_values,
         issues::list_issues,
         issues::find_issue,
         triage::update_issues,

@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Response};
 use belvedere_accounts::{AccountsError, Permission};
 use belvedere_audit::AuditError;
 use belvedere_error_tracking::{ErrorTrackingError, SourceMapError};
+use belvedere_event_store::EventStoreError;
+use belvedere_event_store::query::QueriesError;
 use belvedere_intake::IntakeError;
 use belvedere_storage::StorageError;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -203,6 +205,22 @@ impl From<IntakeError> for Problem {
             IntakeError::Storage(error) => error.into(),
             error if error.is_transient() => {
                 Self::unavailable("intake is not available at the moment", &error)
+            }
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<QueriesError> for Problem {
+    fn from(error: QueriesError) -> Self {
+        match error {
+            QueriesError::Invalid { field, why } => Self::invalid(field, why),
+            QueriesError::TooSlow { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).retry_after(5)
+            }
+            QueriesError::Store(EventStoreError::Storage(error)) => error.into(),
+            error if error.is_transient() => {
+                Self::unavailable("the event store is not available at the moment", &error)
             }
             error => Self::internal(&error),
         }

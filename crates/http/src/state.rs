@@ -15,6 +15,7 @@ use belvedere_error_tracking::monitors::Monitors;
 use belvedere_error_tracking::quota::QuotaBook;
 use belvedere_error_tracking::search::Search;
 use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
+use belvedere_event_store::query::Queries;
 use belvedere_intake::{Intake, IntakeLog, IntakeStats};
 use belvedere_kernel::Clock;
 use belvedere_storage::Database;
@@ -58,6 +59,8 @@ pub struct HttpState {
     pub monitors: Arc<dyn Monitors>,
     /// The projects' own rules of grouping.
     pub grouping_rules: Arc<dyn GroupingRules>,
+    /// Questions to events.
+    pub queries: Arc<dyn Queries>,
     /// Where accepted requests go.
     pub intake: Arc<Intake>,
     /// What became of them.

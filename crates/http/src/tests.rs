@@ -9,6 +9,7 @@ mod house;
 mod ingest;
 mod limits;
 mod ops;
+mod query;
 mod releases;
 mod sentry_api;
 mod sentry_releases;

@@ -26,6 +26,10 @@ use belvedere_error_tracking::{
     IssueSummary, Level, LiftDiscard, ListIssues, MergeIssues, NewComment, Ownership, Recorded, SetOwnership,
     SourceMapService, StatusCounts, Substatus, Triage, Triaged, UnmergeIssue,
 };
+use belvedere_event_store::query::{QueryLimits, QueryService};
+use belvedere_event_store::{
+    Embedded, Event as StoredEvent, EventStore, EventStoreError, Limits as StoreLimits,
+};
 use belvedere_intake::{HourTally, Intake, IntakeLogService, IntakeParts, IntakeStats};
 use belvedere_jobs::JobQueue;
 use belvedere_kernel::{
@@ -442,6 +446,7 @@ pub(super) struct House {
     pub(super) releases: Arc<ErrorTrackingService>,
     pub(super) source_maps: Arc<SourceMapService>,
     pub(super) jobs: JobQueue,
+    store: Embedded,
     pub(super) state: HttpState,
     pub(super) first: FirstSteps,
 }
@@ -524,6 +529,8 @@ impl House {
         let slice =
             ErrorTrackingService::new(db.database(), clock.clone(), quiet.clone(), quiet, Arc::clone(&sink));
         let slice = Arc::new(slice.with_vault(Arc::clone(&parts.vault)));
+        let store =
+            Embedded::new(db.database(), directory.0.join("events"), clock.clone(), StoreLimits::default());
         let quotas = QuotaBook::new(QuotaParts { db: db.database(), clock: clock.clone() });
         let state = HttpState {
             accounts: accounts.clone(),
@@ -549,6 +556,7 @@ impl House {
                 Arc::new(InProcessBus::default()),
             )),
             grouping_rules: releases.clone(),
+            queries: Arc::new(QueryService::new(Arc::new(store.clone()), 1 << 20, 1, QueryLimits::default())),
             intake: Arc::new(Intake::new(spool.clone(), parts.clone())),
             intake_log: Arc::new(IntakeLogService::new(parts, sink)),
             intake_stats: stats,
@@ -571,6 +579,7 @@ impl House {
             releases,
             source_maps,
             jobs,
+            store,
             state,
             first,
         }
@@ -665,6 +674,13 @@ impl House {
             tallies.extend(self.db.write(async |tx| prepared.batch.store(tx).await).await.unwrap().tallies);
         }
         tallies
+    }
+
+    /// Puts events into a project's part of the event store.
+    pub(super) async fn append(&self, project: ProjectId, events: &[StoredEvent]) {
+        let appended: Result<_, EventStoreError> =
+            self.db.write(async |tx| self.store.append_in(tx, project, events).await).await;
+        assert_eq!(appended.unwrap().stored, events.len() as u64);
     }
 
     /// What the door counted so far, as (item, reason, quantity).
