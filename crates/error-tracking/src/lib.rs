@@ -102,11 +102,11 @@ use belvedere_storage::{Page, PageRequest, Timestamp};
 use serde_json::Value;
 
 pub use error::ErrorTrackingError;
-pub use occurrence::ERROR_EVENT;
 pub use model::{
     Event, EventSummary, HourCount, IssueDetail, IssueId, IssueKey, IssueSort, IssueStatus, IssueSummary,
     Level, ListIssues, ParseIssueSortError, ParseIssueStatusError, Recorded,
 };
+pub use occurrence::ERROR_EVENT;
 pub use releases::{
     Acting, Commit, ComparedRelease, Comparison, Deploy, DeployKey, Health, HealthPoint, HealthQuery,
     HealthStep, ListReleases, NewCommit, NewDeploy, Release, ReleaseChange, ReleaseHealth, ReleaseIssue,

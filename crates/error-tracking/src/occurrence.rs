@@ -18,7 +18,11 @@ const PROPERTIES: [&str; 6] = ["error.type", "handled", "mechanism", "sdk", "tra
 ///
 /// Its properties are `issue`, `level`, `platform`, `release`, `environment` and those tags of the event that say what
 /// broke where. The issue is that of the arrival: events of issues that are merged or split later keep the older one.
-pub(crate) fn occurrence_of(event: &DigestedEvent, issue: IssueId, subject: Option<SubjectId>) -> Option<Event> {
+pub(crate) fn occurrence_of(
+    event: &DigestedEvent,
+    issue: IssueId,
+    subject: Option<SubjectId>,
+) -> Option<Event> {
     let tag = |key: &str| event.tags.iter().find(|tag| tag.key == key).map(|tag| tag.value.as_str());
     let mut props = Map::new();
     props.insert("issue".to_owned(), issue.to_string().into());
@@ -33,7 +37,8 @@ pub(crate) fn occurrence_of(event: &DigestedEvent, issue: IssueId, subject: Opti
             props.insert(name.to_owned(), value.into());
         }
     }
-    let column = |key: &str| tag(key).map(|value| value[..value.floor_char_boundary(TEXT_BYTES_MAX)].to_owned());
+    let column =
+        |key: &str| tag(key).map(|value| value[..value.floor_char_boundary(TEXT_BYTES_MAX)].to_owned());
     let occurrence = Event {
         subject,
         browser: column("browser.name"),

@@ -41,14 +41,9 @@ fn error(number: u32, course: &str, user: Option<&str>) -> Value {
 
 async fn errors_are_events_too(db: TestDatabase) {
     let (bench, store) = with_store(db);
-    let bodies = [
-        error(1, "rust-1", Some("ann")),
-        error(2, &"é".repeat(150), None),
-        error(1, "rust-1", Some("ann")),
-        // Of a time before events are known.
-        { let mut old = error(3, "rust-1", None); old["timestamp"] = json!("1999-12-31T00:00:00Z"); old },
-    ]
-    .map(|event| envelope(&event));
+    let bodies =
+        [error(1, "rust-1", Some("ann")), error(2, &"é".repeat(150), None), error(1, "rust-1", Some("ann"))]
+            .map(|event| envelope(&event));
     bench.take_in_envelopes(&bodies).await;
     bench.take_in_envelopes(&bodies[..2]).await;
     let mut elsewhere = delivery("sentry.envelope", bodies[0].as_bytes());
@@ -75,7 +70,6 @@ async fn errors_are_events_too(db: TestDatabase) {
         }
     }
     found.sort_by_key(|(time, ..)| *time);
-    found.retain(|(time, ..)| *time >= at("2026-01-01T00:00:00Z").as_micros());
     let props = json!({
         "issue": issue, "level": "fatal", "platform": "python", "release": "shop@2", "environment": "production",
         "error.type": "KeyError", "handled": "no", "mechanism": "flask",
