@@ -19,7 +19,10 @@ fn allowed(crate_name: &str) -> Option<Vec<&'static str>> {
         "jobs" | "intake" | "event-store" => ground,
         "error-tracking" => [ground, vec!["jobs", "event-store", "error-client"]].concat(),
         name if SLICES.contains(&name) => [ground, vec!["jobs"]].concat(),
-        "app" => [ground, vec!["jobs", "intake", "event-store", "migrations", "error-client"], SLICES.to_vec()].concat(),
+        "app" => {
+            [ground, vec!["jobs", "intake", "event-store", "migrations", "error-client"], SLICES.to_vec()]
+                .concat()
+        }
         "http" | "dashboard" => [ground, vec!["intake", "event-store"], SLICES.to_vec()].concat(),
         "api" => vec!["app", "http", "dashboard"],
         "worker" | "scheduler" => vec!["app"],

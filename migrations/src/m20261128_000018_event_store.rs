@@ -113,7 +113,12 @@ fn segment() -> TableCreateStatement {
 
 fn indexes() -> [IndexCreateStatement; 2] {
     [
-        Index::create().name("event_segment_week").table("event_segment").col("project_id").col("week").take(),
+        Index::create()
+            .name("event_segment_week")
+            .table("event_segment")
+            .col("project_id")
+            .col("week")
+            .take(),
         Index::create()
             .name("event_subject_dense")
             .table("event_subject")

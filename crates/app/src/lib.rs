@@ -38,8 +38,8 @@ use belvedere_storage::{DatabaseConfig, Dialect};
 
 pub use belvedere_storage::Database;
 pub use config::{
-    Config, ConfigError, DataSection, DatabaseSection, EventsSection, FeaturesSection, IntakeSection, LogFormat, LogSection,
-    PrivacySection, RedisSection, SelfReportSection, ServerSection, SpoolSection,
+    Config, ConfigError, DataSection, DatabaseSection, EventsSection, FeaturesSection, IntakeSection,
+    LogFormat, LogSection, PrivacySection, RedisSection, SelfReportSection, ServerSection, SpoolSection,
 };
 pub use first_steps::Ready;
 pub use runtime::{run, work};

@@ -109,11 +109,7 @@ pub trait EventStore: Send + Sync {
     ///
     /// # Errors
     /// As [`EventStore::compact`]; then nothing was erased.
-    async fn erase_subject(
-        &self,
-        project: ProjectId,
-        subject: SubjectId,
-    ) -> Result<Erased, EventStoreError>;
+    async fn erase_subject(&self, project: ProjectId, subject: SubjectId) -> Result<Erased, EventStoreError>;
 
     /// Drops sealed events of whole months that ended at or before a limit. A month is that of the Thursday of each of
     /// its weeks, in UTC.
