@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod condition;
+mod series;
 
 use std::sync::Arc;
 
@@ -20,13 +21,14 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use self::answer::{
-    ActiveAnswer, FunnelAnswer, LifecycleAnswer, NameAnswer, PathAnswer, PercentileAnswer, RetentionAnswer,
-    SessionAnswer, TrendAnswer, ValueAnswer,
+    ActiveAnswer, FunnelAnswer, LifecycleAnswer, NameAnswer, PathAnswer, RetentionAnswer, SessionAnswer,
+    ValueAnswer,
 };
 use self::body::{
     ActiveBody, FunnelBody, LifecycleBody, PathBody, PercentileBody, RetentionBody, SessionBody, TrendBody,
     milliseconds, word,
 };
+use self::series::{PercentileAnswer, TrendAnswer};
 use super::answer::List;
 use super::input::{InProject, JsonBody, Parameters, project};
 use crate::problem::Problem;

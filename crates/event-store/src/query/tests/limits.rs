@@ -20,6 +20,7 @@ database_tests!(
     what_is_beyond_a_limit_is_refused_by_the_name_of_its_field,
     a_name_that_no_event_ever_had_is_refused,
     questions_that_take_too_long_or_too_much_are_refused,
+    questions_that_nobody_waits_for_leave_room_for_others,
     another_project_has_none_of_the_events,
 );
 
@@ -181,6 +182,18 @@ async fn questions_that_take_too_long_or_too_much_are_refused(db: TestDatabase) 
     );
     let enough = QueryLimits { bytes_max: 14 * 8, ..QueryLimits::default() };
     assert!(Bench::service(&bench.store, enough).trend(all).await.is_ok());
+}
+
+async fn questions_that_nobody_waits_for_leave_room_for_others(db: TestDatabase) {
+    let bench = Bench::new(db);
+    bench.append(&story()).await;
+    let one = QueryLimits { at_once_max: 1, ..QueryLimits::default() };
+    let queries = Bench::service(&bench.store, one);
+    for micros in 0..100 {
+        // Dropped at any point: before its turn, while it reads, while it computes, or when it is done.
+        let _ = tokio::time::timeout(Duration::from_micros(micros * 20), queries.trend(ask_trend())).await;
+    }
+    assert_eq!(queries.trend(ask_trend()).await.unwrap().series[0].events, 8);
 }
 
 async fn another_project_has_none_of_the_events(db: TestDatabase) {
