@@ -1,4 +1,4 @@
-//! The questions that events answer, each one a pure function over [`Columns`](crate::columns::Columns).
+//! The questions that events answer, each one a pure function over [`crate::columns::Columns`].
 //!
 //! A kernel is planned once for its segments (filters and dictionaries are compiled), read in parts by ranges
 //! of subjects, and finished from the merged parts. Nothing of one subject depends on another, so parts can be
