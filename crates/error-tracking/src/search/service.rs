@@ -156,8 +156,12 @@ impl Search for SearchService {
             events_of,
             now,
         };
-        let page = store::search_issues(connection, &wanted, &search.page).await?;
-        let matching = store::count_matching(connection, &wanted).await?;
+        // On two connections, so that neither waits for the other.
+        let (page, matching) = tokio::join!(
+            store::search_issues(connection, &wanted, &search.page),
+            store::count_matching(connection, &wanted)
+        );
+        let (page, matching) = (page?, matching?);
         Ok(IssuesFound { page, matching, counts })
     }
 

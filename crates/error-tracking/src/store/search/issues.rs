@@ -29,11 +29,13 @@ pub(crate) struct IssueSearch<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// The numbers of a tag and of its key.
+/// A tag and its key by their numbers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TagId {
     key: i64,
     id: i64,
+    /// How many events of the project have it.
+    events: i64,
 }
 
 /// Which of its events an issue's number of events counts.
@@ -84,7 +86,13 @@ impl IssueSearch<'_> {
 
     /// Whether the order counts a part of each issue's events, which must be counted before they can be sorted.
     fn sorts_by_part(&self) -> bool {
-        self.sort == IssueSort::Events && !matches!(self.events_of, EventsOf::Issue | EventsOf::Nothing)
+        self.sort == IssueSort::Events
+            && match self.events_of {
+                EventsOf::Issue | EventsOf::Nothing => false,
+                // Of few events no issue has many: nothing would be left out.
+                EventsOf::Tag(tag) => tag.events >= 50 * LARGEST,
+                EventsOf::Environment(_) | EventsOf::Since => true,
+            }
     }
 
     /// Adds the part of the list behind a page's cursor.
@@ -230,13 +238,17 @@ pub(crate) async fn find_tag_id(
     key: &str,
     value: &str,
 ) -> Result<Option<TagId>, StorageError> {
-    let text = "SELECT k.id, t.id FROM error_tag t JOIN error_tag k ON k.project_id = t.project_id AND k.key = t.key \
+    let text = "SELECT k.id, t.id, t.event_count FROM error_tag t JOIN error_tag k ON k.project_id = t.project_id AND k.key = t.key \
                 AND k.value = '' WHERE t.project_id = ";
     let mut sql = Sql::new(connection, text);
     sql.bind(project.0).push(" AND t.key = ").bind(key).push(" AND t.value = ").bind(value);
     let rows = sql.fetch(connection).await?;
     let read = |row: &QueryResult| {
-        Ok::<_, StorageError>(TagId { key: row.try_get_by_index(0)?, id: row.try_get_by_index(1)? })
+        Ok::<_, StorageError>(TagId {
+            key: row.try_get_by_index(0)?,
+            id: row.try_get_by_index(1)?,
+            events: row.try_get_by_index(2)?,
+        })
     };
     rows.first().map(read).transpose()
 }
