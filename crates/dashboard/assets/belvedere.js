@@ -159,13 +159,21 @@
     const active = target.contains(document.activeElement) ? document.activeElement : null;
     const key = active && active.closest("[data-id]")?.dataset.id;
     const before = new Map(all("[data-id]", target).map((row) => [row.dataset.id, row.dataset.version]));
-    const opened = all("details", target).map((details) => details.open);
+    // Rows move, so what is folded open is known by its row, and by its place only outside of rows.
+    const folds = () => {
+      const places = new Map();
+      return all("details", target).map((part) => {
+        const row = part.closest("[data-id]")?.dataset.id ?? "";
+        places.set(row, (places.get(row) ?? 0) + 1);
+        return [`${row} ${places.get(row)}`, part];
+      });
+    };
+    const opened = new Map(folds().map(([place, part]) => [place, part.open]));
     const picked = new Set(all("input.pick:checked", target).map((box) => box.value));
     target.replaceChildren(...source.childNodes);
     for (const box of all("input.pick", target)) box.checked = picked.has(box.value);
     if (picked.size) showPicked();
-    const details = all("details", target);
-    if (details.length === opened.length) details.forEach((part, index) => { part.open = opened[index]; });
+    for (const [place, part] of folds()) if (opened.has(place)) part.open = opened.get(place);
     for (const row of all("[data-id]", target)) {
       if (before.size && before.get(row.dataset.id) !== row.dataset.version) row.classList.add("fresh");
     }

@@ -49,6 +49,7 @@ async fn main() {
         feedback: fake.clone(),
         project_limits: fake.clone(),
         logs: fake.clone(),
+        queries: fake.clone(),
         monitors: fake.clone(),
         grouping_rules: fake.clone(),
         intake_log: fake.clone(),

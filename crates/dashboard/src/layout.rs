@@ -25,6 +25,7 @@ pub(crate) enum Section {
     Feedback,
     Crons,
     Logs,
+    Events,
     Pipeline,
     Settings,
     Audit,
@@ -243,6 +244,8 @@ impl Scene {
                 links.push(link("Logs", "/logs", Section::Logs));
                 groups.push(NavGroup { title: "Errors", links });
             }
+            let events = link("Events", "/events", Section::Events);
+            groups.push(NavGroup { title: "Activity", links: vec![events] });
         }
         if self.may(Permission::ViewAudit) {
             groups

@@ -1,5 +1,6 @@
 //! The routes and their handlers, one file a section.
 
+mod activity;
 mod attachments;
 mod audit;
 mod crons;
@@ -62,6 +63,8 @@ pub fn router(state: DashboardState) -> Router {
         .route("/issues/searches", get(saved_searches::show).post(saved_searches::create))
         .route("/issues/searches/{id}", post(saved_searches::update))
         .route("/issues/searches/{id}/delete", post(saved_searches::delete))
+        .route("/events", get(activity::list))
+        .route("/events/subjects/{subject}", get(activity::show_subject))
         .route("/events/{event}", get(events::show))
         .route("/events/{event}/raw", get(events::raw))
         .route("/events/{event}/attachments/{id}", get(attachments::show))

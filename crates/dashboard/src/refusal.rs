@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use belvedere_accounts::{AccountsError, Permission};
 use belvedere_audit::AuditError;
 use belvedere_error_tracking::{ErrorTrackingError, SourceMapError};
+use belvedere_event_store::EventStoreError;
+use belvedere_event_store::query::QueriesError;
 use belvedere_intake::IntakeError;
 use belvedere_privacy::PrivacyError;
 use belvedere_storage::StorageError;
@@ -184,6 +186,19 @@ impl From<IntakeError> for Refusal {
         match error {
             IntakeError::NotFound => Self::NotFound,
             IntakeError::InvalidQuery(text) => Self::Invalid(text),
+            error if error.is_transient() => Self::Unavailable(error_chain(&error)),
+            error => Self::Failed(error_chain(&error)),
+        }
+    }
+}
+
+impl From<QueriesError> for Refusal {
+    fn from(error: QueriesError) -> Self {
+        match error {
+            QueriesError::Invalid { .. } | QueriesError::TooSlow { .. } => {
+                Self::Invalid(capitalised(&error.to_string()).trim_end_matches('.').to_owned())
+            }
+            QueriesError::Store(EventStoreError::Storage(error)) => Self::storage(&error),
             error if error.is_transient() => Self::Unavailable(error_chain(&error)),
             error => Self::Failed(error_chain(&error)),
         }

@@ -10,6 +10,7 @@ use belvedere_error_tracking::logs::Logs;
 use belvedere_error_tracking::monitors::Monitors;
 use belvedere_error_tracking::search::Search;
 use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
+use belvedere_event_store::query::Queries;
 use belvedere_intake::IntakeLog;
 use belvedere_kernel::{Clock, LiveBus, Tasks};
 use belvedere_privacy::Privacy;
@@ -46,6 +47,8 @@ pub struct DashboardState {
     pub project_limits: Arc<dyn Limits>,
     /// Logs; their pages exist with those of errors.
     pub logs: Arc<dyn Logs>,
+    /// What can be asked about events, those of errors among them.
+    pub queries: Arc<dyn Queries>,
     /// Monitored jobs; their pages exist with those of errors.
     pub monitors: Arc<dyn Monitors>,
     /// The projects' own rules of grouping.

@@ -1,5 +1,6 @@
 //! The pages as a browser meets them: the whole router, over made-up data.
 
+mod activity;
 mod fake_maps;
 mod fake_releases;
 mod fakes;
@@ -90,6 +91,7 @@ impl Site {
             feedback: other.clone(),
             project_limits: other.clone(),
             logs: other.clone(),
+            queries: other.clone(),
             monitors: other.clone(),
             grouping_rules: other.clone(),
             intake_log: other.clone(),
@@ -119,6 +121,7 @@ impl Site {
         state.grouping_rules = fake.clone();
         state.intake_log = fake.clone();
         state.logs = fake.clone();
+        state.queries = fake.clone();
         state.monitors = fake.clone();
         state.audit = fake.clone();
         state.privacy = fake.clone();
@@ -181,6 +184,10 @@ fn pages() -> Vec<String> {
         "/crons/nightly-backup".to_owned(),
         "/crons/nightly-backup/edit".to_owned(),
         "/logs?q=declined&level=warn&span=7d".to_owned(),
+        "/events".to_owned(),
+        "/events?name=error&dimension=course&value=rust-101&span=30d&after=1~2".to_owned(),
+        "/events/subjects/318".to_owned(),
+        "/events/subjects/n5".to_owned(),
         "/pipeline".to_owned(),
         format!("/pipeline/set-aside/{}", belvedere_storage::Id::<()>::from_bytes([5; 16])),
         "/audit?action=authn_login_success&from=2026-11-01&to=2026-11-23&here=1".to_owned(),

@@ -1,5 +1,6 @@
 //! From the slices' models to what a page shows: pure functions, no I/O.
 
+pub(crate) mod activity;
 pub(crate) mod attachments;
 pub(crate) mod event;
 pub(crate) mod feedback;

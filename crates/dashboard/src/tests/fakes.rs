@@ -46,6 +46,8 @@ use belvedere_privacy::{ChangeSettings, Privacy, PrivacyError, PrivacySettings, 
 use belvedere_storage::{Cursor, Id, Page, PageRequest, Timestamp};
 use serde_json::{Value, json};
 
+#[path = "happened.rs"]
+mod happened;
 #[path = "watched.rs"]
 mod watched;
 

@@ -1,0 +1,176 @@
+//! Made-up events.
+
+use async_trait::async_trait;
+use belvedere_event_store::columns::Dimension;
+use belvedere_event_store::kernel::active::ActiveAnswer;
+use belvedere_event_store::kernel::filter::{Filter, TextTest};
+use belvedere_event_store::kernel::group::Group;
+use belvedere_event_store::kernel::path::PathAnswer;
+use belvedere_event_store::kernel::trend::{Point, Series};
+use belvedere_event_store::query::{
+    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTrend,
+    FunnelAnswer, LifecycleAnswer, ListNames, ListValues, NameVolume, Queries, QueriesError, ReadTimeline,
+    RetentionTable, SessionTable, TimelineEvent, TrendAnswer, Unit, ValueVolume,
+};
+use belvedere_kernel::{ProjectId, SubjectId};
+use belvedere_storage::{Cursor, Page};
+
+use super::watched::HOSTILE;
+use super::{Fake, PROJECT, issue_id};
+
+const NAMES: [&str; 9] = [
+    "lesson_opened",
+    "exercise_submitted",
+    "error",
+    "lesson_completed",
+    "hint_used",
+    "signup",
+    "plan_changed",
+    "course_completed",
+    "\"><script>alert(1)</script>",
+];
+
+/// A filter in few words.
+fn words(filter: &Filter) -> String {
+    let test = |test: &TextTest| match test {
+        TextTest::Is(text) => text.clone(),
+        other => format!("{other:?}"),
+    };
+    match filter {
+        Filter::And(all) => all.iter().map(words).filter(|it| !it.is_empty()).collect::<Vec<_>>().join(" "),
+        Filter::Name(name) => format!("name={}", test(name)),
+        Filter::Dimension(dimension, value) => format!("{}={}", dimension.as_str(), test(value)),
+        Filter::Subjects(set) => format!("number={:?}", (0..100).find(|number| set.contains(*number))),
+        other => format!("{other:?}"),
+    }
+}
+
+/// What the store says of a name that it does not know.
+fn check_name(filter: &Filter) -> Result<(), QueriesError> {
+    match words(filter).split_once("name=ghost") {
+        Some(_) => {
+            let why = format!("no event is named \"ghost\" {HOSTILE}");
+            Err(QueriesError::Invalid { field: "events", why })
+        }
+        None => Ok(()),
+    }
+}
+
+impl Fake {
+    fn happening(&self, number: u64, subject: Option<SubjectId>) -> TimelineEvent {
+        let name = NAMES[usize::try_from(number).unwrap() % NAMES.len()];
+        let issue = issue_id(1);
+        TimelineEvent {
+            id: u128::from(number).to_be_bytes(),
+            at: self.ago(40 + 5_400 * number),
+            name: name.to_owned(),
+            subject,
+            subject_number: (number != 4).then_some(5),
+            value: (number % 3 == 1).then_some(number as f64 + 0.5),
+            texts: vec![
+                ("session", format!("s-{number}")),
+                ("course", "rust-101".to_owned()),
+                ("lesson", format!("lesson-4 {HOSTILE}")),
+                ("browser", "Chrome".to_owned()),
+                ("os", "Windows".to_owned()),
+                ("country", "NL".to_owned()),
+                ("plan", "pro".to_owned()),
+            ],
+            props: match name {
+                "error" => format!(r#"{{"issue":"{issue}","level":"error","platform":"javascript"}}"#),
+                "signup" => String::new(),
+                "hint_used" => format!("not JSON {HOSTILE}"),
+                _ => serde_json::json!({format!("key {HOSTILE}"): HOSTILE, "attempt": number}).to_string(),
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl Queries for Fake {
+    async fn trend(&self, ask: AskTrend) -> Result<TrendAnswer, QueriesError> {
+        self.note(format!("trend {:?} {} {}", ask.unit, ask.span.from, words(&ask.filter)));
+        check_name(&ask.filter)?;
+        let seconds = if ask.unit == Unit::Hour { 3_600 } else { 86_400 };
+        let count = ask.span.until.since(ask.span.from).as_secs() / seconds;
+        let events = |index: u64| if ask.span.project.0 == PROJECT { 40 + index * 37 % 90 } else { 0 };
+        let point = |index: u64| Point {
+            events: events(index),
+            subjects: 0,
+            values: 0,
+            sum: 0.0,
+            min: None,
+            max: None,
+            percentiles: None,
+        };
+        Ok(TrendAnswer {
+            starts: (0..count)
+                .map(|index| ask.span.from.plus(std::time::Duration::from_secs(index * seconds)))
+                .collect(),
+            series: vec![Series {
+                group: Group::All,
+                events: (0..count).map(events).sum(),
+                subjects: 0,
+                points: (0..count).map(point).collect(),
+            }],
+        })
+    }
+
+    async fn active(&self, _: AskActive) -> Result<ActiveAnswer, QueriesError> {
+        Err(QueriesError::Cancelled)
+    }
+    async fn funnel(&self, _: AskFunnel) -> Result<FunnelAnswer, QueriesError> {
+        Err(QueriesError::Cancelled)
+    }
+    async fn retention(&self, _: AskRetention) -> Result<RetentionTable, QueriesError> {
+        Err(QueriesError::Cancelled)
+    }
+    async fn lifecycle(&self, _: AskLifecycle) -> Result<LifecycleAnswer, QueriesError> {
+        Err(QueriesError::Cancelled)
+    }
+    async fn path(&self, _: AskPath) -> Result<PathAnswer, QueriesError> {
+        Err(QueriesError::Cancelled)
+    }
+    async fn session(&self, _: AskSession) -> Result<SessionTable, QueriesError> {
+        Err(QueriesError::Cancelled)
+    }
+    async fn percentile(&self, _: AskPercentile) -> Result<TrendAnswer, QueriesError> {
+        Err(QueriesError::Cancelled)
+    }
+
+    async fn list_names(&self, list: ListNames) -> Result<Vec<NameVolume>, QueriesError> {
+        let volume = |(index, name): (usize, &str)| NameVolume {
+            name: name.to_owned(),
+            events: 12_904 / (index as u64 * index as u64 + 1),
+            subjects: 904 / (index as u64 + 1),
+        };
+        let is_ours = list.project == ProjectId(PROJECT);
+        Ok(if is_ours { NAMES.into_iter().enumerate().map(volume).collect() } else { Vec::new() })
+    }
+
+    async fn list_values(&self, list: ListValues) -> Result<Vec<ValueVolume>, QueriesError> {
+        self.note(format!("list_values {} {:?}", list.dimension.as_str(), list.name));
+        let text = if list.dimension == Dimension::Course { "rust-101" } else { HOSTILE };
+        let value =
+            |value: Option<&str>| ValueVolume { value: value.map(str::to_owned), events: 10, subjects: 2 };
+        Ok(vec![value(Some(text)), value(None), value(Some("go & friends"))])
+    }
+
+    async fn timeline(&self, read: ReadTimeline) -> Result<Page<TimelineEvent>, QueriesError> {
+        self.note(format!("timeline {:?} {} {}", read.subject, read.from, words(&read.filter)));
+        if let Some(after) = &read.page.after
+            && after.parts::<2>().is_none()
+        {
+            return Err(QueriesError::Invalid {
+                field: "cursor",
+                why: "is not one that a page gave".to_owned(),
+            });
+        }
+        let is_ours = read.project == ProjectId(PROJECT) && !words(&read.filter).contains("country=XX");
+        let events = 0..if is_ours { 24 } else { 0 };
+        Ok(Page {
+            items: events.map(|number| self.happening(number, read.subject)).collect(),
+            next: is_ours.then(|| Cursor::of(&[&1, &2])),
+        })
+    }
+}
