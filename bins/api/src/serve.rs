@@ -83,6 +83,7 @@ fn dashboard_state(app: &App) -> DashboardState {
         source_maps: app.config.features.error_tracking.then(|| app.source_maps.clone() as _),
         triage: app.triage.clone(),
         search: app.search.clone(),
+        queries: app.queries.clone(),
         attachments: app.errors.clone(),
         feedback: app.errors.clone(),
         project_limits: app.errors.clone(),
