@@ -37,7 +37,7 @@ const ROWS_PER_PAGE: u16 = 50;
 
 /// How many names are listed, and how many of them without being asked.
 const NAMES_MAX: usize = 100;
-const NAMES_OPEN: usize = 7;
+const NAMES_OPEN: usize = 5;
 
 /// How many values are suggested.
 const VALUES_MAX: usize = 50;

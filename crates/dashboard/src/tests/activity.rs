@@ -20,11 +20,11 @@ async fn events_are_listed_with_their_names_their_chart_and_where_they_lead() {
         // Names with their volumes; a few are folded away.
         r#"href="/projects/7/events?name=lesson_opened&#38;span=24h""#,
         ">12,904<",
-        "<summary>2 more</summary>",
+        "<summary>4 more</summary>",
         // A row: texts lead to events with the same, errors to their issue, subjects to their timeline.
         r#"<time datetime="2026-11-23T11:59:20Z" title="2026-11-23T11:59:20Z">23 Nov 11:59:20</time>"#,
         r#"href="/projects/7/events?dimension=course&#38;value=rust-101&#38;span=24h""#,
-        r#"<a class="link" href="/projects/7/events/subjects/n5">Subject n5</a>"#,
+        r#"<a class="link nowrap" href="/projects/7/events/subjects/n5">Subject n5</a>"#,
         r#"data-label="value">1.5</td>"#,
         "attempt: 0",
         "&#34;attempt&#34;: 0",
