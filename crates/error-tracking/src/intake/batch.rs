@@ -182,39 +182,35 @@ impl PreparedBatch for EventBatch {
         let (of_events, others) = subjects.split_at(events.len());
         let (of_sessions, others) = others.split_at(self.sessions.len());
         let (of_counts, of_feedback) = others.split_at(self.session_counts.len());
-        let mut issues_of_failures = Vec::new();
-        let mut written = None;
+        let mut written = store::Written::default();
         if !(events.is_empty() && self.sessions.is_empty() && self.session_counts.is_empty()) {
             let mut activity = Activity::default();
             let (sessions, counts) = ((&*self.sessions, of_sessions), (&*self.session_counts, of_counts));
             record_sessions_in(tx, sessions, counts, &mut activity).await?;
-            let of_batch = store::store_events_with_in(tx, &events, of_events, activity, now).await?;
+            written = store::store_events_with_in(tx, &events, of_events, activity, now).await?;
             let projects: Vec<ProjectId> = events
                 .iter()
-                .zip(&of_batch.issues_of)
+                .zip(&written.issues_of)
                 .filter_map(|(event, issue)| issue.map(|_| event.project))
                 .collect();
             // Events of monitors did not arrive, they were made here: only the others are counted.
-            for (index, (event, issue)) in self.events.iter().zip(&of_batch.issues_of).enumerate() {
-                let is_discarded = of_batch.is_discarded.get(index).copied().unwrap_or(false);
+            for (index, (event, issue)) in self.events.iter().zip(&written.issues_of).enumerate() {
+                let is_discarded = written.is_discarded.get(index).copied().unwrap_or(false);
                 let reason = if is_discarded { "discarded" } else { "duplicate" };
                 tallies.add_written(event.project, "event", issue.map(drop).ok_or(reason));
             }
-            of_batch.add_storage(&events, &mut storage);
-            messages = live_messages(&of_batch.touched, &projects);
-            issues_of_failures = of_batch.issues_of.get(self.events.len()..).unwrap_or_default().to_vec();
-            self.remember_hashes(tx, &of_batch.issues_of);
-            written = Some(of_batch);
+            written.add_storage(&events, &mut storage);
+            messages = live_messages(&written.touched, &projects);
+            self.remember_hashes(tx, &written.issues_of);
         }
-        monitors::track_issues_in(tx, &taken, &issues_of_failures, now).await?;
+        let issues_of_failures = written.issues_of.get(self.events.len()..).unwrap_or_default();
+        monitors::track_issues_in(tx, &taken, issues_of_failures, now).await?;
         messages.extend(self.count_runs(&taken.outcomes, &mut tallies));
         messages.extend(self.store_logs(tx, &mut tallies).await?);
         self.store_rest(tx, of_feedback, &mut storage, &mut tallies).await?;
         storage.store_in(tx).await?;
-        if let Some(written) = &written {
-            let event_store = self.event_store.as_deref();
-            store::add_occurrences_in(tx, event_store, &events, of_events, written).await?;
-        }
+        let event_store = self.event_store.as_deref();
+        store::add_occurrences_in(tx, event_store, &events, of_events, &written).await?;
         Ok(Stored { tallies: tallies.into_vec(), messages })
     }
 }
