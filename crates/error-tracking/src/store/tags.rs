@@ -34,34 +34,24 @@ pub(super) const EVENT_COUNT: &str = "COALESCE(c.event_count, i.event_count)";
 pub(super) const SEEN: &str =
     "COALESCE(c.first_seen, i.first_seen) AS first_seen, COALESCE(c.last_seen, i.last_seen) AS last_seen";
 
-/// Inserts counts of tags of issues.
-pub(super) const INSERT: &str = "INSERT INTO error_issue_tag (project_id, issue_id, key_id, tag_id, event_count, first_seen, last_seen) VALUES ";
-
-/// Adds what [`INSERT`] finds there already.
-pub(super) const ADD: &str = " ON CONFLICT (project_id, issue_id, key_id, tag_id) DO UPDATE SET \
-    event_count = error_issue_tag.event_count + excluded.event_count, \
-    first_seen = CASE WHEN excluded.first_seen < error_issue_tag.first_seen THEN excluded.first_seen \
-    ELSE error_issue_tag.first_seen END, \
-    last_seen = CASE WHEN excluded.last_seen > error_issue_tag.last_seen THEN excluded.last_seen \
-    ELSE error_issue_tag.last_seen END";
-
 /// A key and a value within a project; the value is empty for the key itself.
 type Name<'a> = (ProjectId, &'a str, &'a str);
 
 /// A tag within an issue: the numbers of its key and of itself, which are the same for other values of the key.
-type Place = (ProjectId, IssueId, i64, i64);
+pub(super) type Place = (ProjectId, IssueId, i64, i64);
 
 /// How often and when.
 #[derive(Debug, Clone, Copy)]
-struct Tally {
-    events: i64,
+pub(super) struct Tally {
+    pub(super) events: i64,
     first: Timestamp,
     last: Timestamp,
 }
 
 impl Tally {
-    fn of(event: &DigestedEvent) -> Self {
-        Self { events: 1, first: event.occurred_at, last: event.occurred_at }
+    /// One event.
+    pub(super) fn at(at: Timestamp) -> Self {
+        Self { events: 1, first: at, last: at }
     }
 
     fn add(&mut self, other: Self) {
@@ -71,7 +61,7 @@ impl Tally {
     }
 }
 
-fn add<K: Ord>(tallies: &mut BTreeMap<K, Tally>, key: K, tally: Tally) {
+pub(super) fn add<K: Ord>(tallies: &mut BTreeMap<K, Tally>, key: K, tally: Tally) {
     tallies.entry(key).and_modify(|known| known.add(tally)).or_insert(tally);
 }
 
@@ -109,7 +99,7 @@ fn count<'a>(events: &'a [DigestedEvent], issues_of: &[Option<IssueId>]) -> BTre
             tags: HashMap::with_capacity(event.tags.len()),
         });
         of_issue.events += 1;
-        let tally = Tally::of(event);
+        let tally = Tally::at(event.occurred_at);
         for tag in &event.tags {
             let known = of_issue.tags.entry((&*tag.key, &*tag.value));
             known.and_modify(|known| known.add(tally)).or_insert(tally);
@@ -241,7 +231,7 @@ pub(super) async fn add_tags(
         add(&mut changes.of_project, id, tally);
     }
     insert_counts(tx, &rows).await?;
-    add_others(tx, &others).await?;
+    add_counts(tx, &others).await?;
     set_common(tx, &changes.common).await?;
     add_project_counts(tx, &changes.of_project, &made).await
 }
@@ -410,15 +400,24 @@ async fn update_counts(
     Ok(known)
 }
 
+const INSERT: &str = "INSERT INTO error_issue_tag (project_id, issue_id, key_id, tag_id, event_count, first_seen, last_seen) VALUES ";
+
 /// Inserts tags with their counts, and without those that all events of their issues have.
 async fn insert_counts(tx: &Tx, tallies: &BTreeMap<Place, Option<Tally>>) -> Result<(), StorageError> {
     let rows = tallies.iter().map(|(place, tally)| row(place, tally.as_ref())).collect();
     bulk(tx, INSERT, rows, "").await.map(drop)
 }
 
-async fn add_others(tx: &Tx, tallies: &BTreeMap<Place, Tally>) -> Result<(), StorageError> {
+/// Adds to counts, and inserts those that there are not.
+pub(super) async fn add_counts(tx: &Tx, tallies: &BTreeMap<Place, Tally>) -> Result<(), StorageError> {
     let rows = tallies.iter().map(|(place, tally)| row(place, Some(tally))).collect();
-    bulk(tx, INSERT, rows, ADD).await.map(drop)
+    let tail = " ON CONFLICT (project_id, issue_id, key_id, tag_id) DO UPDATE SET \
+                event_count = error_issue_tag.event_count + excluded.event_count, \
+                first_seen = CASE WHEN excluded.first_seen < error_issue_tag.first_seen THEN excluded.first_seen \
+                ELSE error_issue_tag.first_seen END, \
+                last_seen = CASE WHEN excluded.last_seen > error_issue_tag.last_seen THEN excluded.last_seen \
+                ELSE error_issue_tag.last_seen END";
+    bulk(tx, INSERT, rows, tail).await.map(drop)
 }
 
 async fn set_common(tx: &Tx, common: &BTreeMap<IssueId, CommonTags>) -> Result<(), StorageError> {

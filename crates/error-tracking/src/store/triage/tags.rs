@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use belvedere_kernel::ProjectId;
 use belvedere_storage::{StorageError, Timestamp, Tx};
-use sea_orm::Value;
 
 use crate::IssueId;
 use crate::store::sql::{Sql, bulk};
-use crate::store::tags::{ADD, INSERT};
+use crate::store::tags::{Place, Tally, add, add_counts};
 use crate::tags::unpack_tags;
 
 /// Counts one by one the tags that all events of the issues have, because their events are about to change otherwise
@@ -40,13 +39,13 @@ pub(super) async fn split_tags<'a>(
     to: IssueId,
     events: impl Iterator<Item = (&'a str, Timestamp)>,
 ) -> Result<(), StorageError> {
-    let mut counted: BTreeMap<(&str, &str), (i64, Timestamp, Timestamp)> = BTreeMap::new();
+    let mut counted: BTreeMap<(&str, &str), Tally> = BTreeMap::new();
     for (packed, at) in events {
         for tag in unpack_tags(packed) {
-            add(counted.entry(tag).or_insert((0, at, at)), (1, at, at));
+            add(&mut counted, tag, Tally::at(at));
         }
     }
-    let by_text: HashMap<(String, String), (i64, Timestamp, Timestamp)> = counted
+    let by_text: HashMap<(String, String), Tally> = counted
         .iter()
         .map(|((key, value), tally)| (((*key).to_owned(), (*value).to_owned()), *tally))
         .collect();
@@ -57,22 +56,20 @@ pub(super) async fn split_tags<'a>(
                 LEFT JOIN error_tag t ON t.project_id = v.column1 AND t.key = v.column3 AND t.value = v.column4 \
                 LEFT JOIN error_issue_tag o ON o.project_id = v.column1 AND o.issue_id = v.column2 \
                 AND o.key_id = k.id AND o.tag_id = t.id";
-    let mut moved: BTreeMap<(i64, i64), (i64, Timestamp, Timestamp)> = BTreeMap::new();
+    let mut added: BTreeMap<Place, Tally> = BTreeMap::new();
     for row in bulk(tx, head, rows.collect(), tail).await? {
         let (key, tag): (i64, Option<i64>) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
         if let Some(tally) = by_text.get(&(row.try_get_by_index(0)?, row.try_get_by_index(1)?)) {
-            add(moved.entry((key, tag.unwrap_or(key))).or_insert((0, tally.1, tally.2)), *tally);
+            add(&mut added, (project, to, key, tag.unwrap_or(key)), *tally);
         }
     }
-    let mut added: Vec<[Value; 7]> = Vec::with_capacity(moved.len());
-    let mut taken: Vec<[Value; 5]> = Vec::with_capacity(moved.len());
-    for ((key, tag), (events, first, last)) in moved {
-        let place = |issue: IssueId| [project.0.into(), issue.into(), key.into(), tag.into(), events.into()];
-        let [a, b, c, d, e] = place(to);
-        added.push([a, b, c, d, e, first.into(), last.into()]);
-        taken.push(place(from));
-    }
-    bulk(tx, INSERT, added, ADD).await?;
+    add_counts(tx, &added).await?;
+    let taken = added
+        .iter()
+        .map(|((_, _, key, tag), tally)| {
+            [project.0.into(), from.into(), (*key).into(), (*tag).into(), tally.events.into()]
+        })
+        .collect();
     let head = "UPDATE error_issue_tag SET event_count = event_count - v.column5 FROM (VALUES ";
     let tail = ") AS v WHERE error_issue_tag.project_id = v.column1 AND error_issue_tag.issue_id = v.column2 \
                 AND error_issue_tag.key_id = v.column3 AND error_issue_tag.tag_id = v.column4";
@@ -80,8 +77,4 @@ pub(super) async fn split_tags<'a>(
     let mut sql = Sql::new(tx, "DELETE FROM error_issue_tag WHERE project_id = ");
     sql.bind(project.0).push(" AND issue_id = ").bind(from).push(" AND event_count <= 0");
     sql.run(tx).await
-}
-
-fn add(tally: &mut (i64, Timestamp, Timestamp), other: (i64, Timestamp, Timestamp)) {
-    *tally = (tally.0 + other.0, tally.1.min(other.1), tally.2.max(other.2));
 }
