@@ -139,6 +139,8 @@ impl Default for SpoolSection {
 pub struct IntakeSection {
     /// The most requests digested in one transaction.
     pub batch_records_max: usize,
+    /// Their most bytes as they lie in the spool; a single larger request is digested alone.
+    pub batch_bytes_max: usize,
     /// How often a delivery is tried before it is set aside.
     pub tries_max: u32,
     /// How often a worker looks for shared batches when no live message wakes it.
@@ -147,7 +149,7 @@ pub struct IntakeSection {
 
 impl Default for IntakeSection {
     fn default() -> Self {
-        Self { batch_records_max: 200, tries_max: 3, poll_seconds: 1 }
+        Self { batch_records_max: 500, batch_bytes_max: 640 << 10, tries_max: 3, poll_seconds: 1 }
     }
 }
 
@@ -366,6 +368,9 @@ impl Config {
         }
         if !(1..=1_000).contains(&self.intake.batch_records_max) {
             return refuse("intake.batch_records_max", "must be from 1 to 1,000");
+        }
+        if !(1 << 10..=64 << 20).contains(&self.intake.batch_bytes_max) {
+            return refuse("intake.batch_bytes_max", "must be from 1 KiB to 64 MiB");
         }
         if self.intake.tries_max == 0 {
             return refuse("intake.tries_max", "must be at least 1");

@@ -243,6 +243,7 @@ impl App {
     pub fn start(&self) {
         let intake_config = IntakeConfig {
             batch_records_max: self.config.intake.batch_records_max,
+            batch_bytes_max: self.config.intake.batch_bytes_max,
             tries_max: self.config.intake.tries_max,
             poll: Duration::from_secs(self.config.intake.poll_seconds),
             ..IntakeConfig::default()

@@ -84,9 +84,12 @@ impl PreparedErasure {
         let numbers = tables::find_subjects(tx, *project, &[*subject]).await?;
         let Some(number) = numbers.get(subject).copied() else { return Ok(erased) };
         let fresh = store.state(*project).read(tx, *project, Some(row)).await?;
-        for tail in fresh.batches.iter().filter(|tail| tail.batch.subjects.contains(&number)) {
-            let rest = without_subject(&tail.batch, number);
-            let removed = tail.batch.count - rest.count;
+        for tail in &fresh.batches {
+            let rest = without_subject(&tail.unpack()?, number);
+            let removed = tail.count - rest.count;
+            if removed == 0 {
+                continue;
+            }
             let payload = encoding::pack(&rest)?;
             tables::rewrite_batch(tx, *project, (tail.sequence, row.generation), &rest, payload).await?;
             row.tail_count -= i64::try_from(removed).unwrap_or(0);

@@ -9,6 +9,7 @@ use crate::batch::{Batch, concat};
 use crate::segment::SegmentMeta;
 use crate::segment_file::SegmentFile;
 use crate::store::blocking;
+use crate::view::TailBatch;
 use crate::{Cache, Embedded, EventStore, EventStoreError, Fields, SegmentId, Select};
 
 /// How often a snapshot is taken again because a segment was swapped before it was opened.
@@ -50,19 +51,19 @@ pub struct Part {
 #[derive(Debug, Clone)]
 enum Source {
     Segment(Arc<SegmentFile>),
-    Tail(Arc<Batch>),
+    Tail(TailBatch),
 }
 
 impl Part {
-    /// Reads columns of all its events; of a segment from the disk, so call it where blocking is allowed.
+    /// Reads columns of all its events, from the disk or packed, so call it where blocking is allowed.
     ///
     /// # Errors
     /// [`EventStoreError::Damaged`] when the segment is not what it was.
     pub fn read(&self, fields: Fields) -> Result<Arc<Batch>, EventStoreError> {
         match &self.source {
             Source::Segment(file) => file.read(fields).map(Arc::new),
-            // All columns are there anyway.
-            Source::Tail(batch) => Ok(Arc::clone(batch)),
+            // All columns are packed as one.
+            Source::Tail(batch) => batch.unpack().map(Arc::new),
         }
     }
 
@@ -119,17 +120,16 @@ pub(crate) async fn snapshot(store: &Embedded, select: &Select) -> Result<Snapsh
             });
             let segments: Vec<SegmentMeta> = segments.cloned().collect();
             let tail = view.batches.values().filter(|tail| {
-                let mut dictionary = tail.batch.texts[0].dictionary.iter();
                 tail.span.1 >= first
                     && tail.span.0 < end
-                    && (names.is_empty() || dictionary.any(|name| names.contains(name.as_str())))
+                    && (names.is_empty() || tail.names.iter().any(|name| names.contains(name.as_str())))
             });
             let tail = tail.map(|tail| Part {
                 key: PartKey::Batch { project, sequence: tail.sequence, revision: tail.revision },
-                count: tail.batch.count as u64,
+                count: tail.count as u64,
                 first_micros: tail.span.0,
                 last_micros: tail.span.1,
-                source: Source::Tail(Arc::clone(&tail.batch)),
+                source: Source::Tail(tail.clone()),
             });
             (segments, tail.collect::<Vec<_>>())
         };

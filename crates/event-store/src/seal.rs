@@ -9,6 +9,7 @@ use crate::batch::{Batch, BatchBuilder, Recoding, concat};
 use crate::segment::{SegmentMeta, SegmentWriter};
 use crate::store::{Inner, blocking};
 use crate::swap::Swap;
+use crate::view::TailBatch;
 use crate::week::week_of;
 use crate::{Embedded, EventStoreError, Fields, Sealed, SegmentId};
 
@@ -25,11 +26,11 @@ pub(crate) async fn seal(store: &Embedded, project: ProjectId) -> Result<Sealed,
             let target = *target.get_or_insert(view.row.last_sequence);
             let (mut events, mut taken, mut last) = (0, Vec::new(), None);
             for (sequence, tail) in view.batches.range(..=target) {
-                events += tail.batch.count;
+                events += tail.count;
                 if !taken.is_empty() && events > store.inner.limits.seal_events_max {
                     break;
                 }
-                taken.push(Arc::clone(&tail.batch));
+                taken.push(tail.clone());
                 last = Some(*sequence);
             }
             (view.row.generation, taken, last)
@@ -49,9 +50,11 @@ pub(crate) async fn seal(store: &Embedded, project: ProjectId) -> Result<Sealed,
 fn write_weeks(
     inner: &Inner,
     project: ProjectId,
-    batches: &[Arc<Batch>],
+    batches: &[TailBatch],
 ) -> Result<Vec<SegmentMeta>, EventStoreError> {
-    let all = concat(Fields::ALL, batches.iter().map(Arc::as_ref));
+    let batches = batches.iter().map(TailBatch::unpack).collect::<Result<Vec<_>, _>>()?;
+    let all = concat(Fields::ALL, &batches);
+    drop(batches);
     let mut weeks: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
     for row in all.sorted_rows() {
         let time = all.times.get(row).copied().unwrap_or(0);

@@ -47,15 +47,15 @@ pub(crate) async fn append_in(
         let subject = event.subject.and_then(|subject| numbers.get(&subject).copied());
         builder.push(event, subject.unwrap_or(NO_SUBJECT));
     }
-    let batch = Arc::new(builder.finish());
-    let packed = Arc::clone(&batch);
-    let payload = blocking(move || encoding::pack(&packed)).await?;
+    let batch = builder.finish();
+    let (batch, payload) = blocking(move || encoding::pack(&batch).map(|payload| (batch, payload))).await?;
     row.last_sequence += 1;
     row.tail_count += i64::try_from(batch.count).unwrap_or(i64::MAX);
+    let tail = TailBatch::new(row.last_sequence, 0, &batch, &payload);
     tables::insert_batch(tx, project, row.last_sequence, &batch, payload).await?;
     tables::update_project(tx, project, row).await?;
     fresh.row = row;
-    fresh.batches.push(TailBatch::new(row.last_sequence, 0, batch));
+    fresh.batches.push(tail);
     tx.after_commit(move || state.view().apply(&fresh));
     Ok(appended)
 }
