@@ -149,7 +149,7 @@ pub struct IntakeSection {
 
 impl Default for IntakeSection {
     fn default() -> Self {
-        Self { batch_records_max: 500, batch_bytes_max: 640 << 10, tries_max: 3, poll_seconds: 1 }
+        Self { batch_records_max: 500, batch_bytes_max: 512 << 10, tries_max: 3, poll_seconds: 1 }
     }
 }
 
