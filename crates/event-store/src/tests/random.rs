@@ -101,7 +101,7 @@ async fn any_sequence_of_operations_keeps_exactly_the_events_of_a_plain_list(db:
         assert!(rollups.len() as u64 <= segments, "rollups after step {step}");
         let by_day = daily_by_name(store_of(&bench, &other, step), RollupUse::Always).await;
         assert_eq!(by_day, twin(&expected), "after step {step}");
-        if step % 25 == 0 {
+        if step.is_multiple_of(25) {
             let scanned = ask_all(&bench.store, RollupUse::Never).await;
             for usage in [RollupUse::Always, RollupUse::WhenCheaper] {
                 assert_eq!(ask_all(&other, usage).await, scanned, "{usage:?} after step {step}");
@@ -111,7 +111,7 @@ async fn any_sequence_of_operations_keeps_exactly_the_events_of_a_plain_list(db:
 }
 
 fn store_of<'a>(bench: &'a Bench, other: &'a Embedded, step: u32) -> &'a Embedded {
-    if step % 2 == 0 { &bench.store } else { other }
+    if step.is_multiple_of(2) { &bench.store } else { other }
 }
 
 /// Changes a byte of a rollup, or removes it.
