@@ -38,7 +38,7 @@ async fn any_sequence_of_operations_keeps_exactly_the_events_of_a_plain_list(db:
     let mut random = Random(0x1234_5678_9abc_def1);
     let mut model = Model::default();
     let mut other = bench.another();
-    for step in 0..150 {
+    for step in 0..150_u32 {
         let store = if random.below(3) == 0 { &other } else { &bench.store };
         match random.below(16) {
             0..=4 => {
