@@ -84,6 +84,7 @@ fn dashboard_state(app: &App) -> DashboardState {
         triage: app.triage.clone(),
         search: app.search.clone(),
         queries: app.queries.clone(),
+        rollup_checks: Arc::new(app.events.clone()),
         attachments: app.errors.clone(),
         feedback: app.errors.clone(),
         project_limits: app.errors.clone(),

@@ -7,6 +7,7 @@ mod membership;
 mod own_project;
 mod proof;
 mod sign_in;
+mod time_zone;
 
 pub use self::own_project::OWN_PROJECT;
 

@@ -3,6 +3,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use belvedere_error_client::ClientConfig;
+use belvedere_event_store::RollupLimits;
+use belvedere_event_store::columns::Dimension;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -163,13 +165,37 @@ pub struct EventsSection {
     pub cache_bytes_max: usize,
     /// How long events are kept; they go by whole months.
     pub kept_days: u32,
+    /// Whether counts are kept with events, so that common questions need not read them.
+    pub rollups: bool,
+    /// The dimensions that are counted by day and name.
+    pub rollup_dimensions: Vec<String>,
 }
 
 impl Default for EventsSection {
     /// 256 MiB; two years to compare with, and the month that has begun.
     fn default() -> Self {
-        Self { directory: PathBuf::new(), cache_bytes_max: 256 << 20, kept_days: 775 }
+        Self {
+            directory: PathBuf::new(),
+            cache_bytes_max: 256 << 20,
+            kept_days: 775,
+            rollups: true,
+            rollup_dimensions: ["course", "country", "plan"].map(str::to_owned).to_vec(),
+        }
     }
+}
+
+impl EventsSection {
+    /// What is rolled up, or what is no dimension.
+    pub(crate) fn rollup_limits(&self) -> Result<RollupLimits, String> {
+        let found =
+            self.rollup_dimensions.iter().map(|name| Dimension::find(name).ok_or_else(|| name.clone()));
+        let dimensions = found.collect::<Result<Vec<_>, _>>()?;
+        Ok(RollupLimits { is_on: self.rollups, ..RollupLimits::of(&dimensions) })
+    }
+}
+
+fn dimensions() -> String {
+    Dimension::ALL.map(Dimension::as_str).join(", ")
 }
 
 /// `[redis]`
@@ -380,6 +406,9 @@ impl Config {
         }
         if self.events.kept_days < 31 {
             return refuse("events.kept_days", "must be at least 31");
+        }
+        if let Err(unknown) = self.events.rollup_limits() {
+            return refuse("events.rollup_dimensions", &format!("{unknown:?} is none of {}", dimensions()));
         }
         let key = &self.privacy.master_key;
         if !key.is_empty() && (key.len() != 64 || !key.bytes().all(|byte| byte.is_ascii_hexdigit())) {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use async_trait::async_trait;
 use belvedere_accounts::AccountsService;
 use belvedere_audit::AuditService;
 use belvedere_error_client::ErrorGuard;
@@ -25,16 +26,16 @@ use belvedere_error_tracking::monitors::MonitorsService;
 use belvedere_error_tracking::quota::{QuotaBook, QuotaParts};
 use belvedere_error_tracking::search::SearchService;
 use belvedere_error_tracking::{ErrorTrackingService, SourceMapService, TriageService};
-use belvedere_event_store::query::{QueryLimits, QueryService};
-use belvedere_event_store::{Embedded, Limits};
+use belvedere_event_store::query::{QueryLimits, QueryService, RollupUse};
+use belvedere_event_store::{Embedded, Limits, ProjectZones};
 use belvedere_intake::{
     Intake, IntakeConfig, IntakeLogService, IntakeParts, IntakeRunner, IntakeStats, Shipper,
 };
 use belvedere_jobs::{JobQueue, RedisBus};
-use belvedere_kernel::{Clock, InProcessBus, IntakeHandler, LiveBus, SystemClock, Tasks};
+use belvedere_kernel::{Clock, InProcessBus, IntakeHandler, LiveBus, ProjectId, SystemClock, Tasks};
 use belvedere_privacy::{MasterKey, PrivacyService, VaultService};
 use belvedere_storage::spool::{Spool, SpoolConfig};
-use belvedere_storage::{DatabaseConfig, Dialect};
+use belvedere_storage::{DatabaseConfig, Dialect, StorageError};
 
 pub use belvedere_storage::Database;
 pub use config::{
@@ -56,6 +57,21 @@ pub enum Role {
     Worker,
     /// Schedules.
     Scheduler,
+}
+
+/// The time zones of projects, for the event store.
+struct Zones(Arc<AccountsService>);
+
+#[async_trait]
+impl ProjectZones for Zones {
+    async fn time_zone(&self, project: ProjectId) -> Result<Option<String>, StorageError> {
+        self.0.time_zone(project).await
+    }
+}
+
+fn query_limits(config: &Config) -> QueryLimits {
+    let rollups = if config.events.rollups { RollupUse::WhenCheaper } else { RollupUse::Never };
+    QueryLimits { rollups, ..QueryLimits::default() }
 }
 
 impl Role {
@@ -162,13 +178,16 @@ impl App {
         let of_events = &config.events.directory;
         let of_events =
             if of_events.as_os_str().is_empty() { data.join("events") } else { of_events.clone() };
-        let events = Embedded::new(db.clone(), of_events, Arc::clone(&clock), Limits::default());
+        let rollups = config.events.rollup_limits().map_err(anyhow::Error::msg)?;
+        let limits = Limits { rollups, ..Limits::default() };
+        let events = Embedded::new(db.clone(), of_events, Arc::clone(&clock), limits)
+            .with_zones(Arc::new(Zones(Arc::clone(&accounts))));
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let queries = Arc::new(QueryService::new(
             Arc::new(events.clone()),
             config.events.cache_bytes_max,
             threads,
-            QueryLimits::default(),
+            query_limits(&config),
         ));
         let errors = Arc::new(
             ErrorTrackingService::new(

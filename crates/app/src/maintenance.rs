@@ -203,7 +203,8 @@ impl JobHandler for SealEvents {
     }
 }
 
-/// Seals what is left, merges small segments, drops old months and files that nothing names.
+/// Seals what is left, merges small segments, drops old months and files that nothing names, and makes rollups that are
+/// missing or of another time zone.
 struct TidyEvents {
     events: Embedded,
     clock: Arc<dyn Clock>,
@@ -223,6 +224,42 @@ impl JobHandler for TidyEvents {
             self.events.compact(project).await.map_err(event_failure)?;
             self.events.retain(project, oldest).await.map_err(event_failure)?;
             self.events.sweep_orphans(project, ORPHANS_AFTER).await.map_err(event_failure)?;
+            let renewed = self.events.renew_rollups(project, || self.tasks.is_stopped()).await;
+            renewed.map_err(event_failure)?;
+        }
+        Ok(())
+    }
+}
+
+/// How long one check of rollups may take; the next one goes on where it ended.
+const CHECK_MAX: Duration = Duration::from_secs(20 * 60);
+
+/// Compares rollups with the events that they count.
+struct CheckEvents {
+    events: Embedded,
+    clock: Arc<dyn Clock>,
+    tasks: Tasks,
+}
+
+#[async_trait]
+impl JobHandler for CheckEvents {
+    async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
+        let projects = self.events.list_projects().await.map_err(event_failure)?;
+        // Each project gets its share of the time, so that a large one does not keep others from being checked.
+        let share = CHECK_MAX / u32::try_from(projects.len()).unwrap_or(u32::MAX).max(1);
+        for project in projects {
+            let (clock, tasks) = (Arc::clone(&self.clock), self.tasks.clone());
+            let end = clock.now().plus(share);
+            let is_stopped = move || tasks.is_stopped() || clock.now() >= end;
+            if self.tasks.is_stopped() {
+                break;
+            }
+            if let Some(check) =
+                self.events.check_rollups(project, is_stopped).await.map_err(event_failure)?
+            {
+                let (segments, days, differences) = (check.segments, check.days, check.difference_count);
+                tracing::info!(%project, segments, days, differences, "rollups were compared with events");
+            }
         }
         Ok(())
     }
@@ -259,6 +296,8 @@ pub(crate) fn runner(app: &App) -> JobRunner {
     let (events, clock) = (|| app.events.clone(), app.clock.clone());
     runner.register("events.seal", Arc::new(SealEvents { events: events(), tasks: app.tasks.clone() }));
     let kept = 24 * HOUR * app.config.events.kept_days;
+    let check = CheckEvents { events: events(), clock: Arc::clone(&clock), tasks: app.tasks.clone() };
+    runner.register("events.check", Arc::new(check));
     let tidy = TidyEvents { events: events(), clock, kept, tasks: app.tasks.clone() };
     runner.register("events.tidy", Arc::new(tidy));
     runner.register("monitors.sweep", Arc::new(SweepMonitors(app.monitors.clone(), app.tasks.clone())));
@@ -286,6 +325,9 @@ pub(crate) fn scheduler(app: &App) -> Scheduler {
     schedules.push(every("error-tracking.wake_issues", MINUTE));
     schedules.push(every("monitors.judge", MINUTE));
     schedules.push(every("events.seal", MINUTE));
+    let night = When::DailyAtUtc { hour: 3, minute: 20 };
+    let check = NewJob::new("events.check", Value::Null);
+    schedules.push(Schedule { name: "events.check", when: night, job: check });
     // Small blocks are joined soon, so that a search reads few.
     schedules.push(every("logs.sweep", 5 * MINUTE));
     Scheduler::new(app.jobs.clone(), schedules)

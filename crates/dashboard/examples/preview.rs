@@ -50,6 +50,7 @@ async fn main() {
         project_limits: fake.clone(),
         logs: fake.clone(),
         queries: fake.clone(),
+        rollup_checks: fake.clone(),
         monitors: fake.clone(),
         grouping_rules: fake.clone(),
         intake_log: fake.clone(),

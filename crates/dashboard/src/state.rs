@@ -10,6 +10,7 @@ use belvedere_error_tracking::logs::Logs;
 use belvedere_error_tracking::monitors::Monitors;
 use belvedere_error_tracking::search::Search;
 use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
+use belvedere_event_store::RollupChecks;
 use belvedere_event_store::query::Queries;
 use belvedere_intake::IntakeLog;
 use belvedere_kernel::{Clock, LiveBus, Tasks};
@@ -49,6 +50,8 @@ pub struct DashboardState {
     pub logs: Arc<dyn Logs>,
     /// What can be asked about events, those of errors among them.
     pub queries: Arc<dyn Queries>,
+    /// How right what was counted of events beforehand is.
+    pub rollup_checks: Arc<dyn RollupChecks>,
     /// Monitored jobs; their pages exist with those of errors.
     pub monitors: Arc<dyn Monitors>,
     /// The projects' own rules of grouping.

@@ -8,6 +8,7 @@ mod gate;
 mod grouping;
 mod live;
 mod markup;
+mod pipeline;
 mod releases;
 mod said;
 mod search;
@@ -92,6 +93,7 @@ impl Site {
             project_limits: other.clone(),
             logs: other.clone(),
             queries: other.clone(),
+            rollup_checks: other.clone(),
             monitors: other.clone(),
             grouping_rules: other.clone(),
             intake_log: other.clone(),
@@ -122,6 +124,7 @@ impl Site {
         state.intake_log = fake.clone();
         state.logs = fake.clone();
         state.queries = fake.clone();
+        state.rollup_checks = fake.clone();
         state.monitors = fake.clone();
         state.audit = fake.clone();
         state.privacy = fake.clone();

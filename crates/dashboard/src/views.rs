@@ -12,6 +12,7 @@ pub(crate) mod overview;
 pub(crate) mod payload;
 pub(crate) mod pipeline;
 pub(crate) mod releases;
+pub(crate) mod rollups;
 pub(crate) mod stack;
 pub(crate) mod tags;
 pub(crate) mod timeline;

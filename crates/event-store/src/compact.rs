@@ -31,6 +31,7 @@ struct Plan {
 }
 
 pub(crate) async fn compact(store: &Embedded, project: ProjectId) -> Result<Compacted, EventStoreError> {
+    let zone = store.time_zone(project).await?;
     let state = store.state(project);
     let _alone = state.swapping.lock().await;
     let mut compacted = Compacted::default();
@@ -42,9 +43,9 @@ pub(crate) async fn compact(store: &Embedded, project: ProjectId) -> Result<Comp
         };
         let limit = store.inner.limits.segment_events_max;
         let Some(plan) = plan(&segments, store.inner.clock.now(), limit) else { return Ok(compacted) };
-        let inner = Arc::clone(&store.inner);
+        let (inner, zone) = (Arc::clone(&store.inner), zone.clone());
         let merged = plan.segments.clone();
-        let add = blocking(move || merge(&inner, project, &merged, None, plan.weeks)).await?;
+        let add = blocking(move || merge(&inner, project, &merged, None, &zone, plan.weeks)).await?;
         let remove: Vec<_> = plan.segments.iter().map(|segment| segment.id).collect();
         let swap = Swap { generation, add: add.into_iter().collect(), remove, sealed: None };
         swap.make(store, project).await?;

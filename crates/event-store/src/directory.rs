@@ -6,7 +6,8 @@ use belvedere_storage::Timestamp;
 
 use crate::{EventStoreError, SegmentId};
 
-/// Where segments lie: `<root>/<project>/<segment>.parquet`, and beside it `<segment>.ids`, the filter of its ids.
+/// Where segments lie: `<root>/<project>/<segment>.parquet`, and beside it `<segment>.ids`, the filter of its ids,
+/// and `<segment>.rollup`.
 #[derive(Debug, Clone)]
 pub(crate) struct Directory(PathBuf);
 
@@ -27,6 +28,10 @@ impl Directory {
         self.of(project).join(format!("{segment}.ids"))
     }
 
+    pub(crate) fn rollup(&self, project: ProjectId, segment: SegmentId) -> PathBuf {
+        self.of(project).join(format!("{segment}.rollup"))
+    }
+
     /// The directory of a project; made, and durably so, if it is not there.
     pub(crate) fn create(&self, project: ProjectId) -> Result<PathBuf, EventStoreError> {
         let directory = self.of(project);
@@ -41,7 +46,8 @@ impl Directory {
 
     /// Removes the files of a segment; what is left over, a sweep removes.
     pub(crate) fn remove(&self, project: ProjectId, segment: SegmentId) {
-        for path in [self.segment(project, segment), self.filter(project, segment)] {
+        let beside = [self.filter(project, segment), self.rollup(project, segment)];
+        for path in std::iter::once(self.segment(project, segment)).chain(beside) {
             if let Err(error) = fs::remove_file(&path) {
                 tracing::debug!(path = %path.display(), %error, "file of a segment was not removed");
             }

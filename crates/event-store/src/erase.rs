@@ -41,6 +41,7 @@ impl Embedded {
         project: ProjectId,
         subject: SubjectId,
     ) -> Result<PreparedErasure, EventStoreError> {
+        let zone = self.time_zone(project).await?;
         let state = self.refresh(project).await?;
         let (generation, segments) = {
             let view = state.view();
@@ -58,7 +59,8 @@ impl Embedded {
             for meta in segments.iter() {
                 if inner.open(project, meta)?.has_subject(number)? {
                     let weeks = (meta.week, meta.week_count);
-                    let rest = merge(&inner, project, std::slice::from_ref(meta), Some(number), weeks)?;
+                    let segments = std::slice::from_ref(meta);
+                    let rest = merge(&inner, project, segments, Some(number), &zone, weeks)?;
                     prepared.events += meta.count - rest.as_ref().map_or(0, |rest| rest.count);
                     prepared.swap.remove.push(meta.id);
                     prepared.swap.add.extend(rest);

@@ -24,7 +24,7 @@ pub mod retention;
 pub mod session;
 pub mod subject_set;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod top;
 pub mod trend;
 mod walk;
@@ -180,7 +180,7 @@ pub fn split(segments: &[&Columns], events: u64, subjects: u32) -> Vec<Range<u32
 }
 
 /// Fails unless a number that a caller chose is within its limits.
-fn ensure_within(what: &'static str, number: usize, min: u64, max: u64) -> Result<(), QueryError> {
+pub(crate) fn ensure_within(what: &'static str, number: usize, min: u64, max: u64) -> Result<(), QueryError> {
     if (min..=max).contains(&(number as u64)) {
         Ok(())
     } else {

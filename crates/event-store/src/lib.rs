@@ -18,6 +18,7 @@ mod merge;
 mod model;
 mod read;
 mod retain;
+mod rollup;
 mod seal;
 mod segment;
 mod segment_file;
@@ -46,6 +47,7 @@ pub use event::{
 pub use fields::{Fields, TextField};
 pub use model::{Appended, Compacted, Erased, Limits, Retained, Sealed, Select, StoreStats};
 pub use read::{Part, PartCache, PartKey, Snapshot};
+pub use rollup::{ProjectZones, RollupCheck, RollupChecks, RollupDifference, RollupLimits};
 pub use segment::{SegmentId, SegmentKey};
 pub use store::Embedded;
 

@@ -43,6 +43,7 @@ pub(crate) fn merge(
     project: ProjectId,
     segments: &[SegmentMeta],
     without: Option<u32>,
+    zone: &str,
     (week, week_count): (i64, i64),
 ) -> Result<Option<SegmentMeta>, EventStoreError> {
     let mut sources = Vec::with_capacity(segments.len());
@@ -61,7 +62,9 @@ pub(crate) fn merge(
     }
     let id = SegmentId::generate(inner.clock.now());
     let group_rows = inner.limits.row_group_rows.max(1);
-    let mut writer = SegmentWriter::create(&inner.directory, project, id, group_rows)?;
+    let writer = SegmentWriter::create(&inner.directory, project, id, group_rows)?;
+    let rollup = inner.new_rollup(project, id, zone, (week, week_count))?;
+    let mut writer = writer.with_rollup(rollup);
     let mut builder = BatchBuilder::new(Fields::ALL);
     let mut written = 0;
     while let Some(Reverse((key, index))) = heap.pop() {

@@ -1,7 +1,7 @@
 use belvedere_kernel::{ProjectId, SubjectId};
 use belvedere_storage::Timestamp;
 
-use crate::Fields;
+use crate::{Fields, RollupLimits};
 
 /// What bounds memory, files and work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Limits {
     pub filter_bytes_max: usize,
     /// The most segments that are kept open.
     pub open_files_max: usize,
+    /// What is rolled up.
+    pub rollups: RollupLimits,
 }
 
 impl Default for Limits {
@@ -30,6 +32,7 @@ impl Default for Limits {
             segment_events_max: 50_000_000,
             filter_bytes_max: 128 << 20,
             open_files_max: 256,
+            rollups: RollupLimits::default(),
         }
     }
 }

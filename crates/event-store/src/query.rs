@@ -7,13 +7,14 @@
 
 mod answer;
 mod ask;
-mod calendar;
+pub(crate) mod calendar;
 mod check;
 mod cut;
 mod decode;
 mod error;
 mod explore;
 mod load;
+mod rolled;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -36,7 +37,9 @@ pub use check::{
     BREAKDOWN_MAX, BUCKETS_MAX, CONDITIONS_MAX, EDGES_MAX, GAP_MAX, LIST_MAX, NESTING_MAX, RANGE_DAYS_MAX,
     STEPS_MAX, TEXTS_MAX, WINDOW_MAX,
 };
+pub(crate) use decode::text_field;
 pub use error::QueriesError;
+pub use rolled::RollupUse;
 pub use service::{QueryLimits, QueryService};
 
 use crate::kernel::active::ActiveAnswer;

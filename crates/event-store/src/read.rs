@@ -6,9 +6,10 @@ use std::sync::Arc;
 use belvedere_kernel::ProjectId;
 
 use crate::batch::{Batch, concat};
+use crate::rollup::{RollupFile, Unusable};
 use crate::segment::SegmentMeta;
 use crate::segment_file::SegmentFile;
-use crate::store::blocking;
+use crate::store::{Inner, blocking};
 use crate::view::TailBatch;
 use crate::{Cache, Embedded, EventStore, EventStoreError, Fields, SegmentId, Select};
 
@@ -46,6 +47,7 @@ pub struct Part {
     /// The latest.
     pub last_micros: i64,
     source: Source,
+    rollup: Option<Arc<RollupFile>>,
 }
 
 #[derive(Debug, Clone)]
@@ -80,6 +82,11 @@ impl Part {
         cache.find_or_load((self.key, fields), || decode(&*self.read(fields)?))
     }
 
+    /// What was counted of its events when it was written, if that can be read.
+    pub(crate) fn rollup(&self) -> Option<&RollupFile> {
+        self.rollup.as_deref()
+    }
+
     /// Columns of the events of one subject, and of some others beside them in a segment.
     fn read_near(&self, fields: Fields, subject: Option<u32>) -> Result<Arc<Batch>, EventStoreError> {
         match (&self.source, subject) {
@@ -101,6 +108,20 @@ impl Part {
 pub struct Snapshot {
     /// Segments by week, then batches of the tail in the order in which they came.
     pub parts: Vec<Part>,
+}
+
+fn find_rollup(inner: &Inner, project: ProjectId, meta: &SegmentMeta) -> Option<Arc<RollupFile>> {
+    if !inner.limits.rollups.is_on {
+        return None;
+    }
+    match inner.rollup(project, meta) {
+        Ok(rollup) => Some(rollup),
+        Err(Unusable::Missing) => None,
+        Err(Unusable::Damaged(what)) => {
+            tracing::warn!(segment = %meta.id, what, "a rollup is damaged; its segment is read instead");
+            None
+        }
+    }
 }
 
 /// Takes a snapshot, its segments opened.
@@ -130,6 +151,7 @@ pub(crate) async fn snapshot(store: &Embedded, select: &Select) -> Result<Snapsh
                 first_micros: tail.span.0,
                 last_micros: tail.span.1,
                 source: Source::Tail(tail.clone()),
+                rollup: None,
             });
             (segments, tail.collect::<Vec<_>>())
         };
@@ -142,6 +164,7 @@ pub(crate) async fn snapshot(store: &Embedded, select: &Select) -> Result<Snapsh
                     first_micros: meta.first_at.as_micros(),
                     last_micros: meta.last_at.as_micros(),
                     source: Source::Segment(inner.open(project, meta)?),
+                    rollup: find_rollup(&inner, project, meta),
                 })
             });
             parts.collect::<Result<Vec<_>, EventStoreError>>()

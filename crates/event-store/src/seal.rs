@@ -15,6 +15,7 @@ use crate::{Embedded, EventStoreError, Fields, Sealed, SegmentId};
 
 /// Seals what was in the tail when it began.
 pub(crate) async fn seal(store: &Embedded, project: ProjectId) -> Result<Sealed, EventStoreError> {
+    let zone = store.time_zone(project).await?;
     let state = store.state(project);
     let _alone = state.swapping.lock().await;
     let mut sealed = Sealed::default();
@@ -37,8 +38,8 @@ pub(crate) async fn seal(store: &Embedded, project: ProjectId) -> Result<Sealed,
         };
         let Some(last) = last else { return Ok(sealed) };
         let count: u64 = batches.iter().map(|batch| batch.count as u64).sum();
-        let inner = Arc::clone(&store.inner);
-        let add = blocking(move || write_weeks(&inner, project, &batches)).await?;
+        let (inner, zone) = (Arc::clone(&store.inner), zone.clone());
+        let add = blocking(move || write_weeks(&inner, project, &zone, &batches)).await?;
         let swap = Swap { generation, add, remove: Vec::new(), sealed: Some((last, count)) };
         swap.make(store, project).await?;
         sealed.events += count;
@@ -50,6 +51,7 @@ pub(crate) async fn seal(store: &Embedded, project: ProjectId) -> Result<Sealed,
 fn write_weeks(
     inner: &Inner,
     project: ProjectId,
+    zone: &str,
     batches: &[TailBatch],
 ) -> Result<Vec<SegmentMeta>, EventStoreError> {
     let batches = batches.iter().map(TailBatch::unpack).collect::<Result<Vec<_>, _>>()?;
@@ -62,7 +64,7 @@ fn write_weeks(
     }
     let mut written = Vec::with_capacity(weeks.len());
     for (week, rows) in weeks {
-        let result = write_rows(inner, project, &all, &rows, week);
+        let result = write_rows(inner, project, zone, &all, &rows, week);
         match result {
             Ok(meta) => written.push(meta),
             Err(error) => {
@@ -78,13 +80,15 @@ fn write_weeks(
 fn write_rows(
     inner: &Inner,
     project: ProjectId,
+    zone: &str,
     all: &Batch,
     rows: &[usize],
     week: i64,
 ) -> Result<SegmentMeta, EventStoreError> {
     let id = SegmentId::generate(inner.clock.now());
     let group_rows = inner.limits.row_group_rows;
-    let mut writer = SegmentWriter::create(&inner.directory, project, id, group_rows)?;
+    let writer = SegmentWriter::create(&inner.directory, project, id, group_rows)?;
+    let mut writer = writer.with_rollup(inner.new_rollup(project, id, zone, (week, 1))?);
     for chunk in rows.chunks(group_rows.max(1)) {
         let mut builder = BatchBuilder::new(Fields::ALL);
         let mut codes = Recoding::default();

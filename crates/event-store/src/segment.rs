@@ -17,6 +17,7 @@ use parquet::schema::types::ColumnPath;
 use crate::batch::Batch;
 use crate::directory::{Directory, pieces_of, sync_directory, write_whole};
 use crate::filter::{IdFilter, hash_of};
+use crate::rollup::RollupWriter;
 use crate::{EventStoreError, TextField, encoding};
 
 /// Marks ids of segments.
@@ -76,6 +77,7 @@ pub(crate) struct SegmentWriter {
     hashes: Vec<u64>,
     names: BTreeSet<String>,
     span: Option<(i64, i64)>,
+    rollup: Option<RollupWriter>,
 }
 
 impl SegmentWriter {
@@ -105,7 +107,14 @@ impl SegmentWriter {
             hashes,
             names,
             span: None,
+            rollup: None,
         })
+    }
+
+    /// Counts what is written from here on in a rollup too.
+    pub(crate) fn with_rollup(mut self, rollup: Option<RollupWriter>) -> Self {
+        self.rollup = rollup;
+        self
     }
 
     /// Adds sorted events that come after all that were added before.
@@ -124,13 +133,16 @@ impl SegmentWriter {
                 self.names.insert(name.clone());
             }
         }
+        if let Some(rollup) = &mut self.rollup {
+            rollup.write(batch)?;
+        }
         let (first, last) = batch.time_span();
         let (least, most) = self.span.unwrap_or((first, last));
         self.span = Some((first.min(least), last.max(most)));
         Ok(())
     }
 
-    /// Makes the segment durable under its name, its filter before it.
+    /// Makes the segment durable under its name, its filter and its rollup before it.
     pub(crate) fn finish(mut self, week: i64, week_count: i64) -> Result<SegmentMeta, EventStoreError> {
         let path = self.path.clone();
         let Some(writer) = self.writer.take() else {
@@ -144,12 +156,8 @@ impl SegmentWriter {
         let count = self.hashes.len() as u64;
         let filter = IdFilter::new(std::mem::take(&mut self.hashes));
         write_whole(&self.directory.filter(self.project, self.id), &filter.to_bytes())?;
-        std::fs::rename(pieces_of(&path), &path).map_err(|error| EventStoreError::file(&path, error))?;
-        if let Some(parent) = path.parent() {
-            sync_directory(parent)?;
-        }
         let (first, last) = self.span.unwrap_or_default();
-        Ok(SegmentMeta {
+        let meta = SegmentMeta {
             id: self.id,
             week,
             week_count,
@@ -159,7 +167,15 @@ impl SegmentWriter {
             bytes,
             checksum,
             names: std::mem::take(&mut self.names).into_iter().collect(),
-        })
+        };
+        if let Some(rollup) = self.rollup.take() {
+            rollup.finish(self.id, &meta)?;
+        }
+        std::fs::rename(pieces_of(&path), &path).map_err(|error| EventStoreError::file(&path, error))?;
+        if let Some(parent) = path.parent() {
+            sync_directory(parent)?;
+        }
+        Ok(meta)
     }
 }
 

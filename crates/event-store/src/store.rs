@@ -1,5 +1,5 @@
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use belvedere_kernel::{Clock, ProjectId, SubjectId};
@@ -10,11 +10,15 @@ use crate::cache::Cache;
 use crate::directory::Directory;
 use crate::filter::IdFilter;
 use crate::model::{Appended, Compacted, Erased, Limits, Retained, Sealed, Select, StoreStats};
+use crate::rollup::{Edges, ProjectZones, RollupFile, RollupWriter, Stamp, Unusable};
 use crate::segment::SegmentMeta;
 use crate::segment_file::{SegmentFile, load_filter};
 use crate::tables;
 use crate::view::{ProjectState, States};
 use crate::{Event, EventStore, EventStoreError, SegmentId, Snapshot};
+
+/// The time zone of projects of which nobody says another.
+const UTC: &str = "UTC";
 
 /// The event store inside this process: the tail in the database, segments in a directory of its own.
 ///
@@ -33,6 +37,9 @@ pub(crate) struct Inner {
     filters: Cache<SegmentId, IdFilter>,
     /// Each weighs 1.
     files: Cache<SegmentId, SegmentFile>,
+    /// Each weighs 1.
+    rollups: Cache<SegmentId, RollupFile>,
+    zones: OnceLock<Arc<dyn ProjectZones>>,
 }
 
 impl Embedded {
@@ -46,8 +53,28 @@ impl Embedded {
             states: States::default(),
             filters: Cache::new(limits.filter_bytes_max),
             files: Cache::new(limits.open_files_max),
+            rollups: Cache::new(limits.open_files_max),
+            zones: OnceLock::new(),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Rolls events up by the days of their projects instead of those of UTC; to be said once, before any event.
+    #[must_use]
+    pub fn with_zones(self, zones: Arc<dyn ProjectZones>) -> Self {
+        if self.inner.zones.set(zones).is_err() {
+            tracing::warn!("time zones of the event store were given twice; the first ones stay");
+        }
+        self
+    }
+
+    /// By whose days a project's events are rolled up.
+    pub(crate) async fn time_zone(&self, project: ProjectId) -> Result<String, EventStoreError> {
+        let zone = match self.inner.zones.get() {
+            Some(zones) => zones.time_zone(project).await?,
+            None => None,
+        };
+        Ok(zone.unwrap_or_else(|| UTC.to_owned()))
     }
 
     pub(crate) fn state(&self, project: ProjectId) -> Arc<ProjectState> {
@@ -72,6 +99,45 @@ impl Inner {
         self.files.find_or_load(meta.id, || Ok((SegmentFile::open(&self.directory, project, meta)?, 1)))
     }
 
+    /// The days by which the events of some weeks are rolled up; none where nothing is.
+    pub(crate) fn edges(&self, zone: &str, week: i64, week_count: i64) -> Option<Edges> {
+        if !self.limits.rollups.is_on {
+            return None;
+        }
+        let edges = Edges::of_weeks(zone, week, week_count);
+        edges.or_else(|_| Edges::of_weeks(UTC, week, week_count)).ok()
+    }
+
+    /// Begins the rollup of a segment.
+    pub(crate) fn new_rollup(
+        &self,
+        project: ProjectId,
+        id: SegmentId,
+        zone: &str,
+        (week, week_count): (i64, i64),
+    ) -> Result<Option<RollupWriter>, EventStoreError> {
+        let path = self.directory.rollup(project, id);
+        let edges = self.edges(zone, week, week_count);
+        edges.map(|edges| RollupWriter::create(path.clone(), &path, edges, &self.limits.rollups)).transpose()
+    }
+
+    /// The rollup of a segment as it lies there now.
+    pub(crate) fn rollup(&self, project: ProjectId, meta: &SegmentMeta) -> Result<Arc<RollupFile>, Unusable> {
+        let path = self.directory.rollup(project, meta.id);
+        if let Some(known) = self.rollups.find(&meta.id) {
+            match std::fs::metadata(&path) {
+                Ok(metadata) if Stamp::of(&metadata) == known.stamp() => return Ok(known),
+                _ => self.rollups.remove(&meta.id),
+            }
+        }
+        Ok(self.rollups.insert(meta.id, RollupFile::open(&path, meta)?, 1))
+    }
+
+    /// Looks for the rollup of a segment anew the next time.
+    pub(crate) fn forget_rollup(&self, segment: SegmentId) {
+        self.rollups.remove(&segment);
+    }
+
     pub(crate) fn filter(
         &self,
         project: ProjectId,
@@ -89,6 +155,7 @@ impl Inner {
         for segment in segments {
             self.files.remove(segment);
             self.filters.remove(segment);
+            self.rollups.remove(segment);
             self.directory.remove(project, *segment);
         }
     }

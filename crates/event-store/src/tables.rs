@@ -6,9 +6,9 @@ use belvedere_kernel::{ProjectId, SubjectId};
 use belvedere_storage::{Dialect, StorageError, Timestamp, Tx, execute_sql, query_sql};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 
-use crate::SegmentId;
 use crate::batch::Batch;
 use crate::segment::SegmentMeta;
+use crate::{RollupCheck, SegmentId};
 
 /// Rows of one INSERT, and values of one IN.
 const ROWS: usize = 256;
@@ -302,6 +302,63 @@ pub(crate) async fn delete_subject(
 ) -> Result<(), StorageError> {
     let sql = "DELETE FROM event_subject WHERE project_id = $1 AND subject_id = $2";
     execute_sql(tx, sql, [project.0.into(), subject.0.into()]).await?;
+    Ok(())
+}
+
+/// The last check of a project's rollups, and the segment behind which the next one begins.
+pub(crate) async fn find_rollup_check(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+) -> Result<Option<(RollupCheck, Option<SegmentId>)>, StorageError> {
+    let sql = "SELECT checked_at, is_complete, segment_count, without_count, day_count, event_count, difference_count, \
+               rebuilt_count, differences, resume_after FROM event_rollup_check WHERE project_id = $1";
+    let rows = query_sql(connection, sql, [project.0.into()]).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let differences: String = row.try_get_by_index(8)?;
+    let resume: Option<sea_orm::prelude::Uuid> = row.try_get_by_index(9)?;
+    let check = RollupCheck {
+        checked_at: row.try_get_by_index(0)?,
+        is_complete: row.try_get_by_index(1)?,
+        segments: count(row.try_get_by_index(2)?),
+        without: count(row.try_get_by_index(3)?),
+        days: count(row.try_get_by_index(4)?),
+        events: count(row.try_get_by_index(5)?),
+        difference_count: count(row.try_get_by_index(6)?),
+        rebuilt: count(row.try_get_by_index(7)?),
+        differences: serde_json::from_str(&differences)
+            .map_err(|_| StorageError::corrupt("differences of rollups"))?,
+    };
+    Ok(Some((check, resume.map(|id| SegmentId::from_bytes(id.into_bytes())))))
+}
+
+/// Keeps a check in place of the one before.
+pub(crate) async fn put_rollup_check(
+    tx: &Tx,
+    project: ProjectId,
+    check: &RollupCheck,
+    resume_after: Option<SegmentId>,
+) -> Result<(), StorageError> {
+    let sql = "INSERT INTO event_rollup_check (project_id, checked_at, is_complete, segment_count, without_count, \
+               day_count, event_count, difference_count, rebuilt_count, differences, resume_after) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (project_id) DO UPDATE SET \
+               checked_at = excluded.checked_at, is_complete = excluded.is_complete, \
+               segment_count = excluded.segment_count, without_count = excluded.without_count, \
+               day_count = excluded.day_count, event_count = excluded.event_count, \
+               difference_count = excluded.difference_count, rebuilt_count = excluded.rebuilt_count, \
+               differences = excluded.differences, resume_after = excluded.resume_after";
+    let differences = serde_json::to_string(&check.differences)
+        .map_err(|_| StorageError::corrupt("differences of rollups"))?;
+    let counts =
+        [check.segments, check.without, check.days, check.events, check.difference_count, check.rebuilt];
+    let values: Vec<Value> = [Value::from(project.0), check.checked_at.into(), check.is_complete.into()]
+        .into_iter()
+        .chain(counts.map(number))
+        .chain([
+            differences.into(),
+            resume_after.map(|id| sea_orm::prelude::Uuid::from_bytes(id.to_bytes())).into(),
+        ])
+        .collect();
+    execute_sql(tx, sql, values).await?;
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 mod append;
 mod concurrent;
 mod faults;
-mod fixtures;
+pub(crate) mod fixtures;
 mod foreign;
+mod questions;
 mod random;
+mod rollups;
 mod upkeep;

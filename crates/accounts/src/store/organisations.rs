@@ -137,6 +137,15 @@ pub(crate) async fn find_project(
     Ok(row.map(project_of))
 }
 
+/// The time zone of a project, whosever it is.
+pub(crate) async fn find_time_zone(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+) -> Result<Option<String>, StorageError> {
+    let row = project::Entity::find_by_id(project.0).one(connection).await?;
+    Ok(row.map(|row| row.time_zone))
+}
+
 /// Whether no project of the organisation has the slug.
 pub(crate) async fn is_project_slug_free(
     connection: &impl ConnectionTrait,

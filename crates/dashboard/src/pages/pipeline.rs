@@ -7,6 +7,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use belvedere_accounts::Permission;
+use belvedere_event_store::query::QueriesError;
 use belvedere_intake::{Requester, SetAside};
 use belvedere_storage::Id;
 
@@ -18,6 +19,7 @@ use crate::respond;
 use crate::session::Visitor;
 use crate::state::DashboardState;
 use crate::views::pipeline::{TallyTable, table_start, tally_table, totals};
+use crate::views::rollups::{RollupsView, rollups_view};
 use crate::wording::{At, Count};
 
 const ROWS_PER_PAGE: u16 = 25;
@@ -30,6 +32,8 @@ struct PipelineView {
     waiting: Count,
     waiting_note: String,
     table: TallyTable,
+    /// None before the first check.
+    rollups: Option<RollupsView>,
     unresolved: Count,
     /// Whether errors of this hour were dropped by spike protection.
     is_spiking: bool,
@@ -105,10 +109,11 @@ pub(crate) async fn show(
 async fn read(scene: &Scene) -> Result<PipelineView, Refusal> {
     let now = scene.now;
     let log = &scene.state.intake_log;
-    let (tallies, set_aside, unresolved) = tokio::join!(
+    let (tallies, set_aside, unresolved, check) = tokio::join!(
         log.list_tallies(scene.id(), table_start(now), now.plus(Duration::from_secs(1))),
         log.count_set_aside(scene.id()),
         scene.count_unresolved(),
+        scene.state.rollup_checks.find_rollup_check(scene.id()),
     );
     let tallies = tallies?;
     let today = totals(&tallies, now.start_of_day());
@@ -120,6 +125,7 @@ async fn read(scene: &Scene) -> Result<PipelineView, Refusal> {
         waiting,
         waiting_note,
         table: tally_table(&tallies, now),
+        rollups: check.map_err(QueriesError::from)?.as_ref().map(rollups_view),
         unresolved: Count(unresolved?.unwrap_or(0)),
         is_spiking: tallies
             .iter()

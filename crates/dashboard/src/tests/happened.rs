@@ -12,6 +12,7 @@ use belvedere_event_store::query::{
     FunnelAnswer, LifecycleAnswer, ListNames, ListValues, NameVolume, Queries, QueriesError, ReadTimeline,
     RetentionTable, SessionTable, TimelineEvent, TrendAnswer, Unit, ValueVolume,
 };
+use belvedere_event_store::{EventStoreError, RollupCheck, RollupChecks, RollupDifference};
 use belvedere_kernel::{ProjectId, SubjectId};
 use belvedere_storage::{Cursor, Page};
 
@@ -172,5 +173,33 @@ impl Queries for Fake {
             items: events.map(|number| self.happening(number, read.subject)).collect(),
             next: is_ours.then(|| Cursor::of(&[&1, &2])),
         })
+    }
+}
+
+#[async_trait]
+impl RollupChecks for Fake {
+    async fn find_rollup_check(&self, _: ProjectId) -> Result<Option<RollupCheck>, EventStoreError> {
+        let difference = |day_micros, name: &str, text: &str| RollupDifference {
+            segment: "01KB2A3B4C5D6E7F8G9H0JKMNP".to_owned(),
+            day_micros,
+            name: Some(name.to_owned()),
+            dimension: Some("course".to_owned()),
+            text: Some(text.to_owned()),
+            what: "41 events of 12 subjects instead of 42 of 12".to_owned(),
+        };
+        Ok(Some(RollupCheck {
+            checked_at: self.clock.now(),
+            is_complete: true,
+            segments: 6,
+            without: 1,
+            days: 180,
+            events: 10_000_000,
+            difference_count: 2,
+            differences: vec![
+                difference(Some(1_795_388_400_000_000), "lesson_opened", "algebra"),
+                difference(None, HOSTILE, HOSTILE),
+            ],
+            rebuilt: 1,
+        }))
     }
 }

@@ -10,7 +10,7 @@ use crate::kernel::plan::Plan;
 use crate::kernel::{Cancel, Cancelled, Kernel, Partial, QueryError, ensure_within, run};
 
 /// Days of the rolling windows: DAU, WAU and the two MAU.
-const WINDOWS: [usize; 4] = [1, 7, 28, 30];
+pub(crate) const WINDOWS: [usize; 4] = [1, 7, 28, 30];
 
 /// How many subjects were active in the days up to each day?
 ///

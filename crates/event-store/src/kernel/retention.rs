@@ -181,28 +181,35 @@ impl Kernel for Retention<'_> {
         Ok(part)
     }
 
-    fn finish(&self, partial: RetentionPart, _threads: usize) -> RetentionAnswer {
+    fn finish(&self, mut partial: RetentionPart, _threads: usize) -> RetentionAnswer {
         let count = self.count();
-        let starts = self.query.periods.starts_micros();
-        let mut average = vec![RetentionAverage::default(); count];
-        let cohorts = partial.returned.chunks_exact(count).enumerate().map(|(cohort, row)| {
-            let mut returned = row[..count - cohort].to_vec();
-            if self.query.mode != RetentionMode::Classic {
-                for period in (1..returned.len()).rev() {
-                    returned[period - 1] += returned[period];
+        if self.query.mode != RetentionMode::Classic {
+            for (cohort, row) in partial.returned.chunks_exact_mut(count).enumerate() {
+                for period in (1..count - cohort).rev() {
+                    row[period - 1] += row[period];
                 }
             }
-            let subjects = partial.subjects[cohort];
-            for (period, (average, returned)) in average.iter_mut().zip(&returned).enumerate() {
-                if starts[cohort + period + 1] <= self.query.complete_until_micros {
-                    average.subjects += subjects;
-                    average.returned += returned;
-                }
-            }
-            Cohort { start_micros: starts[cohort], subjects, returned }
-        });
-        RetentionAnswer { cohorts: cohorts.collect(), average }
+        }
+        table_of(self.query, &partial.subjects, &partial.returned)
     }
+}
+
+/// The answer, given how many subjects each cohort has, and by cohort and periods since how many of them returned.
+pub(crate) fn table_of(query: &RetentionQuery, subjects: &[u64], returned: &[u64]) -> RetentionAnswer {
+    let count = query.periods.len();
+    let starts = query.periods.starts_micros();
+    let mut average = vec![RetentionAverage::default(); count];
+    let cohorts = returned.chunks_exact(count).enumerate().map(|(cohort, row)| {
+        let returned = row[..count - cohort].to_vec();
+        for (period, (average, returned)) in average.iter_mut().zip(&returned).enumerate() {
+            if starts[cohort + period + 1] <= query.complete_until_micros {
+                average.subjects += subjects[cohort];
+                average.returned += returned;
+            }
+        }
+        Cohort { start_micros: starts[cohort], subjects: subjects[cohort], returned }
+    });
+    RetentionAnswer { cohorts: cohorts.collect(), average }
 }
 
 #[cfg(test)]

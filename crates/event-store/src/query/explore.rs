@@ -1,10 +1,16 @@
 //! What there is to ask about: names and values with their volumes.
 
+use std::sync::Arc;
+
 use belvedere_kernel::ProjectId;
 use belvedere_storage::Timestamp;
 
 use super::check::{Need, within};
+use super::load::Loaded;
+use super::rolled::{self, Ask, Rolled, by_of};
 use super::{LIST_MAX, ListNames, ListValues, NameVolume, QueriesError, QueryService, ValueVolume};
+use crate::kernel::Cancel;
+use crate::kernel::bucket::Buckets;
 use crate::kernel::filter::Filter;
 use crate::kernel::group::{Field, Group};
 use crate::kernel::top::{Rank, TopItem, TopQuery};
@@ -66,14 +72,26 @@ async fn volumes(
     let need =
         Need::new(project, time_micros.clone()).filter("name", &wanted.filter)?.field(Some(wanted.field));
     let query = TopQuery {
-        filter: wanted.filter,
+        filter: wanted.filter.clone(),
         goal: None,
-        time_micros,
+        time_micros: time_micros.clone(),
         field: wanted.field,
         rank: Rank::Events,
         limit: wanted.limit,
     };
-    service
-        .answer(need, move |loaded, threads, cancel| super::trend::top_of(&query, loaded, threads, cancel))
-        .await
+    let buckets = Buckets::try_new(vec![time_micros.start, time_micros.end])?;
+    let ask = by_of(&[&wanted.filter], Some(wanted.field));
+    let ask = ask.map(|by| Ask { by, zone: "UTC".to_owned(), buckets, regions: 1..2 });
+    let query = Arc::new(query);
+    let rolled = ask.map(|ask| {
+        let query = Arc::clone(&query);
+        let compute = move |rolled: &Rolled, threads, cancel: Cancel<'_>| {
+            Ok(rolled::top_of(&query, rolled, threads, cancel)?)
+        };
+        (ask, compute)
+    });
+    let compute = move |loaded: &Loaded, threads, cancel: Cancel<'_>| {
+        super::trend::top_of(&query, loaded, threads, cancel)
+    };
+    service.answer_by(need, rolled, compute).await
 }

@@ -11,26 +11,82 @@ use super::check::Need;
 use super::cut::{cut, lies_in};
 use super::decode::{Decoded, decode_sorted, decode_together};
 use super::work::Stop;
+use crate::EventStoreError;
 use crate::columns::Columns;
-use crate::{Cache, Fields, Part, PartCache, PartKey, Snapshot};
+use crate::rollup::{By, Section};
+use crate::{Cache, Fields, Part, PartKey, SegmentId, Snapshot};
 
 /// The most batches of the tail that are decoded as one, as a power of two.
 const BLOCK_LOG2: u32 = 10;
 
 /// Batches that were decoded as one: the project, and each batch with its revision.
-type BlockKey = (ProjectId, Fields, Vec<(i64, i64)>);
+pub(crate) type BlockKey = (ProjectId, Fields, Vec<(i64, i64)>);
 
 /// Decoded parts under a cap of bytes.
 #[derive(Debug)]
 pub(crate) struct Caches {
-    segments: PartCache<Decoded>,
+    segments: Cache<SegmentKey, Kept>,
     blocks: Cache<BlockKey, Decoded>,
+    days: Cache<(BlockKey, By, String), Vec<Arc<Section>>>,
+}
+
+/// What is kept of a segment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum SegmentKey {
+    Columns(PartKey, Fields),
+    /// A section of the rollup of that version.
+    Rollup(SegmentId, By),
+}
+
+#[derive(Debug)]
+enum Kept {
+    Columns(Arc<Decoded>),
+    Rollup(Arc<Section>),
 }
 
 impl Caches {
     /// A quarter of the bytes is for the tail, which is small and changes often.
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { segments: Cache::new(bytes_max - bytes_max / 4), blocks: Cache::new(bytes_max / 4) }
+        let (tail, days) = (bytes_max / 4, bytes_max / 16);
+        Self {
+            segments: Cache::new(bytes_max - tail),
+            blocks: Cache::new(tail - days),
+            days: Cache::new(days),
+        }
+    }
+
+    /// A section of the rollup of a segment, if there is one.
+    pub(crate) fn rollup(&self, part: &Part, by: By) -> Result<Option<Arc<Section>>, QueriesError> {
+        let Some(rollup) = part.rollup().filter(|rollup| rollup.has(by)) else { return Ok(None) };
+        let kept = self.segments.find_or_load(SegmentKey::Rollup(rollup.version(), by), || {
+            rollup.read(by).map(|section| {
+                let weight = section.weight();
+                (Kept::Rollup(Arc::new(section)), weight)
+            })
+        });
+        match kept.as_deref() {
+            Ok(Kept::Rollup(section)) => Ok(Some(Arc::clone(section))),
+            Ok(Kept::Columns(_)) => Ok(None),
+            Err(why) => {
+                tracing::warn!(?part.key, ?why, "a rollup cannot be read; its segment is read instead");
+                Ok(None)
+            }
+        }
+    }
+
+    /// The sections of a block of the tail by the days of a time zone.
+    pub(crate) fn days(
+        &self,
+        key: &BlockKey,
+        (by, zone): (By, &str),
+        count: impl FnOnce() -> Result<Vec<Arc<Section>>, QueriesError>,
+    ) -> Result<Vec<Arc<Section>>, QueriesError> {
+        let kept = self.days.find_or_load((key.clone(), by, zone.to_owned()), || {
+            let sections = count()?;
+            let weight = sections.iter().map(|section| section.weight()).sum();
+            Ok::<_, QueriesError>((sections, weight))
+        })?;
+        Ok(kept.to_vec())
     }
 }
 
@@ -61,9 +117,22 @@ impl Loaded {
 }
 
 /// What is decoded at once.
-enum Piece {
+pub(crate) enum Piece {
     Segment(Part),
     Block(BlockKey, Vec<Part>),
+}
+
+impl Piece {
+    /// Its number of events, and the times of the first and the last one in microseconds since 1970 UTC.
+    pub(crate) fn extent(&self) -> (u64, i64, i64) {
+        let parts = match self {
+            Self::Segment(part) => std::slice::from_ref(part),
+            Self::Block(_, parts) => parts.as_slice(),
+        };
+        let first = parts.iter().map(|part| part.first_micros).min().unwrap_or(0);
+        let last = parts.iter().map(|part| part.last_micros).max().unwrap_or(0);
+        (parts.iter().map(|part| part.count).sum(), first, last)
+    }
 }
 
 /// Decodes what a snapshot has, on several threads, as far as it is not in the caches.
@@ -103,7 +172,7 @@ pub(crate) fn load(
     Ok(Loaded(decoded.map(|decoded| within(decoded, &ms)).collect()))
 }
 
-fn pieces(snapshot: Snapshot, project: ProjectId, fields: Fields) -> Vec<Piece> {
+pub(crate) fn pieces(snapshot: Snapshot, project: ProjectId, fields: Fields) -> Vec<Piece> {
     let (mut pieces, mut tail) = (Vec::new(), Vec::new());
     for part in snapshot.parts {
         match part.key {
@@ -136,18 +205,30 @@ fn block_end(sequence: i64, last: i64) -> i64 {
 
 fn is_cached(piece: &Piece, fields: Fields, caches: &Caches) -> bool {
     match piece {
-        Piece::Segment(part) => caches.segments.find(&(part.key, fields)).is_some(),
+        Piece::Segment(part) => caches.segments.find(&SegmentKey::Columns(part.key, fields)).is_some(),
         Piece::Block(key, _) => caches.blocks.find(key).is_some(),
     }
 }
 
-fn decode(piece: &Piece, need: &Need, fields: Fields, caches: &Caches) -> Result<Arc<Decoded>, QueriesError> {
+pub(crate) fn decode(
+    piece: &Piece,
+    need: &Need,
+    fields: Fields,
+    caches: &Caches,
+) -> Result<Arc<Decoded>, QueriesError> {
     match piece {
-        Piece::Segment(part) => part.read_cached(&caches.segments, fields, |batch| {
-            let decoded = decode_sorted(batch, need.wants)?;
-            let weight = decoded.weight();
-            Ok((decoded, weight))
-        }),
+        Piece::Segment(part) => {
+            let key = SegmentKey::Columns(part.key, fields);
+            let kept = caches.segments.find_or_load(key, || {
+                let decoded = decode_sorted(&*part.read(fields)?, need.wants)?;
+                let weight = decoded.weight();
+                Ok::<_, QueriesError>((Kept::Columns(Arc::new(decoded)), weight))
+            })?;
+            match &*kept {
+                Kept::Columns(decoded) => Ok(Arc::clone(decoded)),
+                Kept::Rollup(_) => Err(EventStoreError::Internal("columns are a rollup".to_owned()).into()),
+            }
+        }
         Piece::Block(key, parts) => caches.blocks.find_or_load(key.clone(), || {
             let batches = parts.iter().map(|part| part.read(fields)).collect::<Result<Vec<_>, _>>()?;
             let batches: Vec<_> = batches.iter().map(AsRef::as_ref).collect();

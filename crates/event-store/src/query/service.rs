@@ -8,6 +8,9 @@ use belvedere_storage::{Page, Timestamp};
 use super::calendar::Calendar;
 use super::check::{Need, duration_ms, ends, within};
 use super::load::{Caches, Loaded, load};
+use super::rolled::{
+    self, Ask, PERIODS_MAX, Rolled, RollupUse, active_of, by_of, lifecycle_of, retention_of,
+};
 use super::timeline::{Wanted, key_of, page_of_batches, page_of_parts};
 use super::trend::trend_of;
 use super::work::{Desk, Stop};
@@ -26,7 +29,8 @@ use crate::kernel::path::{PathAnswer, PathQuery, path};
 use crate::kernel::retention::{CohortBy, RetentionMode, RetentionQuery, retention};
 use crate::kernel::session::{SessionQuery, session};
 use crate::kernel::trend::{Breakdown, Measures, TrendQuery};
-use crate::{EventStore, Fields, Select, TIME_END, TIME_MIN};
+use crate::rollup::By;
+use crate::{EventStore, Fields, Select, Snapshot, TIME_END, TIME_MIN};
 
 /// Days before the first answered one that fill the longest window of active subjects.
 const LEAD_DAYS: usize = 29;
@@ -43,16 +47,23 @@ pub struct QueryLimits {
     pub at_once_max: usize,
     /// The most bytes of decoded events that one may need.
     pub bytes_max: u64,
+    /// When it is answered from rollups.
+    pub rollups: RollupUse,
 }
 
 impl Default for QueryLimits {
-    /// 10 s, two at once, 1 GiB.
+    /// 10 s, two at once, 1 GiB, from rollups where that reads less.
     fn default() -> Self {
-        Self { time_max: Duration::from_secs(10), at_once_max: 2, bytes_max: 1 << 30 }
+        Self {
+            time_max: Duration::from_secs(10),
+            at_once_max: 2,
+            bytes_max: 1 << 30,
+            rollups: RollupUse::WhenCheaper,
+        }
     }
 }
 
-/// Answers [`Queries`] from an [`EventStore`], by scan.
+/// Answers [`Queries`] from an [`EventStore`]: from rollups, or by reading the events.
 pub struct QueryService {
     store: Arc<dyn EventStore>,
     caches: Arc<Caches>,
@@ -84,19 +95,36 @@ impl QueryService {
         need: Need,
         compute: impl FnOnce(&Loaded, usize, Cancel<'_>) -> Result<T, QueriesError> + Send + 'static,
     ) -> Result<T, QueriesError> {
-        let (store, bytes_max) = (Arc::clone(&self.store), self.limits.bytes_max);
+        type Never<T> = fn(&Rolled, usize, Cancel<'_>) -> Result<T, QueriesError>;
+        self.answer_by(need, None::<(Ask, Never<T>)>, compute).await
+    }
+
+    /// Computes an answer from rollups as far as they hold what it asks for, else from the events.
+    pub(crate) async fn answer_by<T: Send + 'static>(
+        &self,
+        need: Need,
+        rolled: Option<(
+            Ask,
+            impl FnOnce(&Rolled, usize, Cancel<'_>) -> Result<T, QueriesError> + Send + 'static,
+        )>,
+        compute: impl FnOnce(&Loaded, usize, Cancel<'_>) -> Result<T, QueriesError> + Send + 'static,
+    ) -> Result<T, QueriesError> {
+        let (store, bytes_max, usage) = (Arc::clone(&self.store), self.limits.bytes_max, self.limits.rollups);
         let (caches, threads, names) = (Arc::clone(&self.caches), self.threads, need.names.clone());
         let (select, event_bytes, project) = (select(&need), need.event_bytes(), need.project);
-        let first = async {
-            let snapshot = store.snapshot(select).await?;
+        let first = async { Ok(store.snapshot(select).await?) };
+        let then = move |snapshot: Snapshot, stop: &Stop| {
+            if let Some((ask, compute)) = rolled
+                && let Some(rolled) = rolled::find(&snapshot, &need, &ask, &caches, usage, stop)?
+            {
+                let missing: Vec<_> = names.into_iter().filter(|(_, name)| !rolled.has_name(name)).collect();
+                return Ok((compute(&rolled, threads, &|| stop.is_due())?, missing));
+            }
             let events: u64 = snapshot.parts.iter().map(|part| part.count).sum();
             if events.saturating_mul(event_bytes) > bytes_max {
                 let why = format!("is too long ago: {events} events are more than one question may read");
                 return Err(QueriesError::invalid("from", why));
             }
-            Ok(snapshot)
-        };
-        let then = move |snapshot, stop: &Stop| {
             let loaded = load(snapshot, &need, &caches, threads, stop)?;
             let missing: Vec<_> = names.into_iter().filter(|(_, name)| !loaded.has_name(name)).collect();
             let answer = compute(&loaded, threads, &|| stop.is_due())?;
@@ -123,12 +151,29 @@ impl QueryService {
         let reads_values = ask.measures.values || ask.measures.percentiles;
         let need = if reads_values { need.values() } else { need };
         let starts = starts(&buckets);
+        let by = by_of(&[&ask.filter], ask.breakdown.map(|breakdown| breakdown.field));
+        // Hours cut every day.
+        let by = by.filter(|_| !reads_values && unit != Unit::Hour);
+        let asked = by.map(|by| asked(by, span, &buckets, 1..buckets.len() as u32 + 1));
         let query =
             TrendQuery { filter: ask.filter, buckets, measures: ask.measures, breakdown: ask.breakdown };
+        let query = Arc::new(query);
+        let rolled = asked.map(|ask| {
+            let query = Arc::clone(&query);
+            let compute = move |rolled: &Rolled, threads, cancel: Cancel<'_>| {
+                Ok(rolled::trend_of(&query, rolled, threads, cancel)?)
+            };
+            (ask, compute)
+        });
         let compute =
             move |loaded: &Loaded, threads, cancel: Cancel<'_>| trend_of(&query, loaded, threads, cancel);
-        Ok(TrendAnswer { starts, series: self.answer(need, compute).await? })
+        Ok(TrendAnswer { starts, series: self.answer_by(need, rolled, compute).await? })
     }
+}
+
+/// What is asked of rollups.
+fn asked(by: By, span: &Span, buckets: &Buckets, regions: Range<u32>) -> Ask {
+    Ask { by, zone: span.time_zone.clone(), buckets: buckets.clone(), regions }
 }
 
 /// What a trend counts.
@@ -178,8 +223,17 @@ impl Queries for QueryService {
         let (from, until) = ends(&ask.span)?;
         let days = Calendar::find(&ask.span.time_zone)?.whole(Unit::Day, from, until, LEAD_DAYS)?;
         let need = Need::new(ask.span.project, held(&days)).filter("events", &ask.filter)?;
-        let query = ActiveQuery { filter: ask.filter, days, lead_days: LEAD_DAYS };
-        self.answer(need, move |loaded, threads, cancel| {
+        let regions = 1..days.len() as u32 + 1;
+        let asked = by_of(&[&ask.filter], None).map(|by| asked(by, &ask.span, &days, regions));
+        let query = Arc::new(ActiveQuery { filter: ask.filter, days, lead_days: LEAD_DAYS });
+        let rolled = asked.map(|ask| {
+            let query = Arc::clone(&query);
+            let compute = move |rolled: &Rolled, threads, cancel: Cancel<'_>| {
+                Ok(active_of(&query, rolled, threads, cancel)?)
+            };
+            (ask, compute)
+        });
+        self.answer_by(need, rolled, move |loaded, threads, cancel| {
             Ok(active(&query, &loaded.known(), threads, cancel)?)
         })
         .await
@@ -220,15 +274,24 @@ impl Queries for QueryService {
         }
         let need = Need::new(ask.span.project, time);
         let need = need.filter("start", &ask.start)?.filter("returned", &ask.returned)?;
-        let query = RetentionQuery {
+        let by = by_of(&[&ask.start, &ask.returned], None).filter(|_| periods.len() <= PERIODS_MAX);
+        let asked = by.map(|by| asked(by, &ask.span, &periods, 0..periods.len() as u32 + 2));
+        let query = Arc::new(RetentionQuery {
             start: ask.start,
             returned: ask.returned,
             periods,
             cohort_by: ask.cohort_by,
             mode: ask.mode,
             complete_until_micros: ask.complete_until.as_micros(),
-        };
-        self.answer(need, move |loaded, threads, cancel| {
+        });
+        let rolled = asked.map(|ask| {
+            let query = Arc::clone(&query);
+            let compute = move |rolled: &Rolled, threads, cancel: Cancel<'_>| {
+                Ok(retention_of(&query, rolled, threads, cancel)?)
+            };
+            (ask, compute)
+        });
+        self.answer_by(need, rolled, move |loaded, threads, cancel| {
             Ok(retention(&query, &loaded.known(), threads, cancel)?)
         })
         .await
@@ -239,11 +302,20 @@ impl Queries for QueryService {
         let periods = Calendar::find(&ask.span.time_zone)?.whole(ask.unit, from, until, 1)?;
         let time = TIME_MIN.as_micros()..held(&periods).end;
         let need = Need::new(ask.span.project, time).filter("events", &ask.filter)?;
-        let query = LifecycleQuery { filter: ask.filter, periods, known: None };
+        let regions = 0..periods.len() as u32 + 1;
+        let asked = by_of(&[&ask.filter], None).map(|by| asked(by, &ask.span, &periods, regions));
+        let query = Arc::new(LifecycleQuery { filter: ask.filter, periods, known: None });
+        let rolled = asked.map(|ask| {
+            let query = Arc::clone(&query);
+            let compute = move |rolled: &Rolled, threads, cancel: Cancel<'_>| {
+                Ok(lifecycle_of(&query, rolled, threads, cancel)?)
+            };
+            (ask, compute)
+        });
         let compute = move |loaded: &Loaded, threads, cancel: Cancel<'_>| {
             Ok(lifecycle(&query, &loaded.known(), threads, cancel)?)
         };
-        Ok(LifecycleAnswer { periods: self.answer(need, compute).await? })
+        Ok(LifecycleAnswer { periods: self.answer_by(need, rolled, compute).await? })
     }
 
     async fn path(&self, ask: AskPath) -> Result<PathAnswer, QueriesError> {

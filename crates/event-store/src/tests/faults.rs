@@ -45,7 +45,7 @@ async fn fail_everywhere(
     bench.clock.advance(2 * HOUR);
     bench.store.sweep_orphans(PROJECT, HOUR).await.unwrap();
     let segments = bench.store.stats(PROJECT).await.unwrap().segments;
-    assert_eq!(bench.files().len() as u64, segments * 2);
+    assert_eq!(bench.files().len() as u64, segments * 3);
     assert_eq!(bench.content().await, after);
 }
 
@@ -130,7 +130,7 @@ async fn a_change_by_another_process_is_noticed_and_leaves_no_file(db: TestDatab
     assert!(matches!(committed, Err(EventStoreError::Changed(PROJECT))));
     assert_eq!(bench.content().await, events(0..60));
     let segments = bench.store.stats(PROJECT).await.unwrap().segments;
-    assert_eq!(bench.files().len() as u64, segments * 2);
+    assert_eq!(bench.files().len() as u64, segments * 3);
 
     bench.append(&events(60..70)).await.unwrap();
     let prepared = bench.store.prepare_erasure(PROJECT, SubjectId(1)).await.unwrap();

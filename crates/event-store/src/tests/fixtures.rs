@@ -1,27 +1,33 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use belvedere_kernel::{Clock, ManualClock, ProjectId, SubjectId};
 use belvedere_storage::testing::TestDatabase;
-use belvedere_storage::{Id, Timestamp};
+use belvedere_storage::{Id, StorageError, Timestamp};
 
+use crate::columns::Dimension;
 use crate::{
-    Appended, Batch, Embedded, Event, EventStore, EventStoreError, Limits, NO_SUBJECT, Select, TextField,
+    Appended, Batch, Embedded, Event, EventStore, EventStoreError, Limits, NO_SUBJECT, ProjectZones,
+    RollupLimits, Select, TextField,
 };
 
 pub(crate) const PROJECT: ProjectId = ProjectId(7);
 pub(crate) const SUBJECTS: i64 = 6;
 
 /// Small enough that a few dozen events make several row groups and seals.
-pub(crate) const LIMITS: Limits = Limits {
-    tail_events_max: 10_000,
-    seal_events_max: 40,
-    row_group_rows: 7,
-    segment_events_max: 100_000,
-    filter_bytes_max: 600,
-    open_files_max: 3,
-};
+pub(crate) fn limits() -> Limits {
+    Limits {
+        tail_events_max: 10_000,
+        seal_events_max: 40,
+        row_group_rows: 7,
+        segment_events_max: 100_000,
+        filter_bytes_max: 600,
+        open_files_max: 3,
+        // Few enough cells that some days have more.
+        rollups: RollupLimits { cells_max: 9, ..RollupLimits::of(&[Dimension::Course, Dimension::Os]) },
+    }
+}
 
 /// A store on a database and a directory of its own, with a clock that the test moves.
 pub(crate) struct Bench {
@@ -29,6 +35,23 @@ pub(crate) struct Bench {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) directory: PathBuf,
     pub(crate) db: TestDatabase,
+    pub(crate) zones: Arc<Zones>,
+}
+
+/// One time zone for all projects.
+pub(crate) struct Zones(Mutex<String>);
+
+impl Zones {
+    pub(crate) fn set(&self, zone: &str) {
+        zone.clone_into(&mut self.0.lock().unwrap());
+    }
+}
+
+#[async_trait::async_trait]
+impl ProjectZones for Zones {
+    async fn time_zone(&self, _: ProjectId) -> Result<Option<String>, StorageError> {
+        Ok(Some(self.0.lock().unwrap().clone()))
+    }
 }
 
 impl Drop for Bench {
@@ -46,13 +69,16 @@ impl Bench {
         let clock = Arc::new(ManualClock::new(at("2026-11-28T12:00:00Z")));
         let directory =
             std::env::temp_dir().join(format!("belvedere-events-{}", Id::<()>::generate(clock.now())));
-        let store = Embedded::new(db.database(), &directory, clock.clone(), LIMITS);
-        Self { store, clock, directory, db }
+        let zones = Arc::new(Zones(Mutex::new("Europe/Amsterdam".to_owned())));
+        let store = Embedded::new(db.database(), &directory, clock.clone(), limits());
+        let store = store.with_zones(zones.clone());
+        Self { store, clock, directory, db, zones }
     }
 
     /// Another process, or this one after a restart.
     pub(crate) fn another(&self) -> Embedded {
-        Embedded::new(self.db.database(), &self.directory, self.clock.clone(), LIMITS)
+        let store = Embedded::new(self.db.database(), &self.directory, self.clock.clone(), limits());
+        store.with_zones(self.zones.clone())
     }
 
     pub(crate) async fn append(&self, events: &[Event]) -> Result<Appended, EventStoreError> {

@@ -6,8 +6,10 @@ use belvedere_storage::database_tests;
 use belvedere_storage::testing::TestDatabase;
 
 use super::fixtures::{Bench, PROJECT, Random, SUBJECTS, append, event};
+use super::questions::{ask_all, daily_by_name, twin};
+use crate::query::RollupUse;
 use crate::week::{month_of, start_of, week_of};
-use crate::{Event, EventStore};
+use crate::{Embedded, Event, EventStore};
 
 database_tests!(any_sequence_of_operations_keeps_exactly_the_events_of_a_plain_list);
 
@@ -36,9 +38,9 @@ async fn any_sequence_of_operations_keeps_exactly_the_events_of_a_plain_list(db:
     let mut random = Random(0x1234_5678_9abc_def1);
     let mut model = Model::default();
     let mut other = bench.another();
-    for step in 0..150 {
+    for step in 0..150_u32 {
         let store = if random.below(3) == 0 { &other } else { &bench.store };
-        match random.below(12) {
+        match random.below(16) {
             0..=4 => {
                 // Mostly new, some known.
                 let start = random.below(600);
@@ -69,6 +71,22 @@ async fn any_sequence_of_operations_keeps_exactly_the_events_of_a_plain_list(db:
                 let retained = store.retain(PROJECT, before).await.unwrap();
                 assert_eq!(retained.events, model.remove(is_over), "step {step}");
             }
+            11 => {
+                bench.zones.set(["Europe/Amsterdam", "UTC", "America/St_Johns"][random.below(3) as usize]);
+            }
+            12 => {
+                store.renew_rollups(PROJECT, || false).await.unwrap();
+            }
+            13 => {
+                let check = store.check_rollups(PROJECT, || false).await.unwrap();
+                let differences = check.map_or(Vec::new(), |check| check.differences);
+                // Those that were damaged below cannot be read; none that can be read is wrong.
+                assert!(
+                    differences.iter().all(|it| it.what.starts_with("cannot be read")),
+                    "{differences:?}"
+                );
+            }
+            14 => damage_a_rollup(&bench, &mut random),
             _ => {
                 store.sweep_orphans(PROJECT, Duration::ZERO).await.unwrap();
                 other = bench.another();
@@ -77,6 +95,40 @@ async fn any_sequence_of_operations_keeps_exactly_the_events_of_a_plain_list(db:
         let expected: Vec<Event> = model.0.values().cloned().collect();
         assert_eq!(bench.content().await, expected, "after step {step}");
         let segments = bench.store.stats(PROJECT).await.unwrap().segments;
-        assert_eq!(bench.files().len() as u64, segments * 2, "files after step {step}");
+        let (rollups, others): (Vec<_>, Vec<_>) =
+            bench.files().into_iter().partition(|name| name.ends_with(".rollup"));
+        assert_eq!(others.len() as u64, segments * 2, "files after step {step}");
+        assert!(rollups.len() as u64 <= segments, "rollups after step {step}");
+        let by_day = daily_by_name(store_of(&bench, &other, step), RollupUse::Always).await;
+        assert_eq!(by_day, twin(&expected), "after step {step}");
+        if step.is_multiple_of(25) {
+            let scanned = ask_all(&bench.store, RollupUse::Never).await;
+            for usage in [RollupUse::Always, RollupUse::WhenCheaper] {
+                assert_eq!(ask_all(&other, usage).await, scanned, "{usage:?} after step {step}");
+            }
+        }
     }
+}
+
+fn store_of<'a>(bench: &'a Bench, other: &'a Embedded, step: u32) -> &'a Embedded {
+    if step.is_multiple_of(2) { &bench.store } else { other }
+}
+
+/// Changes a byte of a rollup, or removes it.
+fn damage_a_rollup(bench: &Bench, random: &mut Random) {
+    let mut files = bench.files();
+    files.retain(|name| name.ends_with(".rollup"));
+    if files.is_empty() {
+        return;
+    }
+    let file = &files[random.below(files.len() as u64) as usize];
+    let path = bench.directory.join(PROJECT.to_string()).join(file);
+    if random.below(2) == 0 {
+        std::fs::remove_file(path).unwrap();
+        return;
+    }
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = random.below(bytes.len() as u64) as usize;
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
 }

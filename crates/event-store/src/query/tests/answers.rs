@@ -14,7 +14,7 @@ use crate::kernel::session::SessionBucket;
 use crate::kernel::trend::{Breakdown, Measures, Series};
 use crate::query::{
     AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTrend,
-    ListNames, ListValues, NameVolume, Queries, QueryLimits, ReadTimeline, Unit, ValueVolume,
+    ListNames, ListValues, NameVolume, Queries, QueryLimits, ReadTimeline, RollupUse, Unit, ValueVolume,
 };
 use crate::{EventStore, TIME_END, TIME_MIN};
 
@@ -66,7 +66,9 @@ async fn who_is_erased_is_in_no_answer(db: TestDatabase) {
 /// Asks twice, so that the second answer comes from the cache, and once without any cache.
 async fn check_all(bench: &Bench) {
     let fresh = Bench::service(&bench.store, QueryLimits::default());
-    for queries in [&bench.queries, &bench.queries, &fresh] {
+    let [rolled, read] = [RollupUse::Always, RollupUse::Never]
+        .map(|rollups| Bench::service(&bench.store, QueryLimits { rollups, ..QueryLimits::default() }));
+    for queries in [&bench.queries, &bench.queries, &fresh, &rolled, &rolled, &read] {
         trends(queries).await;
         percentiles(queries).await;
         active(queries).await;

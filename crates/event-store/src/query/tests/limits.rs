@@ -12,7 +12,7 @@ use crate::kernel::path::Direction;
 use crate::kernel::trend::{Breakdown, Measures};
 use crate::query::{
     AskActive, AskFunnel, AskPath, AskSession, AskTrend, ListNames, Queries, QueriesError, QueryLimits,
-    ReadTimeline, Span, Unit,
+    ReadTimeline, RollupUse, Span, Unit,
 };
 use crate::{EventStore, TIME_END, TIME_MIN};
 
@@ -174,13 +174,13 @@ async fn questions_that_take_too_long_or_too_much_are_refused(db: TestDatabase) 
     let hasty = QueryLimits { time_max: Duration::ZERO, ..QueryLimits::default() };
     let error = Bench::service(&bench.store, hasty).trend(ask_trend()).await.unwrap_err();
     assert!(matches!(error, QueriesError::TooSlow { .. }) && error.is_transient(), "{error:?}");
-    let small = QueryLimits { bytes_max: 14 * 8 - 1, ..QueryLimits::default() };
+    let small = QueryLimits { bytes_max: 14 * 8 - 1, rollups: RollupUse::Never, ..QueryLimits::default() };
     let all = AskTrend { span: span("2026-08-01T00:00:00Z", "2026-11-12T00:00:00Z"), ..ask_trend() };
     assert_eq!(
         why(Bench::service(&bench.store, small).trend(all.clone()).await),
         "from: is too long ago: 14 events are more than one question may read"
     );
-    let enough = QueryLimits { bytes_max: 14 * 8, ..QueryLimits::default() };
+    let enough = QueryLimits { bytes_max: 14 * 8, rollups: RollupUse::Never, ..QueryLimits::default() };
     assert!(Bench::service(&bench.store, enough).trend(all).await.is_ok());
 }
 
