@@ -1,5 +1,6 @@
 mod append;
 mod concurrent;
+mod crash;
 mod faults;
 pub(crate) mod fixtures;
 mod foreign;
