@@ -85,6 +85,23 @@ impl<K: Eq + Hash + Clone, T> Cache<K, T> {
         }
     }
 
+    /// Forgets what is kept under the keys that `is_gone` says.
+    pub fn remove_where(&self, is_gone: impl Fn(&K) -> bool) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let Held { entries, bytes, .. } = &mut *held;
+        entries.retain(|key, entry| {
+            let stays = !is_gone(key);
+            *bytes -= if stays { 0 } else { entry.bytes };
+            stays
+        });
+    }
+
+    /// How much is kept.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).entries.len()
+    }
+
     /// The sum of the weights of all that is kept.
     pub fn bytes(&self) -> usize {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).bytes
@@ -119,5 +136,7 @@ mod tests {
         let loaded = cache.find_or_load(6, || Ok::<_, ()>(((), 60)));
         assert!(loaded.is_ok() && cache.bytes() == 100);
         assert!(cache.find_or_load(7, || Err::<((), usize), _>("away")).is_err());
+        cache.remove_where(|key| *key < 6);
+        assert!(cache.find(&6).is_some() && cache.bytes() == 60);
     }
 }

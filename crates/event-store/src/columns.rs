@@ -5,8 +5,13 @@
 //! anything takes no memory.
 
 use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
+
+/// A column that several [`Columns`] can hold at once: with other columns beside it, or none.
+pub type Shared<T> = Arc<Vec<T>>;
 
 /// The code of a text that is not set; also the place of the empty text in every dictionary of a [`TextColumn`].
 pub const NOT_SET: u16 = 0;
@@ -146,13 +151,51 @@ pub enum ColumnsError {
     Inconsistent(&'static str),
 }
 
+/// The values of events, one per event, NaN for none.
+#[derive(Clone, Debug, Default)]
+pub struct Values {
+    dense: Vec<f64>,
+    rows: OnceLock<Vec<u32>>,
+}
+
+impl Values {
+    /// The rows that have a value, ascending; found when they are asked for first.
+    #[must_use]
+    pub fn rows(&self) -> &[u32] {
+        self.rows.get_or_init(|| {
+            let rows = (0_u32..).zip(&self.dense);
+            rows.filter(|(_, value)| !value.is_nan()).map(|(row, _)| row).collect()
+        })
+    }
+}
+
+impl From<Vec<f64>> for Values {
+    fn from(dense: Vec<f64>) -> Self {
+        Self { dense, rows: OnceLock::new() }
+    }
+}
+
+impl Deref for Values {
+    type Target = [f64];
+
+    fn deref(&self) -> &[f64] {
+        &self.dense
+    }
+}
+
+impl PartialEq for Values {
+    fn eq(&self, other: &Self) -> bool {
+        self.dense == other.dense
+    }
+}
+
 /// A dictionary-coded text column.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TextColumn {
     /// One code per event, or nothing at all if no event has a text; [`NOT_SET`] where there is none.
-    pub codes: Vec<u16>,
+    pub codes: Shared<u16>,
     /// Text of each code; the first is empty and stands for [`NOT_SET`].
-    pub dictionary: Vec<String>,
+    pub dictionary: Shared<String>,
 }
 
 impl TextColumn {
@@ -181,25 +224,25 @@ impl TextColumn {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Columns {
     /// The subjects that have events, ascending, each once.
-    pub subjects: Vec<u32>,
+    pub subjects: Shared<u32>,
     /// First row of each subject, and the number of rows at the end: one longer than `subjects`.
-    pub offsets: Vec<u32>,
+    pub offsets: Shared<u32>,
     /// Milliseconds since 1970 UTC of the earliest event.
     pub base_ms: i64,
     /// The greatest of `times`.
     pub span_ms: u32,
     /// Milliseconds after `base_ms`, one per event, ascending within a subject.
-    pub times: Vec<u32>,
+    pub times: Shared<u32>,
     /// Codes of the names, one per event.
-    pub names: Vec<u16>,
+    pub names: Shared<u16>,
     /// Name of each code.
-    pub name_dictionary: Vec<String>,
+    pub name_dictionary: Shared<String>,
     /// The text columns by [`Dimension::index`].
     pub texts: [TextColumn; Dimension::COUNT],
     /// Codes of the clients' sessions, one per event, 0 for none; nothing at all if no event has one.
-    pub sessions: Vec<u32>,
+    pub sessions: Shared<u32>,
     /// Values, one per event, NaN for none; nothing at all if no event has one.
-    pub values: Vec<f64>,
+    pub values: Arc<Values>,
 }
 
 impl Columns {
@@ -397,21 +440,23 @@ impl Builder {
         order.sort_unstable();
 
         let mut columns = Columns { base_ms, span_ms: span, ..Columns::default() };
-        for (at, &(subject, time, _)) in (0_u32..).zip(&order) {
-            if columns.subjects.last() != Some(&subject) {
-                columns.subjects.push(subject);
-                columns.offsets.push(at);
+        let (mut subjects, mut offsets) = (Vec::new(), Vec::new());
+        for (at, &(subject, _, _)) in (0_u32..).zip(&order) {
+            if subjects.last() != Some(&subject) {
+                subjects.push(subject);
+                offsets.push(at);
             }
-            columns.times.push(time);
         }
-        columns.offsets.push(order.len() as u32);
+        offsets.push(order.len() as u32);
+        (columns.subjects, columns.offsets) = (subjects.into(), offsets.into());
+        columns.times = order.iter().map(|&(_, time, _)| time).collect::<Vec<_>>().into();
         columns.names = gather(&self.names, &order);
-        columns.name_dictionary = self.name_dictionary.texts;
+        columns.name_dictionary = self.name_dictionary.texts.into();
         for (column, (codes, dictionary)) in columns.texts.iter_mut().zip(self.texts) {
-            *column = TextColumn { codes: gather(&codes, &order), dictionary: dictionary.texts };
+            *column = TextColumn { codes: gather(&codes, &order), dictionary: dictionary.texts.into() };
         }
         columns.sessions = gather(&self.sessions, &order);
-        columns.values = gather(&self.values, &order);
+        columns.values = Arc::new(gather_vec(&self.values, &order).into());
         Ok(columns)
     }
 }
@@ -424,12 +469,13 @@ fn push_sparse<T: Copy + PartialEq>(column: &mut Vec<T>, before: usize, item: T,
     }
 }
 
-fn gather<T: Copy>(column: &[T], order: &[(u32, u32, u32)]) -> Vec<T> {
-    if column.is_empty() {
-        Vec::new()
-    } else {
-        order.iter().map(|&(_, _, row)| column[row as usize]).collect()
-    }
+fn gather<T: Copy>(column: &[T], order: &[(u32, u32, u32)]) -> Shared<T> {
+    gather_vec(column, order).into()
+}
+
+fn gather_vec<T: Copy>(column: &[T], order: &[(u32, u32, u32)]) -> Vec<T> {
+    let rows = if column.is_empty() { &[] } else { order };
+    rows.iter().map(|&(_, _, row)| column[row as usize]).collect()
 }
 
 #[cfg(test)]
@@ -451,8 +497,8 @@ mod tests {
         ])
         .unwrap();
         columns.check().unwrap();
-        assert_eq!(columns.subjects, [2, 7]);
-        assert_eq!(columns.offsets, [0, 2, 5]);
+        assert_eq!(*columns.subjects, [2, 7]);
+        assert_eq!(*columns.offsets, [0, 2, 5]);
         assert_eq!(
             named(&columns),
             [
@@ -476,8 +522,8 @@ mod tests {
         let columns = Columns::from_rows([second, first]).unwrap();
         columns.check().unwrap();
         assert!(columns.text(Dimension::Plan).codes.is_empty());
-        assert_eq!(columns.text(Dimension::Course).codes, [0, 1]);
-        assert_eq!(columns.text(Dimension::Course).dictionary, ["", "algebra"]);
+        assert_eq!(*columns.text(Dimension::Course).codes, [0, 1]);
+        assert_eq!(*columns.text(Dimension::Course).dictionary, ["", "algebra"]);
         assert_eq!(columns.rows().nth(1), Some(second));
         assert_eq!(columns.rows().next().and_then(|row| row.value), None);
     }
@@ -499,6 +545,6 @@ mod tests {
         let columns = Columns::from_rows((0..6).map(|subject| Row::new(subject, 0, "a"))).unwrap();
         let left = columns.without_subjects(&[0, 3, 9]).unwrap();
         left.check().unwrap();
-        assert_eq!(left.subjects, [1, 2, 4, 5]);
+        assert_eq!(*left.subjects, [1, 2, 4, 5]);
     }
 }

@@ -12,6 +12,7 @@
 
 pub mod active;
 mod activity;
+mod bit_counts;
 pub mod bucket;
 pub mod filter;
 pub mod funnel;

@@ -31,7 +31,7 @@ mod tests;
 mod view;
 mod week;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use belvedere_kernel::{ProjectId, SubjectId};
@@ -50,6 +50,13 @@ pub use read::{Part, PartCache, PartKey, Snapshot};
 pub use rollup::{ProjectZones, RollupCheck, RollupChecks, RollupDifference, RollupLimits};
 pub use segment::{SegmentId, SegmentKey};
 pub use store::Embedded;
+
+/// Who keeps what parts were decoded to.
+pub trait Watch: Send + Sync {
+    /// Segments of a project were replaced, dropped or erased from, or batches of its tail were: the decoded ones are of
+    /// no more use, and may have what nobody is to have any more.
+    fn gone(&self, project: ProjectId, segments: &[SegmentId]);
+}
 
 /// Where slices put events and read them.
 ///
@@ -125,6 +132,9 @@ pub trait EventStore: Send + Sync {
     /// # Errors
     /// A storage error.
     async fn stats(&self, project: ProjectId) -> Result<StoreStats, EventStoreError>;
+
+    /// Tells a watcher from now on what goes away, for as long as it lives.
+    fn watch(&self, watcher: Weak<dyn Watch>);
 
     /// Projects that have had events.
     ///

@@ -15,6 +15,7 @@ mod error;
 mod explore;
 mod load;
 mod rolled;
+mod segment;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ pub use answer::{
     ValueVolume,
 };
 pub use ask::{
-    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTrend,
+    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTop, AskTrend,
     ListNames, ListValues, ReadTimeline, Span, Unit,
 };
 pub use check::{
@@ -44,6 +45,7 @@ pub use service::{QueryLimits, QueryService};
 
 use crate::kernel::active::ActiveAnswer;
 use crate::kernel::path::PathAnswer;
+use crate::kernel::top::TopItem;
 
 /// What can be asked about the events of a project.
 ///
@@ -77,6 +79,9 @@ pub trait Queries: Send + Sync {
 
     /// Percentiles of values over time; its points have values and percentiles.
     async fn percentile(&self, ask: AskPercentile) -> Result<TrendAnswer, QueriesError>;
+
+    /// The texts of a field with the most events or subjects, and how many of these reach a goal.
+    async fn top(&self, ask: AskTop) -> Result<Vec<TopItem>, QueriesError>;
 
     /// The names of events with their volumes, greatest first.
     async fn list_names(&self, list: ListNames) -> Result<Vec<NameVolume>, QueriesError>;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use belvedere_kernel::ProjectId;
 
 use crate::batch::{Batch, concat};
@@ -85,6 +86,38 @@ impl Part {
     /// What was counted of its events when it was written, if that can be read.
     pub(crate) fn rollup(&self) -> Option<&RollupFile> {
         self.rollup.as_deref()
+    }
+
+    /// How many pieces it can be read in: the row groups of a segment.
+    #[must_use]
+    pub fn pieces(&self) -> usize {
+        match &self.source {
+            Source::Segment(file) => file.row_groups(),
+            Source::Tail(_) => 1,
+        }
+    }
+
+    /// Reads columns of one of its pieces.
+    ///
+    /// # Errors
+    /// As [`Part::read`].
+    pub fn read_piece(&self, piece: usize, fields: Fields) -> Result<Arc<Batch>, EventStoreError> {
+        match &self.source {
+            Source::Segment(file) => file.read_row_group(piece, fields).map(Arc::new),
+            Source::Tail(_) => self.read(fields),
+        }
+    }
+
+    /// Hands over columns of a segment's events in pieces, in their order; nothing of a batch of the tail.
+    pub(crate) fn scan(
+        &self,
+        fields: Fields,
+        take: impl FnMut(&RecordBatch) -> Option<()>,
+    ) -> Result<(), EventStoreError> {
+        match &self.source {
+            Source::Segment(file) => file.scan(fields, take),
+            Source::Tail(_) => Ok(()),
+        }
     }
 
     /// Columns of the events of one subject, and of some others beside them in a segment.

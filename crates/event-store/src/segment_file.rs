@@ -4,6 +4,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use belvedere_kernel::ProjectId;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
@@ -19,6 +20,9 @@ use crate::directory::{Directory, write_whole};
 use crate::filter::{IdFilter, hash_of};
 use crate::segment::SegmentMeta;
 use crate::{EventStoreError, Fields, NO_SUBJECT, SegmentId, encoding};
+
+/// Events that are decoded at once where columns are read in pieces.
+const SCAN_ROWS: usize = 64 << 10;
 
 /// An open segment, which stays readable when its file is removed meanwhile.
 #[derive(Debug)]
@@ -98,6 +102,25 @@ impl SegmentFile {
             batches.push(batch.ok_or_else(|| self.damaged("a column is of another type".to_owned()))?);
         }
         if batches.len() == 1 { Ok(batches.remove(0)) } else { Ok(concat(fields, &batches)) }
+    }
+
+    /// Hands over the columns in records of at most [`SCAN_ROWS`], in the order of the segment; `take` says none where
+    /// a column is not of its type.
+    pub(crate) fn scan(
+        &self,
+        fields: Fields,
+        mut take: impl FnMut(&RecordBatch) -> Option<()>,
+    ) -> Result<(), EventStoreError> {
+        let damaged = |error: &dyn std::fmt::Display| self.damaged(error.to_string());
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone());
+        let mask = ProjectionMask::columns(builder.parquet_schema(), fields.names());
+        let reader = builder.with_projection(mask).with_batch_size(SCAN_ROWS).build();
+        for record in reader.map_err(|error| damaged(&error))? {
+            let record = record.map_err(|error| damaged(&error))?;
+            take(&record).ok_or_else(|| self.damaged("a column is of another type".to_owned()))?;
+        }
+        Ok(())
     }
 
     /// All events, in the order of the segment.

@@ -1,5 +1,6 @@
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use async_trait::async_trait;
 use belvedere_kernel::{Clock, ProjectId, SubjectId};
@@ -15,7 +16,10 @@ use crate::segment::SegmentMeta;
 use crate::segment_file::{SegmentFile, load_filter};
 use crate::tables;
 use crate::view::{ProjectState, States};
-use crate::{Event, EventStore, EventStoreError, SegmentId, Snapshot};
+use crate::{Event, EventStore, EventStoreError, SegmentId, Snapshot, Watch};
+
+/// Subjects that are read at once.
+const SUBJECTS_PAGE: u64 = 10_000;
 
 /// The time zone of projects of which nobody says another.
 const UTC: &str = "UTC";
@@ -40,6 +44,7 @@ pub(crate) struct Inner {
     /// Each weighs 1.
     rollups: Cache<SegmentId, RollupFile>,
     zones: OnceLock<Arc<dyn ProjectZones>>,
+    watchers: Mutex<Vec<Weak<dyn Watch>>>,
 }
 
 impl Embedded {
@@ -55,6 +60,7 @@ impl Embedded {
             files: Cache::new(limits.open_files_max),
             rollups: Cache::new(limits.open_files_max),
             zones: OnceLock::new(),
+            watchers: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -77,6 +83,23 @@ impl Embedded {
         Ok(zone.unwrap_or_else(|| UTC.to_owned()))
     }
 
+    /// Which subject each number stands for in batches of a project; 12 bytes and more for each.
+    ///
+    /// # Errors
+    /// A storage error.
+    pub async fn list_subjects(
+        &self,
+        project: ProjectId,
+    ) -> Result<HashMap<u32, SubjectId>, EventStoreError> {
+        let (mut subjects, mut behind) = (HashMap::new(), i64::MIN);
+        loop {
+            let page = tables::list_subjects(self.inner.db.read(), project, behind, SUBJECTS_PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(subjects) };
+            behind = last.0;
+            subjects.extend(page.into_iter().map(|(subject, number)| (number, subject)));
+        }
+    }
+
     pub(crate) fn state(&self, project: ProjectId) -> Arc<ProjectState> {
         self.inner.states.of(project)
     }
@@ -85,7 +108,10 @@ impl Embedded {
     pub(crate) async fn refresh(&self, project: ProjectId) -> Result<Arc<ProjectState>, EventStoreError> {
         let state = self.state(project);
         let fresh = state.read(self.inner.db.read(), project, None).await?;
-        state.view().apply(&fresh);
+        let gone = state.view().apply(&fresh);
+        if let Some(gone) = gone {
+            self.inner.tell(project, &gone);
+        }
         Ok(state)
     }
 }
@@ -150,8 +176,15 @@ impl Inner {
         })
     }
 
+    /// Tells the watchers what went away.
+    pub(crate) fn tell(&self, project: ProjectId, gone: &[SegmentId]) {
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.retain(|watcher| watcher.upgrade().inspect(|it| it.gone(project, gone)).is_some());
+    }
+
     /// Forgets segments that no manifest names any more, and removes their files.
     pub(crate) fn discard(&self, project: ProjectId, segments: &[SegmentId]) {
+        self.tell(project, segments);
         for segment in segments {
             self.files.remove(segment);
             self.filters.remove(segment);
@@ -223,6 +256,10 @@ impl EventStore for Embedded {
 
     async fn stats(&self, project: ProjectId) -> Result<StoreStats, EventStoreError> {
         Ok(tables::stats(self.inner.db.read(), project).await?)
+    }
+
+    fn watch(&self, watcher: Weak<dyn Watch>) {
+        self.inner.watchers.lock().unwrap_or_else(PoisonError::into_inner).push(watcher);
     }
 
     async fn list_projects(&self) -> Result<Vec<ProjectId>, EventStoreError> {

@@ -279,6 +279,25 @@ pub(crate) async fn find_subjects(
     Ok(found)
 }
 
+/// The subjects with their numbers, so many at most, behind one of them.
+pub(crate) async fn list_subjects(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+    behind: i64,
+    limit: u64,
+) -> Result<Vec<(SubjectId, u32)>, StorageError> {
+    let sql = "SELECT subject_id, dense FROM event_subject WHERE project_id = $1 AND subject_id > $2 \
+               ORDER BY subject_id LIMIT $3";
+    let rows = query_sql(connection, sql, [project.0.into(), behind.into(), number(limit)]).await?;
+    rows.iter()
+        .map(|row| {
+            let dense = u32::try_from(row.try_get_by_index::<i64>(1)?)
+                .map_err(|_| StorageError::corrupt("dense number of a subject"))?;
+            Ok((SubjectId(row.try_get_by_index(0)?), dense))
+        })
+        .collect()
+}
+
 pub(crate) async fn insert_subjects(
     tx: &Tx,
     project: ProjectId,

@@ -56,7 +56,13 @@ pub(crate) async fn append_in(
     tables::update_project(tx, project, row).await?;
     fresh.row = row;
     fresh.batches.push(tail);
-    tx.after_commit(move || state.view().apply(&fresh));
+    let inner = Arc::clone(&store.inner);
+    tx.after_commit(move || {
+        let gone = state.view().apply(&fresh);
+        if let Some(gone) = gone {
+            inner.tell(project, &gone);
+        }
+    });
     Ok(appended)
 }
 

@@ -13,7 +13,7 @@ use sea_orm::ConnectionTrait;
 use crate::batch::Batch;
 use crate::segment::SegmentMeta;
 use crate::tables::{self, ProjectRow};
-use crate::{EventStoreError, encoding};
+use crate::{EventStoreError, SegmentId, encoding};
 
 /// How often a view is read again because it changed while it was read.
 const ATTEMPTS: usize = 20;
@@ -84,18 +84,22 @@ impl View {
         }
     }
 
-    /// Takes over what is newer than the view. Only what is committed may come here.
-    pub(crate) fn apply(&mut self, fresh: &Fresh) {
+    /// Takes over what is newer than the view, and says which segments went away, if segments or batches changed. Only
+    /// what is committed may come here.
+    pub(crate) fn apply(&mut self, fresh: &Fresh) -> Option<Vec<SegmentId>> {
         let (mine, theirs) = (&self.row, &fresh.row);
         if (theirs.generation, theirs.last_sequence) <= (mine.generation, mine.last_sequence) {
-            return;
+            return None;
         }
+        let mut gone = None;
         if let Some(segments) = &fresh.segments {
-            self.segments = Arc::clone(segments);
+            let before = std::mem::replace(&mut self.segments, Arc::clone(segments));
+            let kept: HashSet<SegmentId> = segments.iter().map(|segment| segment.id).collect();
+            gone = Some(before.iter().map(|segment| segment.id).filter(|id| !kept.contains(id)).collect());
             self.batches.clear();
             self.ids.clear();
         } else if theirs.generation != mine.generation {
-            return;
+            return None;
         }
         let known = if fresh.segments.is_some() { i64::MIN } else { self.row.last_sequence };
         for batch in fresh.batches.iter().filter(|batch| batch.sequence > known) {
@@ -103,6 +107,7 @@ impl View {
             self.batches.insert(batch.sequence, batch.clone());
         }
         self.row = fresh.row;
+        gone
     }
 
     /// Those ids, of the ones asked for, that are in the tail as `fresh` says it is.

@@ -6,9 +6,10 @@ use belvedere_event_store::kernel::active::ActiveAnswer;
 use belvedere_event_store::kernel::filter::{Filter, TextTest};
 use belvedere_event_store::kernel::group::Group;
 use belvedere_event_store::kernel::path::PathAnswer;
+use belvedere_event_store::kernel::top::TopItem;
 use belvedere_event_store::kernel::trend::{Point, Series};
 use belvedere_event_store::query::{
-    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTrend,
+    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTop, AskTrend,
     FunnelAnswer, LifecycleAnswer, ListNames, ListValues, NameVolume, Queries, QueriesError, ReadTimeline,
     RetentionTable, SessionTable, TimelineEvent, TrendAnswer, Unit, ValueVolume,
 };
@@ -136,6 +137,9 @@ impl Queries for Fake {
         Err(QueriesError::Cancelled)
     }
     async fn percentile(&self, _: AskPercentile) -> Result<TrendAnswer, QueriesError> {
+        Err(QueriesError::Cancelled)
+    }
+    async fn top(&self, _: AskTop) -> Result<Vec<TopItem>, QueriesError> {
         Err(QueriesError::Cancelled)
     }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::columns::Columns;
 use crate::kernel::activity::{Activity, set_bits};
+use crate::kernel::bit_counts::BitCounts;
 use crate::kernel::bucket::Buckets;
 use crate::kernel::filter::Filter;
 use crate::kernel::plan::Plan;
@@ -122,6 +123,10 @@ impl Kernel for Active<'_> {
         let activity = Activity::read(&self.plan, 1, days, subjects, cancel)?;
         let mut growth = vec![[0; WINDOWS.len()]; days + 1];
         let mut by_active_days = vec![0; days - lead + 1];
+        if let Some(words) = activity.single_words() {
+            count_words(words, lead, &mut growth, &mut by_active_days);
+            return Ok(ActivePart { growth, by_active_days });
+        }
         for bits in activity.subjects() {
             let (mut answered, mut before) = (0, None);
             for day in set_bits(bits).filter(|region| (1..=days).contains(region)).map(|region| region - 1) {
@@ -151,6 +156,32 @@ impl Kernel for Active<'_> {
             });
         let days = all.take(self.query.days.len()).skip(self.query.lead_days).collect();
         ActiveAnswer { days, subjects_by_active_days: partial.by_active_days }
+    }
+}
+
+/// The same for subjects whose days fit one word each: bit `n + 1` is set if the subject was active on day `n`.
+fn count_words(words: &[u64], lead: usize, growth: &mut [[i64; WINDOWS.len()]], by_active_days: &mut [u64]) {
+    let days = growth.len() - 1;
+    let all = u64::MAX >> (u64::BITS as usize - days);
+    let mut counts: [BitCounts; WINDOWS.len()] = std::array::from_fn(|_| BitCounts::new());
+    for days_active in words.iter().map(|word| word >> 1 & all).filter(|days_active| *days_active != 0) {
+        let two = days_active | days_active << 1;
+        let four = two | two << 2;
+        let eight = four | four << 4;
+        let sixteen = eight | eight << 8;
+        // Bit `n` of each: whether a day of the window that ends with day `n` is active. As in `WINDOWS`.
+        let windows = [days_active, four | four << 3, sixteen | sixteen << 12, sixteen | sixteen << 14];
+        counts.iter_mut().zip(windows).for_each(|(counts, window)| counts.add(window));
+        let answered = (days_active >> lead).count_ones() as usize;
+        by_active_days[answered] += u64::from(answered > 0);
+    }
+    for (window, counts) in counts.into_iter().enumerate() {
+        let mut before = 0;
+        for (growth, count) in growth.iter_mut().zip(counts.finish()).take(days) {
+            let count = count.cast_signed();
+            growth[window] = count - before;
+            before = count;
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::kernel::plan::Plan;
+use crate::kernel::bucket::Regions;
+use crate::kernel::plan::{Compiled, Names, Plan};
 use crate::kernel::walk::Order;
 use crate::kernel::{Cancel, Cancelled};
 
@@ -29,17 +30,52 @@ impl Activity {
         let mut bits = vec![0; range.len() * each];
         plan.walk(Order::BySegment, range.clone(), cancel, |local, runs| {
             let own = &mut bits[local as usize * each..][..each];
-            plan.events(range.start + local, runs, |event| {
-                let (word, bit) = (event.region as usize / 64, 1 << (event.region % 64));
-                let mut mask = event.mask;
-                while mask != 0 {
-                    own[mask.trailing_zeros() as usize * words + word] |= bit;
-                    mask &= mask - 1;
+            for run in runs {
+                let columns = plan.segments[run.segment];
+                let Compiled { regions, names, .. } = plan.compiled(run.segment);
+                let times = &columns.times[run.rows.clone()];
+                match names {
+                    Names::Same(mask) if words == 1 => {
+                        let mut found = 0_u64;
+                        match regions {
+                            Regions::One(region) => found = 1 << region,
+                            regions => regions.each(times.iter().map(|&time| ((), time)), |(), region| {
+                                found |= 1 << region
+                            }),
+                        }
+                        own.iter_mut()
+                            .enumerate()
+                            .filter(|(filter, _)| mask >> filter & 1 == 1)
+                            .for_each(|(_, word)| *word |= found);
+                    }
+                    Names::Decide(table) if words == 1 && filters <= 2 => {
+                        let (mut first, mut second) = (0, 0);
+                        let names = columns.names[run.rows.clone()].iter().copied();
+                        regions.each(names.zip(times.iter().copied()), |name, region| {
+                            let mask = u64::from(table[usize::from(name)]);
+                            first |= (mask & 1) << region;
+                            second |= (mask >> 1) << region;
+                        });
+                        own.iter_mut().zip([first, second]).for_each(|(word, found)| *word |= found);
+                    }
+                    _ => plan.events(range.start + local, std::slice::from_ref(run), |event| {
+                        let (word, bit) = (event.region as usize / 64, 1 << (event.region % 64));
+                        let mut mask = event.mask;
+                        while mask != 0 {
+                            own[mask.trailing_zeros() as usize * words + word] |= bit;
+                            mask &= mask - 1;
+                        }
+                        true
+                    }),
                 }
-                true
-            });
+            }
         })?;
         Ok(Self { words: each, bits })
+    }
+
+    /// The bits of each subject, if there is one filter and no subject has more than one word.
+    pub(crate) fn single_words(&self) -> Option<&[u64]> {
+        (self.words == 1).then_some(&self.bits)
     }
 
     /// The bits of each subject, those of the first filter first.

@@ -278,6 +278,11 @@ impl Masks {
         held
     }
 
+    /// The filters that select an event, by code of its name, if the name decides that alone.
+    pub(crate) fn by_name(&self) -> Option<Vec<u32>> {
+        self.by_name.iter().map(|&(held, unknown)| (unknown == 0).then_some(held)).collect()
+    }
+
     /// Whether none of the filters can select an event of the segment.
     pub(crate) fn is_empty(&self) -> bool {
         self.by_name.iter().all(|&(held, unknown)| held | unknown == 0)

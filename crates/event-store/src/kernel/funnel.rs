@@ -1,5 +1,6 @@
 //! How many subjects get through ordered steps, and how long each step takes.
 
+mod candidates;
 mod chains;
 #[cfg(test)]
 mod twin;
@@ -10,11 +11,12 @@ use std::ops::Range;
 use crate::columns::{Columns, Dimension, NOT_SET};
 use crate::kernel::bucket::Buckets;
 use crate::kernel::filter::Filter;
+use crate::kernel::funnel::candidates::each_candidate;
 use crate::kernel::funnel::chains::Chains;
 use crate::kernel::group::{Field, Group, Groups};
 use crate::kernel::plan::Plan;
 use crate::kernel::quantile::median;
-use crate::kernel::walk::Order;
+use crate::kernel::walk::{Order, Run, merge_in_time};
 use crate::kernel::{Cancel, Cancelled, Kernel, Partial, QueryError, ensure_within, run};
 
 /// Steps that a funnel can have.
@@ -111,6 +113,59 @@ impl<'a> Funnel<'a> {
     }
 }
 
+impl Funnel<'_> {
+    /// Whether all events of each run are earlier than those of the next.
+    fn are_apart(&self, runs: &[Run]) -> bool {
+        let time = |run: &Run, row: usize| self.plan.segments[run.segment].time_ms(row);
+        runs.windows(2).all(|pair| time(&pair[0], pair[0].rows.end - 1) < time(&pair[1], pair[1].rows.start))
+    }
+
+    /// Takes the events of a subject, given in runs in time order, whose names decide the filters.
+    fn take_all(&self, runs: &[Run], chains: &mut Chains) {
+        self.plan.events(0, runs, |event| {
+            let mask = event.mask & !u32::from(event.region != 1);
+            if mask != 0 {
+                chains.take(event.time_ms(), mask);
+            }
+            !chains.is_done()
+        });
+    }
+
+    /// Takes the events of a subject, given in runs that are apart, by their names, and passes over those that move
+    /// nothing on: before the first step is reached all but it, then all but the first two, and so on.
+    fn follow(&self, runs: &[Run], chains: &mut Chains) {
+        for run in runs {
+            let (columns, compiled) = (self.plan.segments[run.segment], self.plan.compiled(run.segment));
+            let (names, times) = (&columns.names[run.rows.clone()], &columns.times[run.rows.clone()]);
+            let mut row = 0;
+            loop {
+                let wanted = chains.wanted();
+                let next = names[row..].iter().position(|&name| compiled.names.mask(name) & wanted != 0);
+                let Some(passed) = next else { break };
+                row += passed;
+                // Of the events of that millisecond, those that were passed over may move on what this one does.
+                let time = times[row];
+                while row > 0 && times[row - 1] == time {
+                    row -= 1;
+                }
+                while row < times.len() && times[row] == time {
+                    let mut mask = compiled.names.mask(names[row]);
+                    // Step 1 only counts within its range, which is region 1.
+                    mask &= !u32::from(mask & 1 == 1 && compiled.regions.of(time) != 1);
+                    if mask != 0 {
+                        chains.take(columns.base_ms + i64::from(time), mask);
+                    }
+                    row += 1;
+                }
+                chains.settle();
+                if chains.is_done() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
 /// What was read for a [`Funnel`] from some subjects.
 #[derive(Clone, Debug)]
 pub struct FunnelPart {
@@ -118,6 +173,21 @@ pub struct FunnelPart {
     furthest: Vec<u64>,
     /// Milliseconds since the step before, by the place of that step, with the subject's group.
     since_before: Vec<Vec<(u32, i64)>>,
+}
+
+impl FunnelPart {
+    /// Adds what a subject of a group reached.
+    fn add(&mut self, chains: &mut Chains, group: u32) {
+        let times = chains.finish();
+        if times.is_empty() {
+            return;
+        }
+        let steps = self.since_before.len() + 1;
+        self.furthest[group as usize * steps + times.len() - 1] += 1;
+        for (into, pair) in self.since_before.iter_mut().zip(times.windows(2)) {
+            into.push((group, pair[1] - pair[0]));
+        }
+    }
 }
 
 impl Partial for FunnelPart {
@@ -146,6 +216,21 @@ impl Kernel for Funnel<'_> {
             FunnelPart { furthest: vec![0; count * steps], since_before: vec![Vec::new(); steps - 1] };
         let mut chains = Chains::new(steps, self.query.window_ms);
         let of_steps = (1_u32 << steps) - 1;
+        let is_plain = self.groups.is_none() && self.plan.is_decided_by_names();
+        if is_plain {
+            let mut merged = Vec::new();
+            each_candidate(&self.plan, subjects, cancel, |runs| {
+                chains.clear();
+                if self.plan.is_in_time() || self.are_apart(runs) {
+                    self.follow(runs, &mut chains);
+                } else {
+                    merge_in_time(&self.plan.segments, runs, &mut merged);
+                    self.take_all(runs, &mut chains);
+                }
+                part.add(&mut chains, 0);
+            })?;
+            return Ok(part);
+        }
         self.plan.walk(Order::TogetherInTime, subjects, cancel, |local, runs| {
             let mut group = if self.groups.is_some() { None } else { Some(0) };
             chains.clear();
@@ -162,14 +247,7 @@ impl Kernel for Funnel<'_> {
                 }
                 !chains.is_done() || group.is_none()
             });
-            let times = chains.finish();
-            if !times.is_empty() {
-                let group = group.unwrap_or(0);
-                part.furthest[group as usize * steps + times.len() - 1] += 1;
-                for (into, pair) in part.since_before.iter_mut().zip(times.windows(2)) {
-                    into.push((group, pair[1] - pair[0]));
-                }
-            }
+            part.add(&mut chains, group.unwrap_or(0));
         })?;
         Ok(part)
     }

@@ -73,6 +73,16 @@ impl Groups {
         self.texts.len()
     }
 
+    /// The numbers of a segment's texts, by code.
+    pub(crate) fn numbers(&self, segment: usize) -> &[u32] {
+        &self.numbers[segment]
+    }
+
+    /// The field that the texts are of.
+    pub(crate) fn field(&self) -> Field {
+        self.field
+    }
+
     /// The number of an event's text.
     #[inline]
     pub(crate) fn of(&self, segment: usize, columns: &Columns, row: usize) -> u32 {

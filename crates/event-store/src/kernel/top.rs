@@ -1,5 +1,7 @@
 //! The texts of a field with the most events or subjects.
 
+mod sets;
+
 use std::cmp::Reverse;
 use std::ops::Range;
 
@@ -86,6 +88,11 @@ impl<'a> Top<'a> {
     }
 }
 
+/// The filter of events that count.
+const COUNTS: u32 = 1;
+/// The filter of events that reach the goal.
+const GOAL: u32 = 2;
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     events: u64,
@@ -119,8 +126,9 @@ impl Kernel for Top<'_> {
     }
 
     fn part(&self, subjects: Range<u32>, cancel: Cancel<'_>) -> Result<TopPart, Cancelled> {
-        const COUNTS: u32 = 1;
-        const GOAL: u32 = 2;
+        if let Some(counts) = sets::count(&self.plan, &self.groups, subjects.clone(), cancel)? {
+            return Ok(TopPart { counts });
+        }
         let start = self.plan.clamp(subjects.clone()).start;
         // With each text, the last subject that was seen with either kind of event.
         let mut numbers = vec![(u32::MAX, u32::MAX, Counts::default()); self.groups.len()];

@@ -1,5 +1,6 @@
 //! Numbers over time: events, subjects, and what their values add up to.
 
+mod flat;
 mod values;
 
 use std::cmp::Reverse;
@@ -7,10 +8,11 @@ use std::ops::Range;
 
 use crate::columns::Columns;
 use crate::kernel::bucket::Buckets;
-use crate::kernel::filter::Filter;
+use crate::kernel::filter::{Filter, ValueTest};
 use crate::kernel::group::{Field, Group, Groups};
 use crate::kernel::plan::Plan;
 use crate::kernel::quantile::PERCENTILES;
+use crate::kernel::trend::flat::FlatCounts;
 use crate::kernel::trend::values::{CellValues, percentiles};
 use crate::kernel::walk::Order;
 use crate::kernel::{Cancel, Cancelled, Kernel, Partial, QueryError, ensure_within, run};
@@ -107,6 +109,16 @@ pub struct Trend<'a> {
     query: &'a TrendQuery,
     plan: Plan<'a>,
     groups: Option<Groups>,
+    /// Only events with a value count; the filter of the plan does not say it.
+    with_value: bool,
+}
+
+/// A filter without the condition that there is a value, if that is one of those that must all hold.
+fn without_value(filter: &Filter) -> Option<Filter> {
+    let Filter::And(filters) = filter else { return None };
+    let is_it = |filter: &Filter| *filter == Filter::Value(ValueTest::Set);
+    let others = filters.iter().filter(|filter| !is_it(filter)).cloned();
+    filters.iter().any(is_it).then(|| Filter::And(others.collect()))
 }
 
 impl<'a> Trend<'a> {
@@ -117,7 +129,9 @@ impl<'a> Trend<'a> {
         threads: usize,
         cancel: Cancel<'_>,
     ) -> Result<Self, QueryError> {
-        let plan = Plan::new(&[&query.filter], &query.buckets, segments);
+        let stripped = without_value(&query.filter);
+        let plan = Plan::new(&[stripped.as_ref().unwrap_or(&query.filter)], &query.buckets, segments);
+        let with_value = stripped.is_some();
         let mut groups = query.breakdown.map(|it| Groups::new(it.field, &plan.segments));
         if let (Some(groups), Some(Breakdown { field, limit })) = (&mut groups, query.breakdown)
             && groups.len() > limit + usize::from(field == Field::Name)
@@ -128,12 +142,13 @@ impl<'a> Trend<'a> {
                 measures: Measures::default(),
                 ..query.clone()
             };
-            let plan = Plan::new(&[&whole.filter], &whole.buckets, segments);
-            let ranked = run(&Trend { query: &whole, plan, groups: Some(groups.clone()) }, threads, cancel)?;
+            let plan = Plan::new(&[stripped.as_ref().unwrap_or(&whole.filter)], &whole.buckets, segments);
+            let ranking = Trend { query: &whole, plan, groups: Some(groups.clone()), with_value };
+            let ranked = run(&ranking, threads, cancel)?;
             let kept: Vec<_> = ranked.into_iter().take(limit).map(|series| series.group).collect();
             groups.keep(&kept);
         }
-        let trend = Self { query, plan, groups };
+        let trend = Self { query, plan, groups, with_value };
         ensure_within("number of points", trend.series() * query.buckets.len(), 1, POINTS_MAX as u64)?;
         Ok(trend)
     }
@@ -145,6 +160,45 @@ impl<'a> Trend<'a> {
     fn cells(&self) -> usize {
         self.series() * self.query.buckets.len()
     }
+
+    /// Reads only the events that have a value, whose names decide the filter.
+    fn read_values(
+        &self,
+        subjects: Range<u32>,
+        cancel: Cancel<'_>,
+        part: &mut TrendPart,
+    ) -> Result<(), Cancelled> {
+        let (buckets, keeps) = (self.query.buckets.len(), self.query.measures.percentiles);
+        let mut kept = Vec::new();
+        self.plan.walk(Order::Flat, subjects, cancel, |_, runs| {
+            for run in runs {
+                let (columns, compiled) = (self.plan.segments[run.segment], self.plan.compiled(run.segment));
+                let rows = columns.values.rows();
+                let place = |row: usize| rows.partition_point(|&other| (other as usize) < row);
+                for &row in &rows[place(run.rows.start)..place(run.rows.end)] {
+                    let row = row as usize;
+                    let bucket = (compiled.regions.of(columns.times[row]) as usize).wrapping_sub(1);
+                    if compiled.names.mask(columns.names[row]) == 0 || bucket >= buckets {
+                        continue;
+                    }
+                    let series =
+                        self.groups.as_ref().map_or(0, |it| it.of(run.segment, columns, row) as usize);
+                    let (cell, value) = (series * buckets + bucket, columns.values[row]);
+                    part.events[cell] += 1;
+                    if let Some(values) = part.values.get_mut(cell) {
+                        values.add(value);
+                    }
+                    if keeps {
+                        kept.push((cell as u32, value));
+                    }
+                }
+            }
+        })?;
+        if keeps {
+            part.kept.push(CellValues::new(self.cells(), &kept));
+        }
+        Ok(())
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -153,6 +207,16 @@ struct Values {
     sum: f64,
     min: f64,
     max: f64,
+}
+
+impl Values {
+    #[inline]
+    fn add(&mut self, value: f64) {
+        self.count += 1;
+        self.sum += value;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+    }
 }
 
 const NO_VALUES: Values = Values { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY };
@@ -212,13 +276,28 @@ impl Kernel for Trend<'_> {
         let (mut last, mut series_last) =
             (vec![u32::MAX; part.subjects.len()], vec![u32::MAX; self.series()]);
         let mut kept = Vec::new();
+        if self.with_value && !measures.subjects && self.plan.is_decided_by_names() {
+            self.read_values(subjects, cancel, &mut part)?;
+            return Ok(part);
+        }
+        if measures == Measures::default()
+            && !self.with_value
+            && let Some(mut counts) =
+                FlatCounts::new(&self.plan, self.groups.as_ref(), self.series(), buckets)
+        {
+            self.plan.walk(Order::Flat, subjects, cancel, |_, runs| {
+                runs.iter().for_each(|run| counts.add(&self.plan, run));
+            })?;
+            part.events = counts.finish();
+            return Ok(part);
+        }
         let flat = !measures.subjects && !self.query.filter.reads_subject();
         let order = if flat { Order::Flat } else { Order::Together };
         self.plan.walk(order, subjects, cancel, |local, runs| {
             let subject = start + local;
             self.plan.events(subject, runs, |event| {
                 let bucket = (event.region as usize).wrapping_sub(1);
-                if bucket >= buckets {
+                if bucket >= buckets || self.with_value && event.columns.value(event.row).is_nan() {
                     return true;
                 }
                 let series = self
@@ -238,10 +317,7 @@ impl Kernel for Trend<'_> {
                         return true;
                     }
                     if let Some(values) = part.values.get_mut(cell) {
-                        values.count += 1;
-                        values.sum += value;
-                        values.min = values.min.min(value);
-                        values.max = values.max.max(value);
+                        values.add(value);
                     }
                     if measures.percentiles {
                         kept.push((cell as u32, value));
@@ -359,8 +435,12 @@ mod tests {
             let case = Case::generate(&mut random);
             let fields = [Field::Name, Field::Dimension(Dimension::Course), Field::Dimension(Dimension::Os)];
             let breakdown = Breakdown { field: random.pick(&fields), limit: random.range(0, 7) };
+            let mut filter = random.loose_filter();
+            if random.pick(&[true, false]) {
+                filter = Filter::And(vec![filter, Filter::Value(ValueTest::Set)]);
+            }
             let query = TrendQuery {
-                filter: random.loose_filter(),
+                filter,
                 buckets: Buckets::try_new(case.starts_micros.clone()).unwrap(),
                 measures: Measures {
                     subjects: random.pick(&[true, false]),

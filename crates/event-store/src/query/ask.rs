@@ -4,8 +4,10 @@ use belvedere_storage::{PageRequest, Timestamp};
 use crate::columns::Dimension;
 use crate::kernel::filter::Filter;
 use crate::kernel::funnel::FunnelBreakdown;
+use crate::kernel::group::Field;
 use crate::kernel::path::Direction;
 use crate::kernel::retention::{CohortBy, RetentionMode};
+use crate::kernel::top::Rank;
 use crate::kernel::trend::{Breakdown, Measures};
 
 /// What time is cut into: the calendar's hours, days, ISO weeks and months in the time zone of a [`Span`].
@@ -152,6 +154,23 @@ pub struct AskPercentile {
     pub filter: Filter,
     /// One series per text of a field.
     pub breakdown: Option<Breakdown>,
+}
+
+/// See [`crate::kernel::top::TopQuery`].
+#[derive(Debug, Clone)]
+pub struct AskTop {
+    /// When; both kinds of events lie in it.
+    pub span: Span,
+    /// Events that count.
+    pub filter: Filter,
+    /// Events that a subject reaches the goal of a text with.
+    pub goal: Option<Filter>,
+    /// The field whose texts are ranked; events without a text are in none.
+    pub field: Field,
+    /// By what texts are ranked; equals by text.
+    pub rank: Rank,
+    /// How many texts are answered at most.
+    pub limit: usize,
 }
 
 /// Which names: those of the last 30 days.

@@ -7,6 +7,7 @@ use belvedere_kernel::ProjectId;
 use belvedere_storage::Timestamp;
 
 use super::decode::{Wants, text_field};
+use super::segment::Column;
 use super::{QueriesError, Span};
 use crate::columns::Dimension;
 use crate::kernel::filter::{Filter, TextTest, ValueTest};
@@ -185,6 +186,14 @@ impl Need {
         let base = if self.wants.values { base.and(Fields::VALUE) } else { base };
         let wanted = Dimension::ALL.into_iter().zip(self.wants.dimensions).filter(|(_, wanted)| *wanted);
         wanted.fold(base, |fields, (dimension, _)| fields.and(Fields::text(text_field(dimension))))
+    }
+
+    /// The columns to decode of a segment.
+    pub(crate) fn columns(&self) -> Vec<Column> {
+        let wanted = Dimension::ALL.into_iter().zip(self.wants.dimensions).filter(|(_, wanted)| *wanted);
+        let texts = wanted.map(|(dimension, _)| Column::Text(dimension));
+        let values = self.wants.values.then_some(Column::Values);
+        std::iter::once(Column::Base).chain(texts).chain(values).collect()
     }
 
     /// About how many bytes an event of the answer takes while it is computed.

@@ -1,6 +1,7 @@
 //! Columns without what lies outside a stretch of time.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::columns::{Columns, TextColumn};
 
@@ -33,19 +34,20 @@ pub(crate) fn cut(columns: &Columns, ms: &Range<i64>) -> Option<Columns> {
     times.iter_mut().for_each(|time| *time -= earliest);
     let mut texts: [TextColumn; crate::columns::Dimension::COUNT] = Default::default();
     for (into, text) in texts.iter_mut().zip(&columns.texts) {
-        *into = TextColumn { codes: gather(&text.codes, &kept), dictionary: text.dictionary.clone() };
+        *into =
+            TextColumn { codes: gather(&text.codes, &kept).into(), dictionary: Arc::clone(&text.dictionary) };
     }
     Some(Columns {
-        subjects,
-        offsets,
+        subjects: subjects.into(),
+        offsets: offsets.into(),
         base_ms: columns.base_ms + i64::from(earliest),
         span_ms: times.iter().max().copied().unwrap_or(0),
-        times,
-        names: gather(&columns.names, &kept),
-        name_dictionary: columns.name_dictionary.clone(),
+        times: times.into(),
+        names: gather(&columns.names, &kept).into(),
+        name_dictionary: Arc::clone(&columns.name_dictionary),
         texts,
-        sessions: gather(&columns.sessions, &kept),
-        values: gather(&columns.values, &kept),
+        sessions: gather(&columns.sessions, &kept).into(),
+        values: Arc::new(gather(&columns.values, &kept).into()),
     })
 }
 

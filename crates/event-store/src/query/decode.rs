@@ -1,12 +1,13 @@
 //! Batches as the columns that kernels read.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::columns::{Columns, ColumnsError, Dimension, SPAN_MS_MAX, TextColumn};
 use crate::{Batch, NO_SUBJECT, TextField, Texts};
 
 /// Events in memory, those without a subject apart: nothing that is about subjects reads them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Decoded {
     /// Events of subjects.
     pub(crate) known: Vec<Columns>,
@@ -22,14 +23,21 @@ impl Decoded {
 }
 
 fn weight(columns: &Columns) -> usize {
-    let dictionary = |texts: &[String]| texts.iter().map(|text| text.len() + 24).sum::<usize>();
-    let texts = columns.texts.iter().map(|text| text.codes.len() * 2 + dictionary(&text.dictionary));
     size_of::<Columns>()
         + (columns.subjects.len() + columns.offsets.len() + columns.times.len()) * 4
         + columns.names.len() * 2
-        + dictionary(&columns.name_dictionary)
-        + texts.sum::<usize>()
+        + dictionary_weight(&columns.name_dictionary)
+        + columns.texts.iter().map(text_weight).sum::<usize>()
         + columns.values.len() * 8
+}
+
+/// About how many bytes of memory a column of texts takes.
+pub(crate) fn text_weight(text: &TextColumn) -> usize {
+    text.codes.len() * 2 + dictionary_weight(&text.dictionary)
+}
+
+fn dictionary_weight(texts: &[String]) -> usize {
+    texts.iter().map(|text| text.len() + 24).sum()
 }
 
 /// Which column a dimension is read from.
@@ -161,26 +169,30 @@ impl Decoder<'_> {
         let span_ms = u32::try_from(last_ms - base_ms)
             .map_err(|_| ColumnsError::SpanTooLong { span_ms: last_ms - base_ms })?;
         let mut columns = Columns { base_ms, span_ms, ..Columns::default() };
-        columns.times.reserve_exact(rows.len());
+        let (mut subjects, mut offsets) = (Vec::new(), Vec::new());
+        let mut times: Vec<u32> = Vec::with_capacity(rows.len());
         let mut before = None;
         rows.each(|batch, row| {
             let subject = self.subject(batch, row);
             if before != Some(subject) {
-                columns.subjects.push(subject);
-                columns.offsets.push(columns.times.len() as u32);
+                subjects.push(subject);
+                offsets.push(times.len() as u32);
                 before = Some(subject);
             }
-            columns.times.push(self.time_ms(batch, row).abs_diff(base_ms) as u32);
+            times.push(self.time_ms(batch, row).abs_diff(base_ms) as u32);
         });
-        columns.offsets.push(count);
-        let names = self.texts(TextField::Name, rows, "name")?;
+        offsets.push(count);
+        (columns.subjects, columns.offsets, columns.times) = (subjects.into(), offsets.into(), times.into());
+        let found = self.texts(TextField::Name, rows, "name")?;
         // A name is always set, so its codes need no place for none.
-        columns.names = names.codes.into_iter().map(|code| code.saturating_sub(1)).collect();
-        columns.names.resize(rows.len(), 0);
-        columns.name_dictionary = names.dictionary.into_iter().skip(1).collect();
-        if columns.name_dictionary.is_empty() {
-            columns.name_dictionary.push(String::new());
+        let mut names: Vec<u16> = found.codes.iter().map(|code| code.saturating_sub(1)).collect();
+        names.resize(rows.len(), 0);
+        columns.names = names.into();
+        let mut dictionary: Vec<String> = found.dictionary.iter().skip(1).cloned().collect();
+        if dictionary.is_empty() {
+            dictionary.push(String::new());
         }
+        columns.name_dictionary = dictionary.into();
         for dimension in Dimension::ALL {
             if self.wants.dimensions.get(dimension.index()) == Some(&true)
                 && let Some(text) = columns.texts.get_mut(dimension.index())
@@ -189,13 +201,13 @@ impl Decoder<'_> {
             }
         }
         if self.wants.values {
-            columns.values.reserve_exact(rows.len());
+            let mut values = Vec::with_capacity(rows.len());
             rows.each(|batch, row| {
                 let value = self.batches.get(batch).and_then(|batch| batch.values.get(row));
-                columns.values.push(value.copied().unwrap_or(f64::NAN));
+                values.push(value.copied().unwrap_or(f64::NAN));
             });
-            if columns.values.iter().all(|value| value.is_nan()) {
-                columns.values = Vec::new();
+            if !values.iter().all(|value| value.is_nan()) {
+                columns.values = Arc::new(values.into());
             }
         }
         Ok(columns)
@@ -209,35 +221,35 @@ impl Decoder<'_> {
         }
         // By batch and code, the code here; 0 for not known yet.
         let mut known: Vec<Vec<u16>> = sources.iter().map(|texts| vec![0; texts.dictionary.len()]).collect();
-        let mut text = TextColumn { codes: Vec::with_capacity(rows.len()), dictionary: vec![String::new()] };
+        let (mut codes, mut dictionary) = (Vec::with_capacity(rows.len()), vec![String::new()]);
         let mut by_text: HashMap<&str, u16> = HashMap::new();
         let mut is_full = false;
         rows.each(|batch, row| {
             let code = sources.get(batch).and_then(|texts| texts.codes.get(row)).copied().unwrap_or(0);
             let place = known.get_mut(batch).and_then(|known| known.get_mut(code as usize));
             let Some(place) = place else {
-                text.codes.push(0);
+                codes.push(0);
                 return;
             };
             if code != 0 && *place == 0 {
                 let words = sources.get(batch).and_then(|texts| texts.dictionary.get(code as usize));
                 let words = words.map_or("", String::as_str);
                 *place = *by_text.entry(words).or_insert_with(|| {
-                    let code = u16::try_from(text.dictionary.len()).unwrap_or(0);
+                    let code = u16::try_from(dictionary.len()).unwrap_or(0);
                     is_full |= code == 0;
-                    text.dictionary.push(words.to_owned());
+                    dictionary.push(words.to_owned());
                     code
                 });
             }
-            text.codes.push(*place);
+            codes.push(*place);
         });
         if is_full {
             return Err(ColumnsError::DictionaryFull { column });
         }
-        if text.dictionary.len() == 1 {
+        if dictionary.len() == 1 {
             return Ok(TextColumn::default());
         }
-        Ok(text)
+        Ok(TextColumn { codes: codes.into(), dictionary: dictionary.into() })
     }
 
     fn time_ms(&self, batch: usize, row: usize) -> i64 {

@@ -10,11 +10,12 @@ use super::QueriesError;
 use super::check::Need;
 use super::cut::{cut, lies_in};
 use super::decode::{Decoded, decode_sorted, decode_together};
+use super::segment::{self, Column, Piece as Decode, assemble};
 use super::work::Stop;
 use crate::EventStoreError;
 use crate::columns::Columns;
 use crate::rollup::{By, Section};
-use crate::{Cache, Fields, Part, PartKey, SegmentId, Snapshot};
+use crate::{Cache, Fields, Part, PartKey, SegmentId, Snapshot, Watch};
 
 /// The most batches of the tail that are decoded as one, as a power of two.
 const BLOCK_LOG2: u32 = 10;
@@ -25,14 +26,18 @@ pub(crate) type BlockKey = (ProjectId, Fields, Vec<(i64, i64)>);
 /// Decoded parts under a cap of bytes.
 #[derive(Debug)]
 pub(crate) struct Caches {
+    columns: Cache<(PartKey, Column), Decode>,
     segments: Cache<SegmentKey, Kept>,
     blocks: Cache<BlockKey, Decoded>,
     days: Cache<(BlockKey, By, String), Vec<Arc<Section>>>,
+    /// How often parts went away.
+    departures: AtomicUsize,
 }
 
 /// What is kept of a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum SegmentKey {
+    /// A segment that has to be decoded in several parts.
     Columns(PartKey, Fields),
     /// A section of the rollup of that version.
     Rollup(SegmentId, By),
@@ -45,13 +50,15 @@ enum Kept {
 }
 
 impl Caches {
-    /// A quarter of the bytes is for the tail, which is small and changes often.
+    /// An eighth of the bytes each is for the tail, which is small and changes often, and for what has no usual form.
     pub(crate) fn new(bytes_max: usize) -> Self {
-        let (tail, days) = (bytes_max / 4, bytes_max / 16);
+        let part = bytes_max / 32;
         Self {
-            segments: Cache::new(bytes_max - tail),
-            blocks: Cache::new(tail - days),
-            days: Cache::new(days),
+            columns: Cache::new(bytes_max - 8 * part),
+            segments: Cache::new(4 * part),
+            blocks: Cache::new(3 * part),
+            days: Cache::new(part),
+            departures: AtomicUsize::new(0),
         }
     }
 
@@ -87,6 +94,35 @@ impl Caches {
             Ok::<_, QueriesError>((sections, weight))
         })?;
         Ok(kept.to_vec())
+    }
+
+    /// How many bytes are kept.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.columns.bytes() + self.segments.bytes() + self.blocks.bytes() + self.days.bytes()
+    }
+
+    /// How many columns of segments are kept.
+    #[cfg(test)]
+    pub(crate) fn columns(&self) -> usize {
+        self.columns.len()
+    }
+
+    fn forget(&self, project: ProjectId, is_gone: impl Fn(&PartKey) -> bool) {
+        self.columns.remove_where(|(key, _)| is_gone(key));
+        self.segments.remove_where(|key| match key {
+            SegmentKey::Columns(part, _) => is_gone(part),
+            SegmentKey::Rollup(version, _) => is_gone(&PartKey::Segment(*version)),
+        });
+        self.blocks.remove_where(|(of, ..)| *of == project);
+        self.days.remove_where(|((of, ..), ..)| *of == project);
+    }
+}
+
+impl Watch for Caches {
+    fn gone(&self, project: ProjectId, segments: &[SegmentId]) {
+        self.departures.fetch_add(1, Ordering::SeqCst);
+        self.forget(project, |key| matches!(key, PartKey::Segment(id) if segments.contains(id)));
     }
 }
 
@@ -144,6 +180,7 @@ pub(crate) fn load(
     stop: &Stop,
 ) -> Result<Loaded, QueriesError> {
     let fields = need.fields();
+    let departures = caches.departures.load(Ordering::SeqCst);
     let pieces = pieces(snapshot, need.project, fields);
     let decoded: Mutex<Vec<Option<Arc<Decoded>>>> = Mutex::new(vec![None; pieces.len()]);
     let next = AtomicUsize::new(0);
@@ -158,7 +195,7 @@ pub(crate) fn load(
             }
         }
     };
-    let missing = pieces.iter().filter(|piece| !is_cached(piece, fields, caches)).count();
+    let missing = pieces.iter().filter(|piece| !is_cached(piece, need, caches)).count();
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads.min(missing)).map(|_| scope.spawn(read)).collect();
         let mut outcome = read();
@@ -167,9 +204,23 @@ pub(crate) fn load(
         }
         outcome
     })?;
+    if caches.departures.load(Ordering::SeqCst) != departures {
+        // What went away meanwhile may have been put back just now.
+        let read: Vec<PartKey> = pieces.iter().filter_map(Piece::segment).collect();
+        caches.forget(need.project, |key| read.contains(key));
+    }
     let decoded = decoded.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten();
     let ms = need.keep.start.div_euclid(1000)..need.keep.end.div_euclid(1000);
     Ok(Loaded(decoded.map(|decoded| within(decoded, &ms)).collect()))
+}
+
+impl Piece {
+    fn segment(&self) -> Option<PartKey> {
+        match self {
+            Self::Segment(part) => Some(part.key),
+            Self::Block(..) => None,
+        }
+    }
 }
 
 pub(crate) fn pieces(snapshot: Snapshot, project: ProjectId, fields: Fields) -> Vec<Piece> {
@@ -203,9 +254,11 @@ fn block_end(sequence: i64, last: i64) -> i64 {
     ends.into_iter().find(|end| *end <= last + 1).unwrap_or(sequence + 1)
 }
 
-fn is_cached(piece: &Piece, fields: Fields, caches: &Caches) -> bool {
+fn is_cached(piece: &Piece, need: &Need, caches: &Caches) -> bool {
     match piece {
-        Piece::Segment(part) => caches.segments.find(&SegmentKey::Columns(part.key, fields)).is_some(),
+        Piece::Segment(part) => {
+            need.columns().iter().all(|column| caches.columns.find(&(part.key, *column)).is_some())
+        }
         Piece::Block(key, _) => caches.blocks.find(key).is_some(),
     }
 }
@@ -217,18 +270,23 @@ pub(crate) fn decode(
     caches: &Caches,
 ) -> Result<Arc<Decoded>, QueriesError> {
     match piece {
-        Piece::Segment(part) => {
-            let key = SegmentKey::Columns(part.key, fields);
-            let kept = caches.segments.find_or_load(key, || {
-                let decoded = decode_sorted(&*part.read(fields)?, need.wants)?;
-                let weight = decoded.weight();
-                Ok::<_, QueriesError>((Kept::Columns(Arc::new(decoded)), weight))
-            })?;
-            match &*kept {
-                Kept::Columns(decoded) => Ok(Arc::clone(decoded)),
-                Kept::Rollup(_) => Err(EventStoreError::Internal("columns are a rollup".to_owned()).into()),
+        Piece::Segment(part) => match decode_columns(part, need, caches)? {
+            Some(decoded) => Ok(Arc::new(decoded)),
+            None => {
+                let key = SegmentKey::Columns(part.key, fields);
+                let kept = caches.segments.find_or_load(key, || {
+                    let decoded = decode_sorted(&*part.read(fields)?, need.wants)?;
+                    let weight = decoded.weight();
+                    Ok::<_, QueriesError>((Kept::Columns(Arc::new(decoded)), weight))
+                })?;
+                match &*kept {
+                    Kept::Columns(decoded) => Ok(Arc::clone(decoded)),
+                    Kept::Rollup(_) => {
+                        Err(EventStoreError::Internal("columns are a rollup".to_owned()).into())
+                    }
+                }
             }
-        }
+        },
         Piece::Block(key, parts) => caches.blocks.find_or_load(key.clone(), || {
             let batches = parts.iter().map(|part| part.read(fields)).collect::<Result<Vec<_>, _>>()?;
             let batches: Vec<_> = batches.iter().map(AsRef::as_ref).collect();
@@ -237,6 +295,27 @@ pub(crate) fn decode(
             Ok((decoded, weight))
         }),
     }
+}
+
+/// A segment from the cache, its missing columns decoded; none if it has to be decoded in several parts.
+fn decode_columns(part: &Part, need: &Need, caches: &Caches) -> Result<Option<Decoded>, QueriesError> {
+    if !segment::fits(part) {
+        return Ok(None);
+    }
+    let (mut pieces, mut missing) = (Vec::new(), Vec::new());
+    for column in need.columns() {
+        match caches.columns.find(&(part.key, column)) {
+            Some(piece) => pieces.push(piece),
+            None => missing.push(column),
+        }
+    }
+    if !missing.is_empty() {
+        for (column, piece) in missing.iter().zip(segment::decode(part, &missing)?) {
+            let weight = piece.weight();
+            pieces.push(caches.columns.insert((part.key, *column), piece, weight));
+        }
+    }
+    Ok(assemble(&pieces))
 }
 
 /// The same without events outside a stretch of milliseconds.

@@ -1,5 +1,5 @@
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,10 +12,10 @@ use super::rolled::{
     self, Ask, PERIODS_MAX, Rolled, RollupUse, active_of, by_of, lifecycle_of, retention_of,
 };
 use super::timeline::{Wanted, key_of, page_of_batches, page_of_parts};
-use super::trend::trend_of;
+use super::trend::{top_set, trend_of};
 use super::work::{Desk, Stop};
 use super::{
-    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTrend,
+    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTop, AskTrend,
     BREAKDOWN_MAX, EDGES_MAX, FunnelAnswer, GAP_MAX, LIST_MAX, LifecycleAnswer, ListNames, ListValues,
     NameVolume, Queries, QueriesError, ReadTimeline, RetentionTable, STEPS_MAX, SessionTable, Span,
     TimelineEvent, TrendAnswer, Unit, ValueVolume, WINDOW_MAX,
@@ -23,11 +23,13 @@ use super::{
 use crate::kernel::Cancel;
 use crate::kernel::active::{ActiveAnswer, ActiveQuery, active};
 use crate::kernel::bucket::Buckets;
+use crate::kernel::filter::{Filter, ValueTest};
 use crate::kernel::funnel::{FunnelQuery, funnel};
 use crate::kernel::lifecycle::{LifecycleQuery, lifecycle};
 use crate::kernel::path::{PathAnswer, PathQuery, path};
 use crate::kernel::retention::{CohortBy, RetentionMode, RetentionQuery, retention};
 use crate::kernel::session::{SessionQuery, session};
+use crate::kernel::top::{TopItem, TopQuery};
 use crate::kernel::trend::{Breakdown, Measures, TrendQuery};
 use crate::rollup::By;
 use crate::{EventStore, Fields, Select, Snapshot, TIME_END, TIME_MIN};
@@ -80,13 +82,26 @@ impl QueryService {
         threads: usize,
         limits: QueryLimits,
     ) -> Self {
+        let caches = Arc::new(Caches::new(cache_bytes_max));
+        let watcher: Weak<Caches> = Arc::downgrade(&caches);
+        store.watch(watcher);
         Self {
             store,
-            caches: Arc::new(Caches::new(cache_bytes_max)),
+            caches,
             desk: Desk::new(limits.at_once_max, limits.time_max),
             threads: threads.max(1),
             limits,
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn cached_bytes(&self) -> usize {
+        self.caches.bytes()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn cached_columns(&self) -> usize {
+        self.caches.columns()
     }
 
     /// Loads what an answer needs, and computes it.
@@ -151,12 +166,16 @@ impl QueryService {
         let reads_values = ask.measures.values || ask.measures.percentiles;
         let need = if reads_values { need.values() } else { need };
         let starts = starts(&buckets);
-        let by = by_of(&[&ask.filter], ask.breakdown.map(|breakdown| breakdown.field));
+        let filter = if ask.with_value {
+            Filter::And(vec![ask.filter, Filter::Value(ValueTest::Set)])
+        } else {
+            ask.filter
+        };
+        let by = by_of(&[&filter], ask.breakdown.map(|breakdown| breakdown.field));
         // Hours cut every day.
         let by = by.filter(|_| !reads_values && unit != Unit::Hour);
         let asked = by.map(|by| asked(by, span, &buckets, 1..buckets.len() as u32 + 1));
-        let query =
-            TrendQuery { filter: ask.filter, buckets, measures: ask.measures, breakdown: ask.breakdown };
+        let query = TrendQuery { filter, buckets, measures: ask.measures, breakdown: ask.breakdown };
         let query = Arc::new(query);
         let rolled = asked.map(|ask| {
             let query = Arc::clone(&query);
@@ -178,7 +197,9 @@ fn asked(by: By, span: &Span, buckets: &Buckets, regions: Range<u32>) -> Ask {
 
 /// What a trend counts.
 struct Counted {
-    filter: crate::kernel::filter::Filter,
+    filter: Filter,
+    /// Whether events without a value do not count.
+    with_value: bool,
     measures: Measures,
     breakdown: Option<Breakdown>,
 }
@@ -209,13 +230,14 @@ fn starts(buckets: &Buckets) -> Vec<Timestamp> {
 #[async_trait]
 impl Queries for QueryService {
     async fn trend(&self, ask: AskTrend) -> Result<TrendAnswer, QueriesError> {
-        let counted = Counted { filter: ask.filter, measures: ask.measures, breakdown: ask.breakdown };
+        let (filter, measures, breakdown) = (ask.filter, ask.measures, ask.breakdown);
+        let counted = Counted { filter, with_value: false, measures, breakdown };
         self.trend_of(&ask.span, ask.unit, counted).await
     }
 
     async fn percentile(&self, ask: AskPercentile) -> Result<TrendAnswer, QueriesError> {
         let measures = Measures { subjects: false, values: true, percentiles: true };
-        let counted = Counted { filter: ask.filter, measures, breakdown: ask.breakdown };
+        let counted = Counted { filter: ask.filter, with_value: true, measures, breakdown: ask.breakdown };
         self.trend_of(&ask.span, ask.unit, counted).await
     }
 
@@ -358,6 +380,28 @@ impl Queries for QueryService {
             Ok(session(&query, &loaded.known(), threads, cancel)?)
         };
         Ok(SessionTable { starts, sessions: self.answer(need, compute).await? })
+    }
+
+    async fn top(&self, ask: AskTop) -> Result<Vec<TopItem>, QueriesError> {
+        let (from, until) = ends(&ask.span)?;
+        within("limit", ask.limit, 1, LIST_MAX)?;
+        let time_micros = micros(from, until);
+        let mut need = Need::new(ask.span.project, time_micros.clone()).filter("events", &ask.filter)?;
+        if let Some(goal) = &ask.goal {
+            need = need.filter("goal", goal)?;
+        }
+        let need = need.field(Some(ask.field));
+        let query = TopQuery {
+            filter: ask.filter,
+            goal: ask.goal,
+            time_micros,
+            field: ask.field,
+            rank: ask.rank,
+            limit: ask.limit,
+        };
+        let compute =
+            move |loaded: &Loaded, threads, cancel: Cancel<'_>| top_set(&query, loaded, threads, cancel);
+        self.answer(need, compute).await
     }
 
     async fn list_names(&self, list: ListNames) -> Result<Vec<NameVolume>, QueriesError> {

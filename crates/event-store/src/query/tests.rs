@@ -1,6 +1,7 @@
 //! Every question over the same few events, with answers worked out by hand, wherever the events lie.
 
 mod answers;
+mod cached;
 mod limits;
 
 use std::path::PathBuf;
@@ -89,6 +90,11 @@ impl Bench {
 
     pub(crate) fn service(store: &Embedded, limits: QueryLimits) -> QueryService {
         QueryService::new(Arc::new(store.clone()), 1 << 20, 2, limits)
+    }
+
+    /// Another process.
+    pub(crate) fn another(&self) -> Embedded {
+        Embedded::new(self.db.database(), &self.directory, self.clock.clone(), Limits::default())
     }
 
     pub(crate) async fn append(&self, events: &[Event]) {

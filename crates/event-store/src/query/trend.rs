@@ -8,7 +8,7 @@ use super::load::Loaded;
 use crate::kernel::Cancel;
 use crate::kernel::filter::{Filter, TextTest};
 use crate::kernel::group::{Field, Group};
-use crate::kernel::top::{TopItem, TopQuery, top};
+use crate::kernel::top::{Rank, TopItem, TopQuery, top};
 use crate::kernel::trend::{Breakdown, Measures, Series, TrendQuery, trend};
 
 /// Answers a trend over all events.
@@ -67,7 +67,21 @@ fn holds_groups(field: Field, groups: &[Group]) -> Filter {
     Filter::Or(tests)
 }
 
-/// The texts of a field over all events, those of the most events first.
+/// The first texts of a field, without the events that have none.
+pub(crate) fn top_set(
+    query: &TopQuery,
+    loaded: &Loaded,
+    threads: usize,
+    cancel: Cancel<'_>,
+) -> Result<Vec<TopItem>, QueriesError> {
+    let one_more = TopQuery { limit: query.limit + 1, ..query.clone() };
+    let mut items = top_of(&one_more, loaded, threads, cancel)?;
+    items.retain(|item| matches!(item.group, Group::Text(_)));
+    items.truncate(query.limit);
+    Ok(items)
+}
+
+/// The first texts of a field over all events.
 pub(crate) fn top_of(
     query: &TopQuery,
     loaded: &Loaded,
@@ -84,7 +98,12 @@ pub(crate) fn top_of(
         items.entry(item.group).or_insert(empty).events += item.events;
     }
     let mut items: Vec<TopItem> = items.into_values().collect();
-    items.sort_by_key(|item| Reverse(item.events));
+    items.sort_by_key(|item| {
+        Reverse(match query.rank {
+            Rank::Events => item.events,
+            Rank::Subjects => item.subjects,
+        })
+    });
     items.truncate(query.limit);
     Ok(items)
 }

@@ -48,6 +48,17 @@ impl Chains {
         self.held.push(mask);
     }
 
+    /// Counts what was taken so far: no more events of the same time come.
+    pub(crate) fn settle(&mut self) {
+        self.release();
+    }
+
+    /// The steps that an event must serve to move anything on, one bit each.
+    #[inline]
+    pub(crate) fn wanted(&self) -> u32 {
+        (2 << self.open) - 1
+    }
+
     /// The times of the steps up to the furthest that was reached; empty if not even the first was.
     pub(crate) fn finish(&mut self) -> &[i64] {
         self.release();
