@@ -70,6 +70,7 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .post("/api/v1/query/path", needs(Permission::ViewAnalytics), query::path)
         .post("/api/v1/query/session", needs(Permission::ViewAnalytics), query::session)
         .post("/api/v1/query/percentile", needs(Permission::ViewAnalytics), query::percentile)
+        .post("/api/v1/query/top", needs(Permission::ViewAnalytics), query::top)
         .get("/api/v1/events/names", needs(Permission::ViewAnalytics), query::list_names)
         .get("/api/v1/events/values", needs(Permission::ViewAnalytics), query::list_values)
         .get("/api/v1/audit", needs(Permission::ViewAudit), audit::list_entries);
@@ -200,6 +201,7 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         query::path,
         query::session,
         query::percentile,
+        query::top,
         query::list_names,
         query::list_values,
         issues::list_issues,

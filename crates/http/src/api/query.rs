@@ -13,20 +13,21 @@ use belvedere_accounts::Project;
 use belvedere_event_store::columns::Dimension;
 use belvedere_event_store::kernel::path::Direction;
 use belvedere_event_store::kernel::retention::{CohortBy, RetentionMode};
+use belvedere_event_store::kernel::top::Rank;
 use belvedere_event_store::query::{
-    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTrend, LIST_MAX,
-    ListNames, ListValues,
+    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTop, AskTrend,
+    LIST_MAX, ListNames, ListValues,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use self::answer::{
     ActiveAnswer, FunnelAnswer, LifecycleAnswer, NameAnswer, PathAnswer, RetentionAnswer, SessionAnswer,
-    ValueAnswer,
+    TopAnswer, ValueAnswer,
 };
 use self::body::{
-    ActiveBody, FunnelBody, LifecycleBody, PathBody, PercentileBody, RetentionBody, SessionBody, TrendBody,
-    milliseconds, word,
+    ActiveBody, FunnelBody, LifecycleBody, PathBody, PercentileBody, RetentionBody, SessionBody, TopBody,
+    TrendBody, milliseconds, word,
 };
 use self::series::{PercentileAnswer, TrendAnswer};
 use super::answer::List;
@@ -227,6 +228,30 @@ pub(super) async fn percentile(
         breakdown: body.breakdown.map(|it| it.breakdown()).transpose()?,
     };
     Ok(Json(shared.queries.percentile(ask).await?.into()))
+}
+
+/// Top texts
+///
+/// The texts of a property with the most events or subjects, and how many of these reach a goal with the same text.
+#[utoipa::path(post, path = "/api/v1/query/top", tag = "query", params(InProject), request_body = TopBody,
+    responses((status = 200, description = "The first texts", body = TopAnswer)))]
+pub(super) async fn top(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Parameters(wanted): Parameters<InProject>,
+    JsonBody(body): JsonBody<TopBody>,
+) -> Result<Json<TopAnswer>, Problem> {
+    let project = asked(&shared, &caller, wanted).await?;
+    let ranks = [("events", Rank::Events), ("subjects", Rank::Subjects)];
+    let ask = AskTop {
+        span: body.range.span(&project)?,
+        filter: body.events.unwrap_or_default().filter()?,
+        goal: body.goal.map(|goal| goal.filter()).transpose()?,
+        field: body::field("by", &body.by)?,
+        rank: word("rank", body.rank.as_deref().unwrap_or("events"), &ranks)?,
+        limit: body.limit.unwrap_or(RANKED),
+    };
+    Ok(Json(shared.queries.top(ask).await?.into()))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -37,6 +37,7 @@ fn body(kind: &str) -> Value {
     match kind {
         "trend" | "lifecycle" | "session" | "percentile" => json!({ "range": range(), "unit": "day" }),
         "active" => json!({ "range": range() }),
+        "top" => json!({ "range": range(), "by": "course" }),
         "funnel" => json!({ "range": range(), "steps": [opened, { "name": "completed" }] }),
         "retention" => json!({ "range": range(), "unit": "day", "start": opened }),
         _ => json!({ "range": range(), "anchor": opened }),
@@ -146,6 +147,14 @@ fn each_question_is_answered() {
                       "percentiles": { "p50": 80.5, "p75": 80.5, "p90": 80.5, "p95": 80.5, "p99": 80.5 } }
                 ] }] }),
             ),
+            (
+                "top",
+                with("top", "goal", json!({ "name": "completed" })),
+                json!({ "items": [
+                    { "text": "algebra", "events": 4, "subjects": 2, "goal_subjects": 1, "goal_share": 0.5 }
+                ] }),
+            ),
+            ("top", with("top", "by", json!("plan")), json!({ "items": [] })),
         ];
         for (kind, body, expected) in cases {
             let answer = ask(&house, &token, kind, &body).await;

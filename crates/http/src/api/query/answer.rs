@@ -1,8 +1,9 @@
 //! What is answered, as JSON.
 
+use belvedere_event_store::kernel::group::Group;
 use belvedere_event_store::kernel::path::PathEdge;
 use belvedere_event_store::kernel::session::SessionBucket;
-use belvedere_event_store::kernel::{active, funnel, path, retention};
+use belvedere_event_store::kernel::{active, funnel, path, retention, top};
 use belvedere_event_store::query as model;
 use belvedere_storage::Timestamp;
 use serde::Serialize;
@@ -143,6 +144,40 @@ impl From<retention::RetentionAnswer> for RetentionAnswer {
             share: average.share(),
         });
         Self { cohorts: cohorts.collect(), average: average.collect() }
+    }
+}
+
+/// The first texts of a property.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TopAnswer {
+    /// One per text, the first first.
+    items: Vec<TopItemAnswer>,
+}
+
+/// One text of a property.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TopItemAnswer {
+    /// The text.
+    text: String,
+    /// Events that count.
+    events: u64,
+    /// Different subjects with such an event.
+    subjects: u64,
+    /// How many of these subjects have an event of the goal with the same text.
+    goal_subjects: u64,
+    /// `goal_subjects` / `subjects`; null without subjects.
+    goal_share: Option<f64>,
+}
+
+impl From<Vec<top::TopItem>> for TopAnswer {
+    fn from(items: Vec<top::TopItem>) -> Self {
+        let items = items.into_iter().filter_map(|item| {
+            let goal_share = item.goal_share();
+            let Group::Text(text) = item.group else { return None };
+            let (events, subjects, goal_subjects) = (item.events, item.subjects, item.goal_subjects);
+            Some(TopItemAnswer { text, events, subjects, goal_subjects, goal_share })
+        });
+        Self { items: items.collect() }
     }
 }
 

@@ -57,10 +57,7 @@ pub(crate) struct BreakdownBody {
 
 impl BreakdownBody {
     pub(super) fn breakdown(self) -> Result<Breakdown, Problem> {
-        let field = match self.by.as_str() {
-            "name" => Field::Name,
-            _ => Field::Dimension(self.dimension()?),
-        };
+        let field = field("breakdown", &self.by)?;
         Ok(Breakdown { field, limit: self.limit.unwrap_or(GROUPS) })
     }
 
@@ -70,6 +67,14 @@ impl BreakdownBody {
 
     fn dimension(&self) -> Result<Dimension, Problem> {
         Dimension::find(&self.by).ok_or_else(|| unknown("breakdown", &self.by))
+    }
+}
+
+/// The field of that name.
+pub(super) fn field(of: &'static str, name: &str) -> Result<Field, Problem> {
+    match name {
+        "name" => Ok(Field::Name),
+        name => Dimension::find(name).map(Field::Dimension).ok_or_else(|| unknown(of, name)),
     }
 }
 
@@ -226,4 +231,22 @@ pub(crate) struct PercentileBody {
     pub(super) events: Option<EventsBody>,
     /// One series per text of a property.
     pub(super) breakdown: Option<BreakdownBody>,
+}
+
+/// The first texts of a property.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TopBody {
+    /// When.
+    pub(super) range: RangeBody,
+    /// `name`, `course`, `lesson`, `exercise`, `country`, `browser`, `os`, `device`, `referrer`, `utm_source` or `plan`.
+    pub(super) by: String,
+    /// Which events count; all if left out.
+    pub(super) events: Option<EventsBody>,
+    /// Which events reach the goal of their text, such as completing a course.
+    pub(super) goal: Option<EventsBody>,
+    /// `events` or `subjects`; `events` if left out.
+    pub(super) rank: Option<String>,
+    /// How many texts are answered, 1 to 1,000; 10 if left out.
+    pub(super) limit: Option<usize>,
 }

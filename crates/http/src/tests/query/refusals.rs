@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::super::house::{House, with_token};
 use super::{ask, body, events, get, range, with};
 
-const KINDS: [&str; 8] =
-    ["trend", "active", "funnel", "retention", "lifecycle", "path", "session", "percentile"];
+const KINDS: [&str; 9] =
+    ["trend", "active", "funnel", "retention", "lifecycle", "path", "session", "percentile", "top"];
 
 #[test]
 fn what_is_wrong_with_a_question_is_named() {
@@ -125,6 +125,10 @@ fn what_is_wrong_with_a_question_is_named() {
                 "cohort_by",
                 "cohort_by: must be one of first, any",
             ),
+            ("top", with("top", "by", json!("colour")), "by", "by: there is no \"colour\""),
+            ("top", with("top", "rank", json!("age")), "rank", "rank: must be one of events, subjects"),
+            ("top", with("top", "limit", json!(0)), "limit", "limit: must be from 1 to 1000"),
+            ("top", with("top", "goal", json!({ "name": "opend" })), "goal", "goal: no event is named"),
             (
                 "lifecycle",
                 with("lifecycle", "events", json!({ "name": "opend" })),
