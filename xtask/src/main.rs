@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod client;
 mod demo;
+mod events;
 mod migrate;
 mod process;
 mod servers;
@@ -35,6 +36,8 @@ enum Task {
     Migrate(migrate::Options),
     /// Play a week of errors into a demonstration project of a running server
     Demo(demo::Options),
+    /// Import events from a file or export them to one: Parquet, CSV or NDJSON
+    Events(events::Options),
     /// Measure: whole process, real sockets, real fsync
     #[command(subcommand)]
     Bench(bench::Options),
@@ -50,6 +53,7 @@ fn main() -> Result<()> {
         Task::Ci => ci::run(),
         Task::Migrate(options) => migrate::run(&options),
         Task::Demo(options) => demo::run(&options),
+        Task::Events(options) => events::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Openapi => {
             process::cargo(&["run", "--quiet", "--package", "api", "--", "--print-openapi"]).run()

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use belvedere_kernel::{
-    Actor, AuditSink, Clock, Entry, KeyOwner, Organisation, Target, User, Vault, VaultError,
+    Actor, AuditSink, Clock, Entry, KeyOwner, Organisation, ProjectId, Target, User, Vault, VaultError,
 };
 use belvedere_storage::{Database, Id, StorageError, Tx};
 use serde_json::{Value, json};
@@ -24,6 +24,7 @@ use crate::entity::user;
 use crate::key_cache::KeyCache;
 use crate::password::Passwords;
 use crate::secret::LookupKey;
+use crate::store::organisations;
 use crate::{AccountsError, ClientInfo, Conflict, Member, Principal, Role};
 
 /// What stands in the place of a name or an e-mail address whose key was destroyed.
@@ -62,6 +63,14 @@ impl AccountsService {
             keys: Arc::default(),
             guesses_made: AtomicU64::new(0),
         }
+    }
+
+    /// Whether there is a project of that number, for programs that an operator runs.
+    ///
+    /// # Errors
+    /// A storage error.
+    pub async fn has_project(&self, project: ProjectId) -> Result<bool, AccountsError> {
+        Ok(organisations::has_project(self.db.read(), project).await?)
     }
 
     async fn record_in(&self, tx: &Tx, entry: Entry) -> Result<(), AccountsError> {

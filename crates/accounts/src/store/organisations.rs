@@ -146,6 +146,14 @@ pub(crate) async fn find_time_zone(
     Ok(row.map(|row| row.time_zone))
 }
 
+/// Whether any organisation has the project.
+pub(crate) async fn has_project(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+) -> Result<bool, StorageError> {
+    Ok(project::Entity::find_by_id(project.0).count(connection).await? == 1)
+}
+
 /// Whether no project of the organisation has the slug.
 pub(crate) async fn is_project_slug_free(
     connection: &impl ConnectionTrait,
