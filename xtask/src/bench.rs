@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what the whole process does on this machine, over real sockets and with real fsync.
 
+mod analytics;
 mod ingest;
 mod issues;
 mod server;
@@ -9,6 +10,8 @@ use clap::Subcommand;
 
 #[derive(Subcommand)]
 pub(crate) enum Options {
+    /// The event store: loading it and asking it, with ten million events
+    Analytics(analytics::Options),
     /// The ingest door and the digest behind it, with real Python errors
     Ingest(ingest::Options),
     /// The list of issues and their pages, with a million events
@@ -17,6 +20,7 @@ pub(crate) enum Options {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     match options {
+        Options::Analytics(options) => analytics::run(options),
         Options::Ingest(options) => ingest::run(options),
         Options::Issues(options) => issues::run(options),
     }

@@ -275,12 +275,12 @@ fn pages(server: &Api) -> Result<Vec<(&'static str, String)>> {
     ])
 }
 
-fn now_seconds() -> u64 {
+pub(super) fn now_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Seconds since 1970 as RFC 3339 in UTC (days to a date after Howard Hinnant's `civil_from_days`).
-fn rfc3339(seconds: u64) -> String {
+pub(super) fn rfc3339(seconds: u64) -> String {
     let (days, time) = ((seconds / 86_400) as i64, seconds % 86_400);
     let shifted = days + 719_468;
     let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));

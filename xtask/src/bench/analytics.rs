@@ -1,0 +1,298 @@
+//! The event store: loaded through its typed API, then asked over HTTP, beside DuckDB and ClickHouse if wanted.
+
+mod peers;
+mod questions;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::issues::now_seconds;
+use super::server::{Api, machine};
+use crate::client::Client;
+use crate::process::{built, cargo, program, root};
+use peers::Peers;
+use questions::{Question, questions};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// How many events; several numbers, separated by commas, show how cost grows
+    #[arg(long, value_delimiter = ',', default_value = "10000000")]
+    events: Vec<u64>,
+    /// Times that each question is asked
+    #[arg(long, default_value_t = 15)]
+    rounds: usize,
+    /// Seconds of going on at 100,000 events a second, questions asked meanwhile, in the largest store; 0 for none
+    #[arg(long, default_value_t = 60)]
+    ingest_seconds: u64,
+    /// Ask DuckDB and ClickHouse the same, if Python has the packages duckdb and chdb
+    #[arg(long)]
+    peers: bool,
+    /// The Python that has them
+    #[arg(long, default_value = "python3")]
+    python: PathBuf,
+    /// Measure the release build that is there
+    #[arg(long)]
+    no_build: bool,
+    /// Keep the filled data directories here, and use them again if they are there
+    #[arg(long)]
+    keep: Option<PathBuf>,
+}
+
+/// Events a second while ingesting.
+const RATE: u64 = 100_000;
+
+/// Times that a question is asked before it counts.
+const WARM_UP: usize = 3;
+
+const WEEK_SECONDS: u64 = 7 * 86_400;
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if !options.no_build {
+        cargo(&["build", "--release", "--package", "api"]).run()?;
+        cargo(&["build", "--release", "--package", "belvedere-event-store", "--example", "analytics"])
+            .run()?;
+    }
+    println!("{}", machine());
+    let largest = options.events.iter().max().copied();
+    for &events in &options.events {
+        let folder = format!("events-{events}");
+        let directory = options
+            .keep
+            .as_ref()
+            .map_or_else(|| root().join("target/bench-analytics"), Clone::clone)
+            .join(folder);
+        let measured = measure(options, events, &directory, largest == Some(events));
+        if options.keep.is_none() {
+            let _ = std::fs::remove_dir_all(&directory);
+        }
+        measured?;
+    }
+    Ok(())
+}
+
+/// A filled data directory.
+struct Filled {
+    directory: PathBuf,
+    events: u64,
+    /// Seconds since 1970 at which its events end: a Monday, 00:00 UTC.
+    end: u64,
+}
+
+impl Filled {
+    fn start(&self) -> Result<Api> {
+        Api::start_in(Some(self.directory.clone()), None)
+    }
+
+    /// Fills a directory, or finds what filled it before.
+    fn fill(directory: &Path, events: u64) -> Result<(Self, Value)> {
+        let note = directory.join("analytics.json");
+        if let Ok(text) = std::fs::read(&note) {
+            let loaded: Value = serde_json::from_slice(&text)?;
+            let end = loaded["end"].as_u64().context("analytics.json has no end")?;
+            return Ok((Self { directory: directory.to_owned(), events, end }, loaded));
+        }
+        std::fs::create_dir_all(directory)?;
+        // 1970-01-01 was a Thursday.
+        let end = (now_seconds() - 4 * 86_400) / WEEK_SECONDS * WEEK_SECONDS + 4 * 86_400;
+        let filled = Self { directory: directory.to_owned(), events, end };
+        let project = filled.start()?.project.clone();
+        let loader = filled.loader(&["load"], &project, &[])?;
+        let mut loaded = finish(loader)?;
+        loaded["end"] = json!(end);
+        std::fs::write(&note, loaded.to_string())?;
+        Ok((filled, loaded))
+    }
+
+    /// Starts the program that appends events.
+    fn loader(&self, task: &[&str], project: &str, more: &[String]) -> Result<Child> {
+        let mut command = Command::new(built("release", "examples/analytics"));
+        command.args(task).arg(&self.directory).arg(project);
+        command.arg(self.events.to_string()).arg(format!("{}000000", self.end)).args(more);
+        command.stdout(Stdio::piped()).spawn().context("cannot start the loader")
+    }
+}
+
+/// Waits for a loader and reads what it measured.
+fn finish(loader: Child) -> Result<Value> {
+    let output = loader.wait_with_output()?;
+    ensure!(output.status.success(), "the loader failed: {}", output.status);
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn measure(options: &Options, events: u64, directory: &Path, is_largest: bool) -> Result<()> {
+    let (filled, loaded) = Filled::fill(directory, events)?;
+    describe(&loaded)?;
+    let questions = questions(filled.end);
+    let mut first = Vec::new();
+    for question in &questions {
+        let server = filled.start()?;
+        first.push(ask(&mut Client::connect(&server.host)?, &server, question)?.0);
+    }
+    let server = filled.start()?;
+    let mut warm = Vec::new();
+    for question in &questions {
+        warm.push(ask_often(&server, question, options.rounds)?);
+    }
+    let peak = server.peak_rss_mb()?;
+    drop(server);
+    let peers = if options.peers {
+        peers::ask(&options.python, directory, filled.end, options.rounds)?
+    } else {
+        Peers::default()
+    };
+    print(&questions, &first, &warm, &peers)?;
+    println!("\npeak RSS of the server that was asked all questions: {peak:.0} MB\n");
+    if is_largest && options.ingest_seconds > 0 {
+        ingest(options, &filled, &questions, &warm)?;
+    }
+    Ok(())
+}
+
+fn describe(loaded: &Value) -> Result<()> {
+    let number = |key: &str| loaded[key].as_f64().with_context(|| format!("{key} is missing"));
+    let (events, seconds) = (number("events")?, number("seconds")?);
+    println!(
+        "{events} events of {} subjects over 180 days: loaded and sealed in {seconds:.0} s, {:.0}/s; merged into {} segments \
+         in {:.0} s; {:.0} MB of Parquet ({:.1} bytes an event), {:.0} MB with filters of ids\n",
+        number("subjects")?,
+        events / seconds,
+        number("segments")?,
+        number("merging_seconds")?,
+        number("bytes")? / 1e6,
+        number("bytes")? / events,
+        number("bytes_on_disk")? / 1e6,
+    );
+    Ok(())
+}
+
+/// Asks a question once: the time it took, and its answer.
+fn ask(client: &mut Client, server: &Api, question: &Question) -> Result<(Duration, Value)> {
+    let path = format!("{}?project={}", question.path, server.project);
+    let started = Instant::now();
+    let answer = client.api("POST", &path, &server.token, Some(&question.body))?;
+    Ok((started.elapsed(), answer))
+}
+
+/// The median time of a question that was asked before, and its answer in the form that all engines give.
+fn ask_often(server: &Api, question: &Question, rounds: usize) -> Result<(Duration, Value)> {
+    let mut client = Client::connect(&server.host)?;
+    let mut times = Vec::with_capacity(rounds);
+    let mut answer = Value::Null;
+    for round in 0..WARM_UP + rounds {
+        let (took, answered) = ask(&mut client, server, question)?;
+        answer = answered;
+        if round >= WARM_UP {
+            times.push(took);
+        }
+    }
+    Ok((median(times), (question.read)(&answer)))
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn print(
+    questions: &[Question],
+    first: &[Duration],
+    warm: &[(Duration, Value)],
+    peers: &Peers,
+) -> Result<()> {
+    let names: Vec<String> =
+        peers.0.iter().map(|peer| format!(" {} {} ms |", peer.name, peer.version)).collect();
+    let faster = if peers.0.is_empty() { "" } else { " times faster than the best |" };
+    println!("| question | first after a restart, ms | warm, median ms |{}{faster}", names.concat());
+    println!("|---|---|---|{}", "---|".repeat(names.len() + usize::from(!peers.0.is_empty())));
+    for ((question, first), (time, answer)) in questions.iter().zip(first).zip(warm) {
+        print!("| {} | {:.0} | {:.1} |", question.title, ms(*first), ms(*time));
+        let mut best = f64::INFINITY;
+        for peer in &peers.0 {
+            let (theirs, found) = peer.of(question.key)?;
+            if found != answer {
+                let brief = |answer: &Value| answer.to_string().chars().take(200).collect::<String>();
+                bail!(
+                    "{} answers {}: {}, and not {}",
+                    peer.name,
+                    question.title,
+                    brief(found),
+                    brief(answer)
+                );
+            }
+            print!(" {theirs:.0} |");
+            best = best.min(theirs);
+        }
+        if !peers.0.is_empty() {
+            print!(" {:.1} |", best / ms(*time));
+        }
+        println!();
+    }
+    for peer in &peers.0 {
+        println!("\n{} loaded its two tables in {:.0} s and gave the same answers.", peer.name, peer.seconds);
+    }
+    Ok(())
+}
+
+/// Appends at a rate to a copy of the store by one process while another is asked.
+fn ingest(
+    options: &Options,
+    filled: &Filled,
+    questions: &[Question],
+    idle: &[(Duration, Value)],
+) -> Result<()> {
+    let copy = filled.directory.with_extension("ingest");
+    let _ = std::fs::remove_dir_all(&copy);
+    program("cp", &["-a", &filled.directory.display().to_string(), &copy.display().to_string()]).run()?;
+    let filled = Filled { directory: copy.clone(), ..*filled };
+    let done = ingest_into(options, &filled, questions, idle);
+    let _ = std::fs::remove_dir_all(&copy);
+    done
+}
+
+fn ingest_into(
+    options: &Options,
+    filled: &Filled,
+    questions: &[Question],
+    idle: &[(Duration, Value)],
+) -> Result<()> {
+    let server = filled.start()?;
+    let mut client = Client::connect(&server.host)?;
+    for question in questions {
+        ask(&mut client, &server, question)?;
+    }
+    let more = [filled.events.to_string(), options.ingest_seconds.to_string(), RATE.to_string()];
+    let mut loader = filled.loader(&["ingest"], &server.project, &more)?;
+    let mut times = vec![Vec::new(); questions.len()];
+    while loader.try_wait()?.is_none() {
+        for (question, times) in questions.iter().zip(&mut times) {
+            times.push(ask(&mut client, &server, question)?.0);
+            // Somebody who looks at a page, not a load.
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    let appended = finish(loader)?;
+    let counted = ask(&mut client, &server, &questions::count_from(filled.end))?.1;
+    let counted = counted["series"][0]["events"].as_u64().unwrap_or(0);
+    let events = appended["events"].as_u64().unwrap_or(0);
+    ensure!(counted == events, "{events} events were appended, {counted} are found");
+    println!(
+        "{events} events appended in {} s by another process, {} a second, the longest transaction {} ms; all are found.\n",
+        appended["seconds"], appended["events_per_second"], appended["longest_append_ms"]
+    );
+    println!("| question, while events come in | median ms | of its time without |");
+    println!("|---|---|---|");
+    for ((question, times), (idle, _)) in questions.iter().zip(times).zip(idle) {
+        let time = median(times);
+        println!("| {} | {:.1} | {:.2} |", question.title, ms(time), ms(time) / ms(*idle));
+    }
+    Ok(())
+}
