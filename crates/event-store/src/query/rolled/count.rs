@@ -18,7 +18,7 @@ pub(crate) fn count_columns(
     let names: Vec<u16> = columns.name_dictionary.iter().map(|name| builder.name_code(name)).collect();
     let text = by.map(|dimension| columns.text(dimension));
     let texts: Vec<u16> =
-        text.iter().flat_map(|text| &text.dictionary).map(|text| builder.text_code(text)).collect();
+        text.iter().flat_map(|text| text.dictionary.iter()).map(|text| builder.text_code(text)).collect();
     // Events of a subject ascend, so the next one is mostly where the last one was.
     let mut here = (0, 0..0);
     for (subject, bounds) in columns.subjects.iter().zip(columns.offsets.windows(2)) {

@@ -22,7 +22,7 @@ use crate::rollup::By;
 fn segments(case: &Case) -> Vec<Columns> {
     let spread = |columns: &&Columns| {
         let mut columns = (*columns).clone();
-        columns.subjects.iter_mut().for_each(|subject| *subject *= 20_000);
+        columns.subjects = columns.subjects.iter().map(|subject| subject * 20_000).collect::<Vec<_>>().into();
         columns
     };
     case.segments().iter().filter(|columns| !columns.is_empty()).map(spread).collect()

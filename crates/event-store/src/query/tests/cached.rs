@@ -6,7 +6,7 @@ use crate::columns::Dimension;
 use crate::kernel::filter::Filter;
 use crate::kernel::group::Field;
 use crate::kernel::top::{Rank, TopItem};
-use crate::query::{AskActive, AskTop, Queries};
+use crate::query::{AskActive, AskTop, Queries, QueryLimits, QueryService, RollupUse};
 use crate::{EventStore, PartKey};
 
 database_tests!(
@@ -30,16 +30,22 @@ fn ask_top(rank: Rank) -> AskTop {
     }
 }
 
+/// Questions that read events, not rollups.
+fn scanning(bench: &Bench) -> QueryService {
+    Bench::service(&bench.store, QueryLimits { rollups: RollupUse::Never, ..QueryLimits::default() })
+}
+
 async fn decoded_columns_of_who_is_erased_leave_the_cache_at_once(db: TestDatabase) {
     let bench = Bench::new(db);
+    let queries = scanning(&bench);
     bench.append(&story()).await;
     bench.store.seal(PROJECT).await.unwrap();
-    bench.queries.active(ask_active()).await.unwrap();
-    let mut before = bench.queries.cached_bytes();
+    queries.active(ask_active()).await.unwrap();
+    let mut before = queries.cached_bytes();
     assert!(before > 0);
     for subject in [ANN, BOB, CLEO, DORA] {
         bench.store.erase_subject(PROJECT, subject).await.unwrap();
-        let after = bench.queries.cached_bytes();
+        let after = queries.cached_bytes();
         assert!(after <= before, "{after} bytes after {before}");
         before = after;
     }
@@ -49,39 +55,41 @@ async fn decoded_columns_of_who_is_erased_leave_the_cache_at_once(db: TestDataba
     let mut again = story();
     again.iter_mut().for_each(|event| event.id[0] = 99);
     bench.append(&again).await;
-    bench.queries.active(ask_active()).await.unwrap();
-    let before = bench.queries.cached_bytes();
+    queries.active(ask_active()).await.unwrap();
+    let before = queries.cached_bytes();
     let another = bench.another();
     another.erase_subject(PROJECT, ANN).await.unwrap();
     bench.store.snapshot(crate::Select::all(PROJECT)).await.unwrap();
-    assert!(bench.queries.cached_bytes() < before);
+    assert!(queries.cached_bytes() < before);
 }
 
 async fn a_further_column_is_decoded_alone_and_only_once(db: TestDatabase) {
     let bench = Bench::new(db);
+    let queries = scanning(&bench);
     bench.append(&story()).await;
     bench.store.seal(PROJECT).await.unwrap();
-    let keys = || bench.queries.cached_columns();
+    let keys = || queries.cached_columns();
     let parts = bench.store.snapshot(crate::Select::all(PROJECT)).await.unwrap().parts;
     let segments: Vec<PartKey> = parts.iter().map(|part| part.key).collect();
-    bench.queries.active(ask_active()).await.unwrap();
+    queries.active(ask_active()).await.unwrap();
     assert_eq!(keys(), segments.len());
-    bench.queries.top(ask_top(Rank::Events)).await.unwrap();
+    queries.top(ask_top(Rank::Events)).await.unwrap();
     assert_eq!(keys(), 2 * segments.len());
-    bench.queries.top(ask_top(Rank::Subjects)).await.unwrap();
-    bench.queries.active(ask_active()).await.unwrap();
+    queries.top(ask_top(Rank::Subjects)).await.unwrap();
+    queries.active(ask_active()).await.unwrap();
     assert_eq!(keys(), 2 * segments.len());
 }
 
 async fn texts_are_ranked_by_events_and_by_subjects(db: TestDatabase) {
     let bench = Bench::new(db);
+    let queries = scanning(&bench);
     bench.append(&story()).await;
     let plain = |items: Vec<TopItem>| -> Vec<(u64, u64, u64)> {
         items.iter().map(|item| (item.events, item.subjects, item.goal_subjects)).collect()
     };
     for _ in 0..2 {
         for rank in [Rank::Events, Rank::Subjects] {
-            let items = bench.queries.top(ask_top(rank)).await.unwrap();
+            let items = queries.top(ask_top(rank)).await.unwrap();
             // Of algebra one event is nobody's; what has no course is in no text.
             assert_eq!(plain(items), [(9, 3, 2), (4, 1, 1)]);
         }
