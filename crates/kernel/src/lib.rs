@@ -11,6 +11,7 @@ mod intake;
 mod membership;
 mod notify;
 mod scrub;
+mod subject_data;
 mod tasks;
 mod vault;
 
@@ -26,5 +27,6 @@ pub use intake::{
 pub use membership::Membership;
 pub use notify::{InProcessBus, LiveBus, LiveMessage, woken};
 pub use scrub::{Removal, ScrubRules, Scrubber};
+pub use subject_data::{SubjectData, SubjectDataError, SubjectRecords};
 pub use tasks::Tasks;
 pub use vault::{KeyOwner, Vault, VaultError};
