@@ -4,11 +4,15 @@
 //! content allows: 4 bytes for a time, 2 for a name or a text, 8 for a value. A column in which no event has
 //! anything takes no memory.
 
+mod props;
+
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
+
+pub use props::{PropColumn, PropColumnBuilder, PropName, number};
 
 /// A column that several [`Columns`] can hold at once: with other columns beside it, or none.
 pub type Shared<T> = Arc<Vec<T>>;
@@ -243,9 +247,24 @@ pub struct Columns {
     pub sessions: Shared<u32>,
     /// Values, one per event, NaN for none; nothing at all if no event has one.
     pub values: Arc<Values>,
+    /// The properties that were asked for, with one text per event each.
+    pub props: Vec<(PropName, PropColumn)>,
 }
 
 impl Columns {
+    /// The same events with a property.
+    #[must_use]
+    pub fn with_prop(mut self, name: PropName, column: PropColumn) -> Self {
+        self.props.push((name, column));
+        self
+    }
+
+    /// The column of a property; none if it was not asked for.
+    #[must_use]
+    pub fn prop(&self, name: &PropName) -> Option<&PropColumn> {
+        self.props.iter().find(|(known, _)| known == name).map(|(_, column)| column)
+    }
+
     /// Puts rows, in any order, into columns.
     pub fn from_rows<'a>(rows: impl IntoIterator<Item = Row<'a>>) -> Result<Self, ColumnsError> {
         let mut builder = Builder::default();
@@ -292,7 +311,7 @@ impl Columns {
         })
     }
 
-    /// The same columns without the events of some subjects, which are given ascending.
+    /// The same columns without the events of some subjects, which are given ascending, and without properties.
     pub fn without_subjects(&self, erased: &[u32]) -> Result<Self, ColumnsError> {
         Self::from_rows(self.rows().filter(|row| erased.binary_search(&row.subject).is_err()))
     }

@@ -128,7 +128,12 @@ pub(crate) async fn erase_subject(
         let inner: &Arc<Inner> = &store.inner;
         match inner.db.write(async |tx| prepared.commit_in(tx).await).await {
             Err(EventStoreError::Changed(_)) if attempt < ATTEMPTS => {}
-            result => return result,
+            Ok(erased) => {
+                // What this process holds of the tail is let go now, not with the next question.
+                store.refresh(project).await?;
+                return Ok(erased);
+            }
+            Err(error) => return Err(error),
         }
     }
 }

@@ -14,9 +14,12 @@ pub mod active;
 mod activity;
 mod bit_counts;
 pub mod bucket;
+pub mod cohort;
 pub mod filter;
+pub mod formula;
 pub mod funnel;
 pub mod group;
+pub mod interval;
 pub mod lifecycle;
 pub mod path;
 mod plan;
@@ -68,6 +71,9 @@ pub enum QueryError {
     /// The starts of buckets do not ascend.
     #[error("bucket starts do not ascend")]
     BucketsNotAscending,
+    /// Its parts contradict each other.
+    #[error("{0}")]
+    Contradiction(&'static str),
 }
 
 /// What was read from some subjects.

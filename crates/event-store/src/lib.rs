@@ -31,6 +31,7 @@ mod tests;
 mod view;
 mod week;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
@@ -101,6 +102,17 @@ pub trait EventStore: Send + Sync {
         project: ProjectId,
         subject: SubjectId,
     ) -> Result<Option<u32>, EventStoreError>;
+
+    /// The subjects that numbers in batches stand for; a number without one, such as that of an erased subject, is left
+    /// out.
+    ///
+    /// # Errors
+    /// A storage error.
+    async fn find_subjects(
+        &self,
+        project: ProjectId,
+        numbers: &[u32],
+    ) -> Result<HashMap<u32, SubjectId>, EventStoreError>;
 
     /// Moves the tail of a project to where it is read faster and takes less.
     ///

@@ -13,30 +13,38 @@ mod cut;
 mod decode;
 mod error;
 mod explore;
+mod formula;
 mod load;
+mod privacy;
+mod properties;
+mod props;
 mod rolled;
 mod segment;
 mod service;
+mod subjects;
 #[cfg(test)]
 mod tests;
 mod timeline;
 mod trend;
 mod work;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use belvedere_storage::Page;
 
 pub use answer::{
-    FunnelAnswer, LifecycleAnswer, NameVolume, RetentionTable, SessionTable, TimelineEvent, TrendAnswer,
-    ValueVolume,
+    FormulaAnswer, FunnelAnswer, LifecycleAnswer, NameVolume, PropertyVolume, RetentionTable, SessionTable,
+    SubjectPage, SubjectVolume, TimelineEvent, TrendAnswer, ValueVolume,
 };
 pub use ask::{
-    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTop, AskTrend,
-    ListNames, ListValues, ReadTimeline, Span, Unit,
+    AskActive, AskCohort, AskFormula, AskFunnel, AskInterval, AskLifecycle, AskPath, AskPercentile,
+    AskRetention, AskSession, AskTop, AskTrend, FormulaSeries, ListNames, ListProperties, ListSubjects,
+    ListValues, Measure, ReadTimeline, Span, Unit,
 };
 pub use check::{
-    BREAKDOWN_MAX, BUCKETS_MAX, CONDITIONS_MAX, EDGES_MAX, GAP_MAX, LIST_MAX, NESTING_MAX, RANGE_DAYS_MAX,
-    STEPS_MAX, TEXTS_MAX, WINDOW_MAX,
+    BREAKDOWN_MAX, BUCKETS_MAX, CONDITIONS_MAX, EDGES_MAX, GAP_MAX, LIST_MAX, NESTING_MAX, PROPS_MAX,
+    RANGE_DAYS_MAX, STEPS_MAX, TEXTS_MAX, WINDOW_MAX,
 };
 pub(crate) use decode::text_field;
 pub use error::QueriesError;
@@ -44,7 +52,9 @@ pub use rolled::RollupUse;
 pub use service::{QueryLimits, QueryService};
 
 use crate::kernel::active::ActiveAnswer;
+use crate::kernel::interval::IntervalAnswer;
 use crate::kernel::path::PathAnswer;
+use crate::kernel::subject_set::SubjectSet;
 use crate::kernel::top::TopItem;
 
 /// What can be asked about the events of a project.
@@ -55,7 +65,7 @@ use crate::kernel::top::TopItem;
 /// Every call: [`QueriesError::Invalid`] with the field that is beyond its limit or names what there is not,
 /// [`QueriesError::TooSlow`] beyond the time limit, or what the store says.
 #[async_trait]
-pub trait Queries: Send + Sync {
+pub trait Queries: Explore {
     /// Numbers over time: events, subjects, and what their values add up to.
     async fn trend(&self, ask: AskTrend) -> Result<TrendAnswer, QueriesError>;
 
@@ -83,11 +93,33 @@ pub trait Queries: Send + Sync {
     /// The texts of a field with the most events or subjects, and how many of these reach a goal.
     async fn top(&self, ask: AskTop) -> Result<Vec<TopItem>, QueriesError>;
 
+    /// Numbers that are computed from several series.
+    async fn formula(&self, ask: AskFormula) -> Result<FormulaAnswer, QueriesError>;
+
+    /// How long it takes from one event to the next of another kind.
+    async fn interval(&self, ask: AskInterval) -> Result<IntervalAnswer, QueriesError>;
+}
+
+/// What there is to ask about, and what lies behind a number.
+///
+/// # Errors
+/// As [`Queries`].
+#[async_trait]
+pub trait Explore: Send + Sync {
     /// The names of events with their volumes, greatest first.
     async fn list_names(&self, list: ListNames) -> Result<Vec<NameVolume>, QueriesError>;
 
-    /// The texts of a dimension with their volumes, greatest first.
+    /// The properties of events with their volumes, greatest first.
+    async fn list_properties(&self, list: ListProperties) -> Result<Vec<PropertyVolume>, QueriesError>;
+
+    /// The texts of a dimension or property with their volumes, greatest first.
     async fn list_values(&self, list: ListValues) -> Result<Vec<ValueVolume>, QueriesError>;
+
+    /// The subjects that did something, or did not: a set to filter by in any question.
+    async fn cohort(&self, ask: AskCohort) -> Result<Arc<SubjectSet>, QueriesError>;
+
+    /// The same subjects one by one.
+    async fn list_subjects(&self, list: ListSubjects) -> Result<SubjectPage, QueriesError>;
 
     /// Events as they came, newest first.
     async fn timeline(&self, read: ReadTimeline) -> Result<Page<TimelineEvent>, QueriesError>;

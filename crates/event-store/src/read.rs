@@ -70,6 +70,28 @@ impl Part {
         }
     }
 
+    /// Whether it is a segment; else it is a batch of the tail.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        matches!(self.source, Source::Segment(_))
+    }
+
+    /// Reads columns of all its events piece by piece in their order, so that long ones take little memory at once.
+    ///
+    /// # Errors
+    /// As [`Part::read`], or what `take` returns.
+    pub fn read_by_group<E: From<EventStoreError>>(
+        &self,
+        fields: Fields,
+        mut take: impl FnMut(&Batch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match &self.source {
+            Source::Segment(file) => (0..file.row_groups())
+                .try_for_each(|group| take(&file.read_row_group(group, fields).map_err(E::from)?)),
+            Source::Tail(batch) => take(&batch.unpack().map_err(E::from)?),
+        }
+    }
+
     /// What `decode` makes of those columns, from the cache or for it; `decode` says how many bytes that takes.
     ///
     /// # Errors

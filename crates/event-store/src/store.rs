@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use async_trait::async_trait;
-use belvedere_kernel::{Clock, ProjectId, SubjectId};
+use belvedere_kernel::{Clock, LiveBus, ProjectId, SubjectId};
 use belvedere_storage::{Database, Timestamp, Tx};
 
 use crate::batch::Batch;
@@ -37,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) directory: Directory,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
+    /// Who hears of events that were appended.
+    pub(crate) bus: OnceLock<Arc<dyn LiveBus>>,
     states: States,
     filters: Cache<SegmentId, IdFilter>,
     /// Each weighs 1.
@@ -55,6 +57,7 @@ impl Embedded {
             directory: Directory::new(directory.into()),
             clock,
             limits,
+            bus: OnceLock::new(),
             states: States::default(),
             filters: Cache::new(limits.filter_bytes_max),
             files: Cache::new(limits.open_files_max),
@@ -98,6 +101,14 @@ impl Embedded {
             behind = last.0;
             subjects.extend(page.into_iter().map(|(subject, number)| (number, subject)));
         }
+    }
+
+    /// The same store, which tells of appended events: `event.appended` with their number, once they are committed.
+    #[must_use]
+    pub fn with_bus(self, bus: Arc<dyn LiveBus>) -> Self {
+        // A second bus is not heard of: a store belongs to one process, which has one.
+        let _ = self.inner.bus.set(bus);
+        self
     }
 
     pub(crate) fn state(&self, project: ProjectId) -> Arc<ProjectState> {
@@ -236,6 +247,14 @@ impl EventStore for Embedded {
     ) -> Result<Option<u32>, EventStoreError> {
         let found = tables::find_subjects(self.inner.db.read(), project, &[subject]).await?;
         Ok(found.get(&subject).copied())
+    }
+
+    async fn find_subjects(
+        &self,
+        project: ProjectId,
+        numbers: &[u32],
+    ) -> Result<HashMap<u32, SubjectId>, EventStoreError> {
+        Ok(tables::find_numbers(self.inner.db.read(), project, numbers).await?)
     }
 
     async fn seal(&self, project: ProjectId) -> Result<Sealed, EventStoreError> {

@@ -260,20 +260,45 @@ pub(crate) async fn find_subjects(
     subjects: &[SubjectId],
 ) -> Result<HashMap<SubjectId, u32>, StorageError> {
     let mut found = HashMap::with_capacity(subjects.len());
-    for chunk in subjects.chunks(ROWS) {
+    for row in find_pairs(connection, project, "subject_id", subjects.iter().map(|it| it.0)).await? {
+        found.insert(row.0, row.1);
+    }
+    Ok(found)
+}
+
+/// The subjects that have those dense numbers.
+pub(crate) async fn find_numbers(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+    numbers: &[u32],
+) -> Result<HashMap<u32, SubjectId>, StorageError> {
+    let pairs = find_pairs(connection, project, "dense", numbers.iter().map(|it| i64::from(*it))).await?;
+    Ok(pairs.into_iter().map(|(subject, dense)| (dense, subject)).collect())
+}
+
+/// Subjects and their dense numbers, of the rows in which a column has one of the values.
+async fn find_pairs(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+    column: &str,
+    values: impl Iterator<Item = i64>,
+) -> Result<Vec<(SubjectId, u32)>, StorageError> {
+    let values: Vec<i64> = values.collect();
+    let mut found = Vec::with_capacity(values.len());
+    for chunk in values.chunks(ROWS) {
         // Few different lengths, so that few statements are prepared: the last value fills up.
         let length = chunk.len().next_power_of_two();
         let fill = chunk.last().into_iter().cycle().take(length - chunk.len());
         let places: Vec<String> = (2..2 + length).map(|place| format!("${place}")).collect();
         let sql = format!(
-            "SELECT subject_id, dense FROM event_subject WHERE project_id = $1 AND subject_id IN ({})",
+            "SELECT subject_id, dense FROM event_subject WHERE project_id = $1 AND {column} IN ({})",
             places.join(",")
         );
-        let values = std::iter::once(project.0).chain(chunk.iter().chain(fill).map(|subject| subject.0));
+        let values = std::iter::once(project.0).chain(chunk.iter().chain(fill).copied());
         for row in query_sql(connection, &sql, values.map(Value::from)).await? {
             let dense = u32::try_from(row.try_get_by_index::<i64>(1)?)
                 .map_err(|_| StorageError::corrupt("dense number of a subject"))?;
-            found.insert(SubjectId(row.try_get_by_index(0)?), dense);
+            found.push((SubjectId(row.try_get_by_index(0)?), dense));
         }
     }
     Ok(found)

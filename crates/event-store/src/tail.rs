@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use belvedere_kernel::{ProjectId, SubjectId};
+use belvedere_kernel::{LiveMessage, ProjectId, SubjectId};
 use belvedere_storage::Tx;
 
 use crate::batch::{Batch, BatchBuilder};
@@ -56,11 +56,15 @@ pub(crate) async fn append_in(
     tables::update_project(tx, project, row).await?;
     fresh.row = row;
     fresh.batches.push(tail);
-    let inner = Arc::clone(&store.inner);
+    let (inner, bus) = (Arc::clone(&store.inner), store.inner.bus.get().cloned());
     tx.after_commit(move || {
         let gone = state.view().apply(&fresh);
         if let Some(gone) = gone {
             inner.tell(project, &gone);
+        }
+        if let Some(bus) = bus {
+            let data = serde_json::json!({ "events": appended.stored });
+            bus.publish(LiveMessage { project: Some(project), topic: "event.appended".to_owned(), data });
         }
     });
     Ok(appended)

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::columns::{Columns, Dimension};
+use crate::columns::{Columns, Dimension, PropColumn, PropName, number};
 use crate::kernel::subject_set::SubjectSet;
 
 /// Which events count.
@@ -22,6 +22,8 @@ pub enum Filter {
     Dimension(Dimension, TextTest),
     /// Events by their value.
     Value(ValueTest),
+    /// Events by a property.
+    Prop(PropName, PropTest),
     /// Events of the subjects of a cohort.
     Subjects(Arc<SubjectSet>),
 }
@@ -39,7 +41,7 @@ impl Filter {
             Self::And(filters) | Self::Or(filters) => filters.iter().any(Self::reads_subject),
             Self::Not(filter) => filter.reads_subject(),
             Self::Subjects(_) => true,
-            Self::Name(_) | Self::Dimension(..) | Self::Value(_) => false,
+            Self::Name(_) | Self::Dimension(..) | Self::Value(_) | Self::Prop(..) => false,
         }
     }
 
@@ -112,6 +114,26 @@ impl ValueTest {
     }
 }
 
+/// A condition on a property, whose value is a text that may be a number.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PropTest {
+    /// On the text.
+    Text(TextTest),
+    /// On the number that the text is; other texts count as no value.
+    Number(ValueTest),
+}
+
+impl PropTest {
+    /// Whether it holds for the text of a property.
+    #[must_use]
+    pub fn holds(&self, text: Option<&str>) -> bool {
+        match self {
+            Self::Text(test) => test.holds(text),
+            Self::Number(test) => test.holds(text.and_then(number).unwrap_or(f64::NAN)),
+        }
+    }
+}
+
 /// What the name of an event alone says about a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
@@ -171,6 +193,8 @@ enum Predicate {
     /// Whether it holds, by code of the text; never empty.
     Text(Dimension, Vec<bool>),
     Value(ValueTest),
+    /// Whether it holds, by code of the text; never empty.
+    Prop(PropColumn, Vec<bool>),
     Subjects(Arc<SubjectSet>),
     Constant(bool),
 }
@@ -193,6 +217,13 @@ impl Predicate {
             }
             Filter::Value(test) if columns.values.is_empty() => Self::Constant(test.holds(f64::NAN)),
             Filter::Value(test) => Self::Value(*test),
+            Filter::Prop(name, test) => match columns.prop(name) {
+                Some(column) if !column.is_empty() => {
+                    let set = column.dictionary().iter().skip(1).map(|text| test.holds(Some(text)));
+                    Self::Prop(column.clone(), std::iter::once(test.holds(None)).chain(set).collect())
+                }
+                _ => Self::Constant(test.holds(None)),
+            },
             Filter::Subjects(set) => Self::Subjects(Arc::clone(set)),
         }
     }
@@ -220,8 +251,10 @@ impl Predicate {
             },
             Self::Name(table) => table[name].into(),
             Self::Constant(held) => (*held).into(),
-            Self::Text(_, table) if table.iter().all(|&held| held == table[0]) => table[0].into(),
-            Self::Text(..) | Self::Value(_) | Self::Subjects(_) => Verdict::Unknown,
+            Self::Text(_, table) | Self::Prop(_, table) if table.iter().all(|&held| held == table[0]) => {
+                table[0].into()
+            }
+            Self::Text(..) | Self::Prop(..) | Self::Value(_) | Self::Subjects(_) => Verdict::Unknown,
         }
     }
 
@@ -233,6 +266,7 @@ impl Predicate {
             Self::Name(table) => table[usize::from(columns.names[row])],
             Self::Text(dimension, table) => table[usize::from(columns.texts[dimension.index()].codes[row])],
             Self::Value(test) => test.holds(columns.values[row]),
+            Self::Prop(column, table) => table[column.code(row) as usize],
             Self::Subjects(set) => set.contains(subject),
             Self::Constant(held) => *held,
         }

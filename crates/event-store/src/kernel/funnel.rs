@@ -1,34 +1,42 @@
-//! How many subjects get through ordered steps, and how long each step takes.
+//! How many subjects get through steps, and how long each step takes.
 
 mod candidates;
 mod chains;
+mod matching;
+mod rules;
+mod strict;
+mod tracker;
 #[cfg(test)]
 mod twin;
+mod unordered;
 
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use crate::columns::{Columns, Dimension, NOT_SET};
+use crate::columns::Columns;
 use crate::kernel::bucket::Buckets;
 use crate::kernel::filter::Filter;
 use crate::kernel::funnel::candidates::each_candidate;
 use crate::kernel::funnel::chains::Chains;
+use crate::kernel::funnel::tracker::{Trackers, Visit};
 use crate::kernel::group::{Field, Group, Groups};
 use crate::kernel::plan::Plan;
 use crate::kernel::quantile::median;
 use crate::kernel::walk::{Order, Run, merge_in_time};
 use crate::kernel::{Cancel, Cancelled, Kernel, Partial, QueryError, ensure_within, run};
 
+pub use rules::{EXCLUSIONS_MAX, Exclusion, FunnelMode, FunnelRules};
+
 /// Steps that a funnel can have.
-pub const STEPS_MAX: usize = 16;
+pub const STEPS_MAX: usize = 20;
 
 /// The usual window, in milliseconds: 7 days.
 pub const WINDOW_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
-/// How many subjects reach each step, in order, within a window from the first?
+/// How many subjects reach each step within a window from the first?
 ///
-/// A subject reaches step `k` if it has `k` different events, one for each step from the first to that one, whose
-/// times never go back, the last at most `window_ms` after the first. So
+/// In the mode [`FunnelMode::Ordered`] a subject reaches step `k` if it has `k` different events, one for each step from
+/// the first to that one, whose times never go back, the last at most `window_ms` after the first. So
 /// - the window begins at step 1, not at each step, and its end belongs to it;
 /// - a later event of step 1 starts again: any of them may be the first event;
 /// - one event serves one step, even if the filters of several select it;
@@ -38,6 +46,8 @@ pub const WINDOW_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 ///
 /// Its times are those of the attempt with which it first reached that step: of the first events from which it
 /// is reached at that moment the latest, and then each step at the earliest moment.
+///
+/// [`FunnelRules`] say what the other modes, optional steps and exclusions change.
 #[derive(Clone, Debug)]
 pub struct FunnelQuery {
     /// Which events serve each step; 1 to [`STEPS_MAX`].
@@ -47,17 +57,30 @@ pub struct FunnelQuery {
     /// When step 1 must happen, in microseconds since 1970 UTC; the others may happen later, as far as the
     /// segments reach.
     pub entries_micros: Range<i64>,
-    /// Whether to answer the subjects of each text of a dimension by themselves.
+    /// In which order, which steps may be left out, and what must not happen between.
+    pub rules: FunnelRules,
+    /// Whether to answer the subjects of each text of a field by themselves.
     pub breakdown: Option<FunnelBreakdown>,
 }
 
-/// Groups subjects by first touch: the text of their first event in the segments, of any kind, that has one.
-#[derive(Clone, Copy, Debug)]
+/// Groups subjects by the texts of their events in the segments, of any kind; each subject is in one group.
+#[derive(Clone, Debug)]
 pub struct FunnelBreakdown {
-    /// The dimension.
-    pub dimension: Dimension,
+    /// A dimension or property; an event always has a name, so by names there is nothing to attribute.
+    pub field: Field,
+    /// Which text is that of a subject.
+    pub touch: Touch,
     /// How many groups are answered by themselves: those with the most subjects at step 1, equals by text.
     pub limit: usize,
+}
+
+/// Which of the texts that a subject's events have is its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touch {
+    /// That of its first event that has one, before or after the steps.
+    First,
+    /// That of the last event that has one up to the moment at which it reached its furthest step.
+    Last,
 }
 
 /// The subjects that reached one step.
@@ -65,7 +88,8 @@ pub struct FunnelBreakdown {
 pub struct FunnelStep {
     /// Number of subjects.
     pub subjects: u64,
-    /// Median time since the step before in milliseconds, by nearest rank; none for the first.
+    /// Median time since the step before in milliseconds, by nearest rank; none for the first. Of the steps before,
+    /// optional ones do not count.
     pub median_ms: Option<i64>,
 }
 
@@ -92,7 +116,7 @@ pub fn funnel(
 pub struct Funnel<'a> {
     query: &'a FunnelQuery,
     plan: Plan<'a>,
-    groups: Option<(Dimension, Groups)>,
+    groups: Option<(Touch, Groups)>,
 }
 
 impl<'a> Funnel<'a> {
@@ -101,14 +125,18 @@ impl<'a> Funnel<'a> {
         ensure_within("number of steps", query.steps.len(), 1, STEPS_MAX as u64)?;
         let window = usize::try_from(query.window_ms).unwrap_or(usize::MAX);
         ensure_within("window in milliseconds", window, 0, i64::MAX as u64)?;
+        query.rules.check(query.steps.len()).map_err(|(_, why)| QueryError::Contradiction(why))?;
         let entries = Buckets::try_new(vec![query.entries_micros.start, query.entries_micros.end])?;
         let all = Filter::all();
-        let touch = query.breakdown.map(|_| &all);
-        let filters: Vec<_> = query.steps.iter().chain(touch).collect();
+        // What is not a step matters where it has a text, or where it must not lie between.
+        let sees_all = query.breakdown.is_some() || query.rules.mode == FunnelMode::Strict;
+        let excluded = query.rules.exclusions.iter().map(|exclusion| &exclusion.events);
+        let filters: Vec<_> = query.steps.iter().chain(excluded).chain(sees_all.then_some(&all)).collect();
         let plan = Plan::new(&filters, &entries, segments);
-        let groups = query.breakdown.map(|FunnelBreakdown { dimension, .. }| {
-            (dimension, Groups::new(Field::Dimension(dimension), &plan.segments))
-        });
+        let groups = query
+            .breakdown
+            .as_ref()
+            .map(|breakdown| (breakdown.touch, Groups::new(breakdown.field.clone(), &plan.segments)));
         Ok(Self { query, plan, groups })
     }
 }
@@ -125,7 +153,7 @@ impl Funnel<'_> {
         self.plan.events(0, runs, |event| {
             let mask = event.mask & !u32::from(event.region != 1);
             if mask != 0 {
-                chains.take(event.time_ms(), mask);
+                chains.take(event.time_ms(), mask, 0);
             }
             !chains.is_done()
         });
@@ -153,7 +181,7 @@ impl Funnel<'_> {
                     // Step 1 only counts within its range, which is region 1.
                     mask &= !u32::from(mask & 1 == 1 && compiled.regions.of(time) != 1);
                     if mask != 0 {
-                        chains.take(columns.base_ms + i64::from(time), mask);
+                        chains.take(columns.base_ms + i64::from(time), mask, 0);
                     }
                     row += 1;
                 }
@@ -169,30 +197,27 @@ impl Funnel<'_> {
 /// What was read for a [`Funnel`] from some subjects.
 #[derive(Clone, Debug)]
 pub struct FunnelPart {
-    /// Subjects by group and the furthest step that they reached.
-    furthest: Vec<u64>,
-    /// Milliseconds since the step before, by the place of that step, with the subject's group.
+    /// Subjects by group and step.
+    reached: Vec<u64>,
+    /// Milliseconds since the step before, by step, with the subject's group.
     since_before: Vec<Vec<(u32, i64)>>,
 }
 
 impl FunnelPart {
-    /// Adds what a subject of a group reached.
-    fn add(&mut self, chains: &mut Chains, group: u32) {
-        let times = chains.finish();
-        if times.is_empty() {
-            return;
-        }
-        let steps = self.since_before.len() + 1;
-        self.furthest[group as usize * steps + times.len() - 1] += 1;
-        for (into, pair) in self.since_before.iter_mut().zip(times.windows(2)) {
-            into.push((group, pair[1] - pair[0]));
+    /// Adds the times of the steps that a subject reached, without groups.
+    fn add(&mut self, times: &[i64]) {
+        for (step, reached) in self.reached.iter_mut().enumerate().take(times.len()) {
+            *reached += 1;
+            if let Some(before) = step.checked_sub(1) {
+                self.since_before[step].push((0, times[step] - times[before]));
+            }
         }
     }
 }
 
 impl Partial for FunnelPart {
     fn merge(&mut self, later: Self) {
-        for (into, from) in self.furthest.iter_mut().zip(later.furthest) {
+        for (into, from) in self.reached.iter_mut().zip(later.reached) {
             *into += from;
         }
         for (into, from) in self.since_before.iter_mut().zip(later.since_before) {
@@ -212,13 +237,12 @@ impl Kernel for Funnel<'_> {
     fn part(&self, subjects: Range<u32>, cancel: Cancel<'_>) -> Result<FunnelPart, Cancelled> {
         let (start, steps) = (self.plan.clamp(subjects.clone()).start, self.query.steps.len());
         let count = self.groups.as_ref().map_or(1, |(_, groups)| groups.len());
-        let mut part =
-            FunnelPart { furthest: vec![0; count * steps], since_before: vec![Vec::new(); steps - 1] };
-        let mut chains = Chains::new(steps, self.query.window_ms);
-        let of_steps = (1_u32 << steps) - 1;
-        let is_plain = self.groups.is_none() && self.plan.is_decided_by_names();
+        let mut part = FunnelPart { reached: vec![0; count * steps], since_before: vec![Vec::new(); steps] };
+        let is_plain = self.query.rules == FunnelRules::default()
+            && self.groups.is_none()
+            && self.plan.is_decided_by_names();
         if is_plain {
-            let mut merged = Vec::new();
+            let (mut chains, mut merged) = (Chains::new(steps, self.query.window_ms, Vec::new()), Vec::new());
             each_candidate(&self.plan, subjects, cancel, |runs| {
                 chains.clear();
                 if self.plan.is_in_time() || self.are_apart(runs) {
@@ -227,44 +251,53 @@ impl Kernel for Funnel<'_> {
                     merge_in_time(&self.plan.segments, runs, &mut merged);
                     self.take_all(runs, &mut chains);
                 }
-                part.add(&mut chains, 0);
+                chains.settle();
+                part.add(chains.times());
             })?;
             return Ok(part);
         }
+        let mut trackers = Trackers::new(steps, self.query.window_ms, &self.query.rules);
+        let mut touches: Vec<(i64, u32)> = Vec::new();
         self.plan.walk(Order::TogetherInTime, subjects, cancel, |local, runs| {
-            let mut group = if self.groups.is_some() { None } else { Some(0) };
-            chains.clear();
+            trackers.clear();
+            touches.clear();
             self.plan.events(start + local, runs, |event| {
-                if let (None, Some((dimension, groups))) = (group, &self.groups)
-                    && event.columns.text(*dimension).code(event.row) != NOT_SET
+                let time_ms = event.time_ms();
+                if let Some((touch, groups)) = &self.groups
+                    && (*touch == Touch::Last || touches.is_empty())
                 {
-                    group = Some(groups.of(event.segment, event.columns, event.row));
+                    let number = groups.of(event.segment, event.columns, event.row);
+                    if number != 0 {
+                        touches.push((time_ms, number));
+                    }
                 }
-                // Step 1 only counts within its range, which is region 1.
-                let mask = event.mask & of_steps & !u32::from(event.region != 1);
-                if mask != 0 {
-                    chains.take(event.time_ms(), mask);
-                }
-                !chains.is_done() || group.is_none()
+                trackers.take(Visit { time_ms, mask: event.mask, region: event.region });
+                !trackers.is_done(time_ms)
+                    || matches!(self.groups, Some((Touch::First, _)) if touches.is_empty())
             });
-            part.add(&mut chains, group.unwrap_or(0));
+            let Some(end_ms) = trackers.finish() else { return };
+            let touched = match &self.groups {
+                Some((Touch::Last, _)) => touches.iter().rev().find(|(ms, _)| *ms <= end_ms),
+                _ => touches.first(),
+            };
+            let group = touched.map_or(0, |(_, number)| *number);
+            trackers.reached(|step, since_before| {
+                part.reached[group as usize * steps + step] += 1;
+                if let Some(since) = since_before {
+                    part.since_before[step].push((group, since));
+                }
+            });
         })?;
         Ok(part)
     }
 
     fn finish(&self, partial: FunnelPart, _threads: usize) -> Vec<FunnelGroup> {
         let steps = self.query.steps.len();
-        // Who reached a step reached those before.
-        let reached: Vec<Vec<u64>> = partial
-            .furthest
-            .chunks_exact(steps)
-            .map(|furthest| (0..steps).map(|step| furthest[step..].iter().sum()).collect())
-            .collect();
+        let reached: Vec<&[u64]> = partial.reached.chunks_exact(steps).collect();
         let answer = |group: Group, numbers: &[usize], held: &dyn Fn(u32) -> bool| {
             let step = |step: usize| {
-                let times = step.checked_sub(1).map_or(&[][..], |before| &partial.since_before[before]);
-                let mut times: Vec<i64> =
-                    times.iter().filter(|(group, _)| held(*group)).map(|it| it.1).collect();
+                let times = partial.since_before[step].iter();
+                let mut times: Vec<i64> = times.filter(|(group, _)| held(*group)).map(|it| it.1).collect();
                 let subjects = numbers.iter().map(|&number| reached[number][step]).sum();
                 FunnelStep { subjects, median_ms: median(&mut times) }
             };
@@ -272,7 +305,7 @@ impl Kernel for Funnel<'_> {
         };
         let every: Vec<usize> = (0..reached.len()).collect();
         let mut answers = vec![answer(Group::All, &every, &|_| true)];
-        if let (Some((_, groups)), Some(breakdown)) = (&self.groups, self.query.breakdown) {
+        if let (Some((_, groups)), Some(breakdown)) = (&self.groups, &self.query.breakdown) {
             let mut ranked: Vec<usize> = every.into_iter().filter(|&number| reached[number][0] > 0).collect();
             ranked.sort_by_cached_key(|&number| (Reverse(reached[number][0]), groups.group(number)));
             let others = ranked.split_off(breakdown.limit.min(ranked.len()));

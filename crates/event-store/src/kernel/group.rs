@@ -2,23 +2,28 @@
 
 use std::collections::HashMap;
 
-use crate::columns::{Columns, Dimension};
+use crate::columns::{Columns, Dimension, PropColumn, PropName};
 
 /// A text column of an event that an answer can be broken down by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Field {
     /// The name of the event.
     Name,
     /// A text column.
     Dimension(Dimension),
+    /// A property.
+    Prop(PropName),
 }
 
 impl Field {
-    #[inline]
-    fn code(self, columns: &Columns, row: usize) -> u16 {
-        match self {
-            Self::Name => columns.names[row],
-            Self::Dimension(dimension) => columns.text(dimension).code(row),
+    /// The field that a question means: `name`, a dimension, or else a property; one that is called like a column is
+    /// meant by `props.` and its name. None where it is no name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        match Dimension::find(name) {
+            Some(dimension) => Some(Self::Dimension(dimension)),
+            None if name == "name" => Some(Self::Name),
+            None => PropName::try_new(name.strip_prefix("props.").unwrap_or(name)).map(Self::Prop),
         }
     }
 }
@@ -43,6 +48,8 @@ pub(crate) struct Groups {
     texts: Vec<Group>,
     /// Number by segment and code.
     numbers: Vec<Vec<u32>>,
+    /// The column of a property, by segment; empty for other fields.
+    props: Vec<Option<PropColumn>>,
 }
 
 impl Groups {
@@ -52,9 +59,10 @@ impl Groups {
         let numbers = segments
             .iter()
             .map(|columns| {
-                let (dictionary, unset) = match field {
+                let (dictionary, unset): (&[String], _) = match &field {
                     Field::Name => (&columns.name_dictionary, None),
-                    Field::Dimension(dimension) => (&columns.text(dimension).dictionary, Some(0)),
+                    Field::Dimension(dimension) => (&columns.text(*dimension).dictionary, Some(0)),
+                    Field::Prop(name) => (columns.prop(name).map_or(&[], PropColumn::dictionary), Some(0)),
                 };
                 let set = dictionary.iter().skip(usize::from(unset.is_some())).map(|text| {
                     *known.entry(text).or_insert_with(|| {
@@ -65,7 +73,11 @@ impl Groups {
                 unset.into_iter().chain(set).collect()
             })
             .collect();
-        Self { field, texts, numbers }
+        let props = match &field {
+            Field::Prop(name) => segments.iter().map(|columns| columns.prop(name).cloned()).collect(),
+            Field::Name | Field::Dimension(_) => Vec::new(),
+        };
+        Self { field, texts, numbers, props }
     }
 
     /// How many numbers there are.
@@ -79,14 +91,19 @@ impl Groups {
     }
 
     /// The field that the texts are of.
-    pub(crate) fn field(&self) -> Field {
-        self.field
+    pub(crate) fn field(&self) -> &Field {
+        &self.field
     }
 
     /// The number of an event's text.
     #[inline]
     pub(crate) fn of(&self, segment: usize, columns: &Columns, row: usize) -> u32 {
-        self.numbers[segment][usize::from(self.field.code(columns, row))]
+        let code = match &self.field {
+            Field::Name => usize::from(columns.names[row]),
+            Field::Dimension(dimension) => usize::from(columns.text(*dimension).code(row)),
+            Field::Prop(_) => self.props[segment].as_ref().map_or(0, |column| column.code(row) as usize),
+        };
+        self.numbers[segment][code]
     }
 
     pub(crate) fn group(&self, number: usize) -> Group {

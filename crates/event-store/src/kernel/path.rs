@@ -12,7 +12,7 @@ use crate::kernel::walk::Order;
 use crate::kernel::{Cancel, Cancelled, Kernel, Partial, QueryError, ensure_within, run};
 
 /// Steps that a path can have.
-pub const STEPS_MAX: usize = 16;
+pub const STEPS_MAX: usize = 20;
 
 /// Which way a path goes from its anchor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

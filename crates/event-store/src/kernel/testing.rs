@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::columns::{Columns, Dimension, Row};
-use crate::kernel::filter::{Filter, TextTest, ValueTest};
+use crate::columns::{Columns, Dimension, PropColumnBuilder, PropName, Row};
+use crate::kernel::filter::{Filter, PropTest, TextTest, ValueTest};
+use crate::kernel::group::Field;
 use crate::kernel::{Kernel, Partial, run};
 
 pub(crate) const NAMES: [&str; 5] = ["view", "start", "answer", "complete", "pay"];
@@ -32,27 +33,38 @@ impl Random {
         T::try_from(number).ok().unwrap()
     }
 
-    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.range::<usize>(0, from.len() as i64)]
+    pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.range::<usize>(0, from.len() as i64)].clone()
     }
 
     /// A filter at most so many levels deep.
     pub(crate) fn filter(&mut self, depth: u32) -> Filter {
-        let leaf = if depth == 0 { 4 } else { 7 };
+        let leaf = if depth == 0 { 5 } else { 8 };
         match self.range(0, leaf) {
             0 => Filter::Name(self.text_test(&NAMES)),
             1 => Filter::Dimension(Dimension::Course, self.text_test(&["algebra", "biology", "none"])),
-            2 => Filter::Value(match self.range(0, 5) {
-                0 => ValueTest::Greater(1.0),
-                1 => ValueTest::Less(0.5),
-                2 => ValueTest::Equal(1.5),
-                3 => ValueTest::Set,
-                _ => ValueTest::NotSet,
-            }),
+            2 => Filter::Value(self.value_test()),
             3 => Filter::Subjects(Arc::new((0..10).filter(|_| self.range::<u8>(0, 2) == 1).collect())),
-            4 => Filter::And((0..self.range(0, 3)).map(|_| self.filter(depth - 1)).collect()),
-            5 => Filter::Or((0..self.range(0, 4)).map(|_| self.filter(depth - 1)).collect()),
+            4 => {
+                let test = match self.range(0, 2) {
+                    0 => PropTest::Text(self.text_test(&["1", "big", "none"])),
+                    _ => PropTest::Number(self.value_test()),
+                };
+                Filter::Prop(self.pick(&[size(), unknown_prop()]), test)
+            }
+            5 => Filter::And((0..self.range(0, 3)).map(|_| self.filter(depth - 1)).collect()),
+            6 => Filter::Or((0..self.range(0, 4)).map(|_| self.filter(depth - 1)).collect()),
             _ => Filter::Not(Box::new(self.filter(depth - 1))),
+        }
+    }
+
+    fn value_test(&mut self) -> ValueTest {
+        match self.range(0, 5) {
+            0 => ValueTest::Greater(1.0),
+            1 => ValueTest::Less(0.5),
+            2 => ValueTest::Equal(1.5),
+            3 => ValueTest::Set,
+            _ => ValueTest::NotSet,
         }
     }
 
@@ -77,6 +89,31 @@ impl Random {
     }
 }
 
+/// The property that every generated event has or has not, as [`size_of`] says.
+pub(crate) fn size() -> PropName {
+    PropName::try_new("size").unwrap()
+}
+
+/// A property that no generated event has.
+fn unknown_prop() -> PropName {
+    PropName::try_new("unknown").unwrap()
+}
+
+/// The text of [`size`] follows from the time and the name.
+pub(crate) fn size_of(row: &Row<'_>) -> Option<&'static str> {
+    let texts = [None, Some("0.25"), Some("1.5"), Some("10"), Some("big")];
+    texts[(row.time_ms().div_euclid(10).rem_euclid(3) as usize + row.name.len()) % texts.len()]
+}
+
+/// The text of a field.
+pub(crate) fn text_of(field: &Field, row: &Row<'static>) -> Option<&'static str> {
+    match field {
+        Field::Name => Some(row.name),
+        Field::Dimension(dimension) => row.dimensions[dimension.index()],
+        Field::Prop(name) => size_of(row).filter(|_| *name == size()),
+    }
+}
+
 /// Whether a filter holds for a row, decided without any compiling.
 pub(crate) fn holds(filter: &Filter, row: &Row<'_>) -> bool {
     match filter {
@@ -86,6 +123,7 @@ pub(crate) fn holds(filter: &Filter, row: &Row<'_>) -> bool {
         Filter::Name(test) => test.holds(Some(row.name)),
         Filter::Dimension(dimension, test) => test.holds(row.dimensions[dimension.index()]),
         Filter::Value(test) => test.holds(row.value.unwrap_or(f64::NAN)),
+        Filter::Prop(name, test) => test.holds(size_of(row).filter(|_| *name == size())),
         Filter::Subjects(set) => set.contains(row.subject),
     }
 }
@@ -136,6 +174,7 @@ impl Case {
             .iter()
             .map(|rows| Columns::from_rows(rows.iter().copied()).unwrap().without_subjects(&erased).unwrap())
             .inspect(|columns| columns.check().unwrap())
+            .map(with_size)
             .collect();
         for rows in &mut cut {
             rows.retain(|row| !erased.contains(&row.subject));
@@ -169,6 +208,12 @@ impl Case {
     pub(crate) fn buckets(&self) -> usize {
         self.starts_micros.len() - 1
     }
+}
+
+fn with_size(columns: Columns) -> Columns {
+    let mut sizes = PropColumnBuilder::default();
+    columns.rows().for_each(|row| sizes.push(size_of(&row)));
+    columns.with_prop(size(), sizes.finish())
 }
 
 /// Buckets of one length, but for some that are shorter or longer, as the days on which clocks change.

@@ -83,7 +83,7 @@ impl<'a> Top<'a> {
         let time = Buckets::try_new(vec![query.time_micros.start, query.time_micros.end])?;
         let filters: Vec<_> = std::iter::once(&query.filter).chain(&query.goal).collect();
         let plan = Plan::new(&filters, &time, segments);
-        let groups = Groups::new(query.field, &plan.segments);
+        let groups = Groups::new(query.field.clone(), &plan.segments);
         Ok(Self { query, plan, groups })
     }
 }
@@ -182,7 +182,7 @@ mod tests {
 
     use super::*;
     use crate::columns::Dimension;
-    use crate::kernel::testing::{Case, Random, answer, holds};
+    use crate::kernel::testing::{Case, Random, answer, holds, size, text_of};
 
     fn twin(case: &Case, query: &TopQuery) -> Vec<TopItem> {
         let mut found: BTreeMap<Group, (u64, BTreeSet<u32>, BTreeSet<u32>)> = BTreeMap::new();
@@ -190,10 +190,7 @@ mod tests {
             if !query.time_micros.contains(&(row.time_ms() * 1000)) {
                 continue;
             }
-            let text = match query.field {
-                Field::Name => Some(row.name),
-                Field::Dimension(dimension) => row.dimensions[dimension.index()],
-            };
+            let text = text_of(&query.field, &row);
             let entry = found.entry(text.map_or(Group::NotSet, |text| Group::Text(text.into()))).or_default();
             if holds(&query.filter, &row) {
                 entry.0 += 1;
@@ -231,6 +228,7 @@ mod tests {
                     Field::Name,
                     Field::Dimension(Dimension::Course),
                     Field::Dimension(Dimension::Os),
+                    Field::Prop(size()),
                 ]),
                 rank: random.pick(&[Rank::Events, Rank::Subjects]),
                 limit: random.range(0, 6),

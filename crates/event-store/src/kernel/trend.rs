@@ -6,11 +6,11 @@ mod values;
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use crate::columns::Columns;
+use crate::columns::{Columns, PropColumn, PropName, number};
 use crate::kernel::bucket::Buckets;
 use crate::kernel::filter::{Filter, ValueTest};
 use crate::kernel::group::{Field, Group, Groups};
-use crate::kernel::plan::Plan;
+use crate::kernel::plan::{Event, Plan};
 use crate::kernel::quantile::PERCENTILES;
 use crate::kernel::trend::flat::FlatCounts;
 use crate::kernel::trend::values::{CellValues, percentiles};
@@ -29,6 +29,8 @@ pub struct TrendQuery {
     pub buckets: Buckets,
     /// What to answer besides the number of events.
     pub measures: Measures,
+    /// The property whose numbers are the values; the values of the events if there is none.
+    pub values_of: Option<PropName>,
     /// Whether to answer one series per text of a field, and how many at most.
     pub breakdown: Option<Breakdown>,
 }
@@ -45,7 +47,7 @@ pub struct Measures {
 }
 
 /// One series for each of the texts that have the most events in the buckets, and one for all other events.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Breakdown {
     /// The field.
     pub field: Field,
@@ -111,6 +113,8 @@ pub struct Trend<'a> {
     groups: Option<Groups>,
     /// Only events with a value count; the filter of the plan does not say it.
     with_value: bool,
+    /// By segment, the property whose numbers are the values, with the number of each of its texts.
+    numbers: Vec<(PropColumn, Vec<f64>)>,
 }
 
 /// A filter without the condition that there is a value, if that is one of those that must all hold.
@@ -129,12 +133,13 @@ impl<'a> Trend<'a> {
         threads: usize,
         cancel: Cancel<'_>,
     ) -> Result<Self, QueryError> {
-        let stripped = without_value(&query.filter);
+        // What is the value of a property says nothing about that of the event.
+        let stripped = without_value(&query.filter).filter(|_| query.values_of.is_none());
         let plan = Plan::new(&[stripped.as_ref().unwrap_or(&query.filter)], &query.buckets, segments);
         let with_value = stripped.is_some();
-        let mut groups = query.breakdown.map(|it| Groups::new(it.field, &plan.segments));
-        if let (Some(groups), Some(Breakdown { field, limit })) = (&mut groups, query.breakdown)
-            && groups.len() > limit + usize::from(field == Field::Name)
+        let mut groups = query.breakdown.as_ref().map(|it| Groups::new(it.field.clone(), &plan.segments));
+        if let (Some(groups), Some(Breakdown { field, limit })) = (&mut groups, &query.breakdown)
+            && groups.len() > limit + usize::from(*field == Field::Name)
         {
             let starts = query.buckets.starts_micros();
             let whole = TrendQuery {
@@ -143,14 +148,28 @@ impl<'a> Trend<'a> {
                 ..query.clone()
             };
             let plan = Plan::new(&[stripped.as_ref().unwrap_or(&whole.filter)], &whole.buckets, segments);
-            let ranking = Trend { query: &whole, plan, groups: Some(groups.clone()), with_value };
+            let (groups_now, numbers) = (Some(groups.clone()), Vec::new());
+            let ranking = Trend { query: &whole, plan, groups: groups_now, with_value, numbers };
             let ranked = run(&ranking, threads, cancel)?;
-            let kept: Vec<_> = ranked.into_iter().take(limit).map(|series| series.group).collect();
+            let kept: Vec<_> = ranked.into_iter().take(*limit).map(|series| series.group).collect();
             groups.keep(&kept);
         }
-        let trend = Self { query, plan, groups, with_value };
+        let numbers =
+            query.values_of.as_ref().map(|name| plan.segments.iter().map(|it| numbers(it, name)).collect());
+        let trend = Self { query, plan, groups, with_value, numbers: numbers.unwrap_or_default() };
         ensure_within("number of points", trend.series() * query.buckets.len(), 1, POINTS_MAX as u64)?;
         Ok(trend)
+    }
+
+    /// The value of an event, NaN for none.
+    #[inline]
+    fn value(&self, event: &Event<'_>) -> f64 {
+        match self.numbers.get(event.segment) {
+            None => event.columns.value(event.row),
+            Some((column, numbers)) => {
+                numbers.get(column.code(event.row) as usize).copied().unwrap_or(f64::NAN)
+            }
+        }
     }
 
     fn series(&self) -> usize {
@@ -199,6 +218,13 @@ impl<'a> Trend<'a> {
         }
         Ok(())
     }
+}
+
+/// A property with the number of each of its texts, NaN for none.
+fn numbers(columns: &Columns, name: &PropName) -> (PropColumn, Vec<f64>) {
+    let column = columns.prop(name).cloned().unwrap_or_else(PropColumn::unset);
+    let numbers = column.dictionary().iter().map(|text| number(text).unwrap_or(f64::NAN)).collect();
+    (column, numbers)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -312,7 +338,7 @@ impl Kernel for Trend<'_> {
                     part.series_subjects[series] += u64::from(!again);
                 }
                 if measures.values || measures.percentiles {
-                    let value = event.columns.value(event.row);
+                    let value = self.value(event);
                     if value.is_nan() {
                         return true;
                     }
@@ -370,12 +396,17 @@ mod tests {
 
     use super::*;
     use crate::columns::{Dimension, Row};
-    use crate::kernel::testing::{Case, Random, answer, holds};
+    use crate::kernel::testing::{Case, Random, answer, holds, size, text_of};
 
-    fn twin_series(case: &Case, measures: Measures, group: Group, rows: &[Row<'_>]) -> Series {
+    fn twin_series(case: &Case, query: &TrendQuery, group: Group, rows: &[Row<'static>]) -> Series {
+        let measures = query.measures;
+        let value_of = |row: &Row<'static>| match &query.values_of {
+            None => row.value,
+            Some(name) => text_of(&Field::Prop(name.clone()), row).and_then(|text| text.parse().ok()),
+        };
         let points = (0..case.buckets()).map(|bucket| {
             let held: Vec<_> = rows.iter().filter(|row| case.bucket(row) == Some(bucket)).collect();
-            let mut values: Vec<f64> = held.iter().filter_map(|row| row.value).collect();
+            let mut values: Vec<f64> = held.iter().filter_map(|row| value_of(row)).collect();
             values.sort_by(f64::total_cmp);
             let at = |percent: usize| values[(values.len() * percent).div_ceil(100) - 1];
             let subjects = held.iter().map(|row| row.subject).collect::<BTreeSet<_>>().len() as u64;
@@ -404,15 +435,12 @@ mod tests {
         let rows = case.rows_in_order();
         let counted = |row: &&Row<'_>| holds(&query.filter, row) && case.bucket(row).is_some();
         let rows: Vec<_> = rows.iter().filter(counted).copied().collect();
-        let Some(breakdown) = query.breakdown else {
-            return vec![twin_series(case, query.measures, Group::All, &rows)];
+        let Some(breakdown) = &query.breakdown else {
+            return vec![twin_series(case, query, Group::All, &rows)];
         };
-        let mut by_text: BTreeMap<Option<&str>, Vec<Row<'_>>> = BTreeMap::new();
+        let mut by_text: BTreeMap<Option<&str>, Vec<Row<'static>>> = BTreeMap::new();
         for row in rows {
-            let text = match breakdown.field {
-                Field::Name => Some(row.name),
-                Field::Dimension(dimension) => row.dimensions[dimension.index()],
-            };
+            let text = text_of(&breakdown.field, &row);
             by_text.entry(text).or_default().push(row);
         }
         let mut groups: Vec<_> = by_text.into_iter().collect();
@@ -421,9 +449,9 @@ mod tests {
         groups.truncate(breakdown.limit);
         let named = |text: Option<&str>| text.map_or(Group::NotSet, |text| Group::Text(text.into()));
         let mut series: Vec<_> =
-            groups.iter().map(|(text, rows)| twin_series(case, query.measures, named(*text), rows)).collect();
+            groups.iter().map(|(text, rows)| twin_series(case, query, named(*text), rows)).collect();
         if !other.is_empty() {
-            series.push(twin_series(case, query.measures, Group::Other, &other));
+            series.push(twin_series(case, query, Group::Other, &other));
         }
         series
     }
@@ -433,7 +461,12 @@ mod tests {
         let mut random = Random::new(9);
         for _ in 0..2_500 {
             let case = Case::generate(&mut random);
-            let fields = [Field::Name, Field::Dimension(Dimension::Course), Field::Dimension(Dimension::Os)];
+            let fields = [
+                Field::Name,
+                Field::Dimension(Dimension::Course),
+                Field::Dimension(Dimension::Os),
+                Field::Prop(size()),
+            ];
             let breakdown = Breakdown { field: random.pick(&fields), limit: random.range(0, 7) };
             let mut filter = random.loose_filter();
             if random.pick(&[true, false]) {
@@ -447,6 +480,7 @@ mod tests {
                     values: random.pick(&[true, false]),
                     percentiles: random.pick(&[true, false]),
                 },
+                values_of: random.pick(&[None, None, Some(size())]),
                 breakdown: random.pick(&[Some(breakdown), None]),
             };
             let segments = case.segments();
@@ -461,7 +495,13 @@ mod tests {
         let columns = Columns::from_rows(rows.iter().map(|name| Row::new(0, 0, name))).unwrap();
         let buckets = Buckets::try_new((-5..50_000).collect()).unwrap();
         let breakdown = Some(Breakdown { field: Field::Name, limit: 40 });
-        let query = TrendQuery { filter: Filter::all(), buckets, measures: Measures::default(), breakdown };
+        let query = TrendQuery {
+            filter: Filter::all(),
+            buckets,
+            measures: Measures::default(),
+            values_of: None,
+            breakdown,
+        };
         assert!(matches!(trend(&query, &[&columns], 1, &|| false), Err(QueryError::OutOfRange { .. })));
     }
 }

@@ -42,6 +42,50 @@ pub struct SessionTable {
     pub sessions: SessionAnswer,
 }
 
+/// What a formula comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FormulaAnswer {
+    /// The start of each bucket.
+    pub starts: Vec<Timestamp>,
+    /// Its value in each bucket; none where it has no value.
+    pub points: Vec<Option<f64>>,
+    /// By series and bucket, the numbers that it was computed from.
+    pub series: Vec<Vec<Option<f64>>>,
+}
+
+/// A page of the subjects of a cohort.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubjectPage {
+    /// How many there are on all pages.
+    pub total: u64,
+    /// Those of this page, by their numbers.
+    pub subjects: Vec<SubjectVolume>,
+    /// What the next page comes after; none on the last one.
+    pub next: Option<u32>,
+}
+
+/// A subject of a cohort.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubjectVolume {
+    /// Its number within the store.
+    pub number: u32,
+    /// The subject; none if it was erased meanwhile.
+    pub subject: Option<SubjectId>,
+    /// How many of the events it has.
+    pub events: u64,
+}
+
+/// How often a property is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PropertyVolume {
+    /// The name by which it is asked for.
+    pub property: String,
+    /// Whether it is a column of its own, not a part of the JSON.
+    pub is_column: bool,
+    /// Number of events.
+    pub events: u64,
+}
+
 /// How often a name occurs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameVolume {
@@ -73,7 +117,7 @@ pub struct TimelineEvent {
     pub at: Timestamp,
     /// What happened.
     pub name: String,
-    /// Whose it is, where the question named a subject.
+    /// Whose it is; none without a subject.
     pub subject: Option<SubjectId>,
     /// The number of its subject within the store; none without one.
     pub subject_number: Option<u32>,

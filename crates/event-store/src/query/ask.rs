@@ -1,14 +1,15 @@
 use belvedere_kernel::{ProjectId, SubjectId};
 use belvedere_storage::{PageRequest, Timestamp};
 
-use crate::columns::Dimension;
+use crate::columns::PropName;
+use crate::kernel::cohort::Did;
 use crate::kernel::filter::Filter;
-use crate::kernel::funnel::FunnelBreakdown;
+use crate::kernel::funnel::{FunnelBreakdown, FunnelRules};
 use crate::kernel::group::Field;
 use crate::kernel::path::Direction;
 use crate::kernel::retention::{CohortBy, RetentionMode};
 use crate::kernel::top::Rank;
-use crate::kernel::trend::{Breakdown, Measures};
+use crate::kernel::trend::{Breakdown, Measures, Point};
 
 /// What time is cut into: the calendar's hours, days, ISO weeks and months in the time zone of a [`Span`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +48,122 @@ pub struct AskTrend {
     pub filter: Filter,
     /// What to answer besides the number of events.
     pub measures: Measures,
+    /// The property whose numbers are the values; the values of the events if there is none.
+    pub values_of: Option<PropName>,
     /// One series per text of a field.
     pub breakdown: Option<Breakdown>,
+}
+
+/// Numbers that are computed from series bucket by bucket, such as a rate; buckets are those of [`AskTrend`].
+#[derive(Debug, Clone)]
+pub struct AskFormula {
+    /// When.
+    pub span: Span,
+    /// The length of a bucket.
+    pub unit: Unit,
+    /// The series A, B, ..; 1 to [`crate::kernel::formula::SERIES_MAX`].
+    pub series: Vec<FormulaSeries>,
+    /// See [`crate::kernel::formula`].
+    pub formula: String,
+}
+
+/// One series of a formula.
+#[derive(Debug, Clone)]
+pub struct FormulaSeries {
+    /// Events that count.
+    pub filter: Filter,
+    /// What counts about them.
+    pub measure: Measure,
+    /// The property whose numbers are the values; the values of the events if there is none.
+    pub values_of: Option<PropName>,
+}
+
+/// One number about the events of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// How many.
+    Events,
+    /// Of how many different subjects.
+    Subjects,
+    /// The sum of their values, 0 without any.
+    Sum,
+    /// The average of their values; none without any, as those that follow.
+    Average,
+    /// The least value.
+    Min,
+    /// The greatest value.
+    Max,
+    /// The value at a percentile, by its place in [`crate::kernel::quantile::PERCENTILES`].
+    Percentile(usize),
+}
+
+impl Measure {
+    /// What a trend must be asked for it.
+    pub(crate) fn measures(self) -> Measures {
+        let (subjects, percentiles) = (self == Self::Subjects, matches!(self, Self::Percentile(_)));
+        Measures { subjects, percentiles, values: !matches!(self, Self::Events | Self::Subjects) }
+    }
+
+    /// The number about a point of that trend.
+    pub(crate) fn of(self, point: &Point) -> Option<f64> {
+        match self {
+            Self::Events => Some(point.events as f64),
+            Self::Subjects => Some(point.subjects as f64),
+            Self::Sum => Some(point.sum),
+            Self::Average => point.average(),
+            Self::Min => point.min,
+            Self::Max => point.max,
+            Self::Percentile(place) => point.percentiles.and_then(|values| values.get(place).copied()),
+        }
+    }
+}
+
+/// See [`crate::kernel::interval::IntervalQuery`].
+#[derive(Debug, Clone)]
+pub struct AskInterval {
+    /// When start events happen.
+    pub span: Span,
+    /// Start events.
+    pub start: Filter,
+    /// End events.
+    pub end: Filter,
+    /// The longest interval in milliseconds.
+    pub window_ms: i64,
+}
+
+/// See [`crate::kernel::cohort::CohortQuery`].
+#[derive(Debug, Clone)]
+pub struct AskCohort {
+    /// When.
+    pub span: Span,
+    /// The events.
+    pub filter: Filter,
+    /// How many of them.
+    pub did: Did,
+}
+
+/// The subjects of a cohort, by the numbers that stand for them in the store.
+#[derive(Debug, Clone)]
+pub struct ListSubjects {
+    /// Which subjects.
+    pub cohort: AskCohort,
+    /// Only those with a greater number: where the page before ended.
+    pub after: Option<u32>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Which properties: those of the events of the last 30 days and of today.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListProperties {
+    /// The project.
+    pub project: ProjectId,
+    /// Of events of this name only.
+    pub name: Option<String>,
+    /// The last day, such as now; days are those of UTC.
+    pub until: Timestamp,
+    /// How many at most.
+    pub limit: usize,
 }
 
 /// See [`crate::kernel::active::ActiveQuery`]; the days of the span are answered whole.
@@ -69,7 +184,9 @@ pub struct AskFunnel {
     pub steps: Vec<Filter>,
     /// From the first step to the last, in milliseconds.
     pub window_ms: i64,
-    /// The subjects of each text of a dimension by themselves.
+    /// In which order, which steps may be left out, and what must not happen between.
+    pub rules: FunnelRules,
+    /// The subjects of each text of a dimension or property by themselves.
     pub breakdown: Option<FunnelBreakdown>,
 }
 
@@ -152,6 +269,8 @@ pub struct AskPercentile {
     pub unit: Unit,
     /// Events whose values count.
     pub filter: Filter,
+    /// The property whose numbers are the values; the values of the events if there is none.
+    pub values_of: Option<PropName>,
     /// One series per text of a field.
     pub breakdown: Option<Breakdown>,
 }
@@ -184,15 +303,15 @@ pub struct ListNames {
     pub limit: usize,
 }
 
-/// Which texts of a dimension: those of the last 30 days.
+/// Which texts of a dimension or property: those of the last 30 days.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListValues {
     /// The project.
     pub project: ProjectId,
     /// Of events of this name only.
     pub name: Option<String>,
-    /// The dimension.
-    pub dimension: Dimension,
+    /// The dimension or property.
+    pub property: Field,
     /// The end of the 30 days, such as now.
     pub until: Timestamp,
     /// How many at most.

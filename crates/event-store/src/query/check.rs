@@ -9,8 +9,8 @@ use belvedere_storage::Timestamp;
 use super::decode::{Wants, text_field};
 use super::segment::Column;
 use super::{QueriesError, Span};
-use crate::columns::Dimension;
-use crate::kernel::filter::{Filter, TextTest, ValueTest};
+use crate::columns::{Dimension, PropName};
+use crate::kernel::filter::{Filter, PropTest, TextTest, ValueTest};
 use crate::kernel::group::Field;
 use crate::{Fields, NAME_BYTES_MAX, TIME_END, TIME_MIN, TextField};
 
@@ -34,6 +34,8 @@ pub const LIST_MAX: usize = 1_000;
 pub const CONDITIONS_MAX: usize = 100;
 /// How deeply conditions may be nested.
 pub const NESTING_MAX: usize = 8;
+/// The most different properties of one question.
+pub const PROPS_MAX: usize = 8;
 /// The most texts of one condition.
 pub const TEXTS_MAX: usize = 1_000;
 
@@ -91,11 +93,20 @@ pub(crate) struct Need {
     pub(crate) wants: Wants,
     /// Names that there must be, with the fields that ask for them.
     pub(crate) names: Vec<(&'static str, String)>,
+    /// Properties to read, with the fields that ask for them; each once.
+    pub(crate) props: Vec<(&'static str, PropName)>,
 }
 
 impl Need {
     pub(crate) fn new(project: ProjectId, time: Range<i64>) -> Self {
-        Self { project, time, keep: i64::MIN..i64::MAX, wants: Wants::default(), names: Vec::new() }
+        Self {
+            project,
+            time,
+            keep: i64::MIN..i64::MAX,
+            wants: Wants::default(),
+            names: Vec::new(),
+            props: Vec::new(),
+        }
     }
 
     pub(crate) fn keep(self, keep: Range<i64>) -> Self {
@@ -107,11 +118,42 @@ impl Need {
         self
     }
 
-    pub(crate) fn field(self, field: Option<Field>) -> Self {
-        match field {
-            Some(Field::Dimension(dimension)) => self.dimension(dimension),
-            Some(Field::Name) | None => self,
+    /// Takes note of where values come from.
+    pub(crate) fn values_of(
+        mut self,
+        field: &'static str,
+        prop: Option<&PropName>,
+    ) -> Result<Self, QueriesError> {
+        match prop {
+            None => Ok(self.values()),
+            Some(name) => self.prop(field, name).map(|()| self),
         }
+    }
+
+    /// Takes note of what a breakdown reads.
+    pub(crate) fn field(
+        mut self,
+        parameter: &'static str,
+        field: Option<&Field>,
+    ) -> Result<Self, QueriesError> {
+        match field {
+            Some(Field::Dimension(dimension)) => Ok(self.dimension(*dimension)),
+            Some(Field::Prop(name)) => self.prop(parameter, name).map(|()| self),
+            Some(Field::Name) | None => Ok(self),
+        }
+    }
+
+    /// Takes note of a property that is read.
+    pub(crate) fn prop(&mut self, field: &'static str, name: &PropName) -> Result<(), QueriesError> {
+        if self.props.iter().any(|(_, known)| known == name) {
+            return Ok(());
+        }
+        if self.props.len() == PROPS_MAX {
+            let why = format!("asks for more than {PROPS_MAX} different properties");
+            return Err(QueriesError::invalid(field, why));
+        }
+        self.props.push((field, name.clone()));
+        Ok(())
     }
 
     pub(crate) fn dimension(mut self, dimension: Dimension) -> Self {
@@ -167,13 +209,13 @@ impl Need {
             }
             Filter::Value(test) => {
                 self.wants.values = true;
+                check_number(field, *test)
+            }
+            Filter::Prop(name, test) => {
+                self.prop(field, name)?;
                 match test {
-                    ValueTest::Greater(value) | ValueTest::Less(value) | ValueTest::Equal(value)
-                        if !value.is_finite() =>
-                    {
-                        Err(QueriesError::invalid(field, "compares with a number that is not finite"))
-                    }
-                    _ => Ok(()),
+                    PropTest::Text(test) => check_text(field, test),
+                    PropTest::Number(test) => check_number(field, *test),
                 }
             }
             Filter::Subjects(_) => Ok(()),
@@ -199,7 +241,18 @@ impl Need {
     /// About how many bytes an event of the answer takes while it is computed.
     pub(crate) fn event_bytes(&self) -> u64 {
         let texts = self.wants.dimensions.into_iter().filter(|wanted| *wanted).count() as u64;
-        8 + texts * 2 + if self.wants.values { 8 } else { 0 }
+        8 + texts * 2 + self.props.len() as u64 * 4 + if self.wants.values { 8 } else { 0 }
+    }
+}
+
+fn check_number(field: &'static str, test: ValueTest) -> Result<(), QueriesError> {
+    match test {
+        ValueTest::Greater(value) | ValueTest::Less(value) | ValueTest::Equal(value)
+            if !value.is_finite() =>
+        {
+            Err(QueriesError::invalid(field, "compares with a number that is not finite"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -48,6 +48,11 @@ pub(crate) fn cut(columns: &Columns, ms: &Range<i64>) -> Option<Columns> {
         texts,
         sessions: gather(&columns.sessions, &kept).into(),
         values: Arc::new(gather(&columns.values, &kept).into()),
+        props: columns
+            .props
+            .iter()
+            .map(|(name, column)| (name.clone(), column.pick(kept.iter().cloned().flatten())))
+            .collect(),
     })
 }
 

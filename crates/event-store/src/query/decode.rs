@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::columns::{Columns, ColumnsError, Dimension, SPAN_MS_MAX, TextColumn};
+use crate::columns::{Columns, ColumnsError, Dimension, PropColumn, PropName, SPAN_MS_MAX, TextColumn};
 use crate::{Batch, NO_SUBJECT, TextField, Texts};
 
 /// Events in memory, those without a subject apart: nothing that is about subjects reads them.
@@ -13,12 +13,55 @@ pub(crate) struct Decoded {
     pub(crate) known: Vec<Columns>,
     /// Events without a subject, all under one number.
     pub(crate) nobody: Vec<Columns>,
+    /// Which events of the part those columns hold, in their order, those of nobody first.
+    rows: Vec<Rows>,
 }
 
 impl Decoded {
+    /// Columns that hold the events of a part one after the other, those of nobody first.
+    pub(crate) fn in_order(known: Vec<Columns>, nobody: Vec<Columns>) -> Self {
+        let mut start = 0;
+        let rows = nobody.iter().chain(&known).map(|columns| {
+            let rows = Rows::Range(start, start + columns.len());
+            start += columns.len();
+            rows
+        });
+        let rows = rows.collect();
+        Self { known, nobody, rows }
+    }
+
+    /// The same events with properties, each column of which holds all events of the part.
+    pub(crate) fn with_props(&self, props: &[(PropName, PropColumn)]) -> Self {
+        let mut rows = self.rows.iter();
+        let mut all = |columns: &[Columns]| -> Vec<Columns> {
+            let pairs = columns.iter().zip(rows.by_ref());
+            let with_props = pairs.map(|(columns, rows)| {
+                props.iter().fold(columns.clone(), |columns, (name, column)| {
+                    let column = match rows {
+                        Rows::Range(start, end) => column.slice(*start..*end),
+                        Rows::List(list) => column.pick(list.iter().map(|place| *place as usize)),
+                    };
+                    columns.with_prop(name.clone(), column)
+                })
+            });
+            with_props.collect()
+        };
+        Self { nobody: all(&self.nobody), known: all(&self.known), rows: Vec::new() }
+    }
+
+    /// The same without the events outside of what `cut` keeps.
+    pub(crate) fn cut(&self, cut: impl Fn(&Columns) -> Option<Columns>) -> Self {
+        let all = |columns: &[Columns]| columns.iter().filter_map(&cut).collect();
+        Self { known: all(&self.known), nobody: all(&self.nobody), rows: Vec::new() }
+    }
+
     /// About how many bytes of memory that takes.
     pub(crate) fn weight(&self) -> usize {
-        self.known.iter().chain(&self.nobody).map(weight).sum()
+        let rows = self.rows.iter().map(|rows| match rows {
+            Rows::Range(..) => 0,
+            Rows::List(list) => list.len() * 4,
+        });
+        self.known.iter().chain(&self.nobody).map(weight).sum::<usize>() + rows.sum::<usize>()
     }
 }
 
@@ -60,20 +103,28 @@ pub(crate) const fn text_field(dimension: Dimension) -> TextField {
 pub(crate) fn decode_sorted(batch: &Batch, wants: Wants) -> Result<Decoded, ColumnsError> {
     let known = batch.subjects.partition_point(|subject| *subject == NO_SUBJECT);
     let count = batch.count.min(batch.subjects.len());
-    Decoder { batches: &[batch], wants }.both(Rows::Range(0, known), Rows::Range(known, count))
+    Decoder { batches: &[batch], order: None, wants }.decode(known, count)
 }
 
 /// Decodes batches in any order as one.
 pub(crate) fn decode_together(batches: &[&Batch], wants: Wants) -> Result<Decoded, ColumnsError> {
+    let order = order_of(batches);
+    let subject = |(batch, row): &(u32, u32)| {
+        batches.get(*batch as usize).and_then(|batch| batch.subjects.get(*row as usize)).copied()
+    };
+    let known = order.partition_point(|place| subject(place).unwrap_or(NO_SUBJECT) == NO_SUBJECT);
+    let count = order.len();
+    Decoder { batches, order: Some(order), wants }.decode(known, count)
+}
+
+/// Batches and rows in the order of a segment.
+pub(crate) fn order_of(batches: &[&Batch]) -> Vec<(u32, u32)> {
     let mut keyed = Vec::with_capacity(batches.iter().map(|batch| batch.count).sum());
     for (place, batch) in (0_u32..).zip(batches) {
         keyed.extend((0..batch.count).map(|row| (batch.sort_key(row), place, row as u32)));
     }
     keyed.sort_unstable();
-    let known = keyed.partition_point(|((subject, ..), ..)| *subject == NO_SUBJECT);
-    let mut rows: Vec<(u32, u32)> = keyed.into_iter().map(|(_, batch, row)| (batch, row)).collect();
-    let after = rows.split_off(known);
-    Decoder { batches, wants }.both(Rows::List(rows), Rows::List(after))
+    keyed.into_iter().map(|(_, batch, row)| (batch, row)).collect()
 }
 
 /// Which columns, besides subject, time and name.
@@ -84,11 +135,12 @@ pub(crate) struct Wants {
     pub(crate) values: bool,
 }
 
-/// Rows in the order of columns, by batch and row.
+/// Rows of a part in the order of columns, by their places in the order of a segment.
+#[derive(Debug, Clone)]
 enum Rows {
-    /// Of the first batch, from here to before there.
+    /// From here to before there.
     Range(usize, usize),
-    List(Vec<(u32, u32)>),
+    List(Vec<u32>),
 }
 
 impl Rows {
@@ -99,52 +151,66 @@ impl Rows {
         }
     }
 
-    fn each(&self, mut take: impl FnMut(usize, usize)) {
+    fn each(&self, mut take: impl FnMut(usize)) {
         match self {
-            Self::Range(start, end) => (*start..*end).for_each(|row| take(0, row)),
-            Self::List(list) => list.iter().for_each(|(batch, row)| take(*batch as usize, *row as usize)),
+            Self::Range(start, end) => (*start..*end).for_each(take),
+            Self::List(list) => list.iter().for_each(|place| take(*place as usize)),
         }
     }
 }
 
 struct Decoder<'a> {
     batches: &'a [&'a Batch],
+    /// Batch and row by place; without it the rows of the only batch are in order.
+    order: Option<Vec<(u32, u32)>>,
     wants: Wants,
 }
 
 impl Decoder<'_> {
-    fn both(&self, nobody: Rows, known: Rows) -> Result<Decoded, ColumnsError> {
-        let mut decoded = Decoded::default();
-        self.add(nobody, &mut decoded.nobody)?;
-        self.add(known, &mut decoded.known)?;
-        Ok(decoded)
+    /// Decodes all rows, those from `known` on as events of subjects.
+    fn decode(&self, known: usize, count: usize) -> Result<Decoded, ColumnsError> {
+        let (mut nobody, mut of_subjects) = (Vec::new(), Vec::new());
+        self.add(Rows::Range(0, known), &mut nobody)?;
+        self.add(Rows::Range(known, count), &mut of_subjects)?;
+        let (nobody, mut rows): (Vec<_>, Vec<_>) = nobody.into_iter().unzip();
+        let (known, rows_of_subjects): (Vec<_>, Vec<_>) = of_subjects.into_iter().unzip();
+        rows.extend(rows_of_subjects);
+        Ok(Decoded { known, nobody, rows })
+    }
+
+    fn each(&self, rows: &Rows, mut take: impl FnMut(usize, usize)) {
+        rows.each(|place| {
+            let (batch, row) = self.place(place);
+            take(batch, row);
+        });
     }
 
     /// Decodes rows to as few columns as their limits allow.
-    fn add(&self, rows: Rows, into: &mut Vec<Columns>) -> Result<(), ColumnsError> {
+    fn add(&self, rows: Rows, into: &mut Vec<(Columns, Rows)>) -> Result<(), ColumnsError> {
         if rows.len() == 0 {
             return Ok(());
         }
         let (mut first, mut last) = (i64::MAX, i64::MIN);
-        rows.each(|batch, row| {
+        self.each(&rows, |batch, row| {
             let ms = self.time_ms(batch, row);
             (first, last) = (first.min(ms), last.max(ms));
         });
         if last - first > SPAN_MS_MAX {
-            let mut stretches: Vec<Vec<(u32, u32)>> = Vec::new();
-            rows.each(|batch, row| {
+            let mut stretches: Vec<Vec<u32>> = Vec::new();
+            rows.each(|place| {
+                let (batch, row) = self.place(place);
                 let at = ((self.time_ms(batch, row) - first) / (SPAN_MS_MAX + 1)) as usize;
                 if stretches.len() <= at {
                     stretches.resize_with(at + 1, Vec::new);
                 }
                 if let Some(stretch) = stretches.get_mut(at) {
-                    stretch.push((batch as u32, row as u32));
+                    stretch.push(place as u32);
                 }
             });
             return stretches.into_iter().try_for_each(|stretch| self.add(Rows::List(stretch), into));
         }
         match self.columns(&rows, first, last) {
-            Ok(columns) => into.push(columns),
+            Ok(columns) => into.push((columns, rows)),
             Err(ColumnsError::DictionaryFull { .. }) if rows.len() > 1 => {
                 let middle = rows.len() / 2;
                 let (before, after) = match rows {
@@ -172,7 +238,7 @@ impl Decoder<'_> {
         let (mut subjects, mut offsets) = (Vec::new(), Vec::new());
         let mut times: Vec<u32> = Vec::with_capacity(rows.len());
         let mut before = None;
-        rows.each(|batch, row| {
+        self.each(rows, |batch, row| {
             let subject = self.subject(batch, row);
             if before != Some(subject) {
                 subjects.push(subject);
@@ -202,7 +268,7 @@ impl Decoder<'_> {
         }
         if self.wants.values {
             let mut values = Vec::with_capacity(rows.len());
-            rows.each(|batch, row| {
+            self.each(rows, |batch, row| {
                 let value = self.batches.get(batch).and_then(|batch| batch.values.get(row));
                 values.push(value.copied().unwrap_or(f64::NAN));
             });
@@ -224,7 +290,7 @@ impl Decoder<'_> {
         let (mut codes, mut dictionary) = (Vec::with_capacity(rows.len()), vec![String::new()]);
         let mut by_text: HashMap<&str, u16> = HashMap::new();
         let mut is_full = false;
-        rows.each(|batch, row| {
+        self.each(rows, |batch, row| {
             let code = sources.get(batch).and_then(|texts| texts.codes.get(row)).copied().unwrap_or(0);
             let place = known.get_mut(batch).and_then(|known| known.get_mut(code as usize));
             let Some(place) = place else {
@@ -250,6 +316,13 @@ impl Decoder<'_> {
             return Ok(TextColumn::default());
         }
         Ok(TextColumn { codes: codes.into(), dictionary: dictionary.into() })
+    }
+
+    fn place(&self, place: usize) -> (usize, usize) {
+        match &self.order {
+            None => (0, place),
+            Some(order) => order.get(place).map_or((0, 0), |(batch, row)| (*batch as usize, *row as usize)),
+        }
     }
 
     fn time_ms(&self, batch: usize, row: usize) -> i64 {
@@ -310,7 +383,7 @@ mod tests {
     /// What the columns hold, plainly.
     fn plain(all: &[Columns]) -> Vec<String> {
         all.iter().for_each(|columns| columns.check().unwrap());
-        let rows = all.iter().flat_map(Columns::rows);
+        let rows = all.iter().flat_map(|columns| columns.rows());
         let mut rows: Vec<String> = rows.map(|row| format!("{row:?}")).collect();
         rows.sort();
         rows

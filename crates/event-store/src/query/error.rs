@@ -58,6 +58,7 @@ impl From<QueryError> for QueriesError {
             QueryError::Cancelled(_) => Self::Cancelled,
             // The answer is what grows: fewer or longer buckets, or fewer groups, make it smaller.
             QueryError::OutOfRange { .. } => Self::invalid("unit", error.to_string()),
+            QueryError::Contradiction(why) => Self::invalid("steps", why),
             QueryError::BucketsNotAscending => Self::invalid("until", error.to_string()),
         }
     }

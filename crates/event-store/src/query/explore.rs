@@ -2,27 +2,56 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use belvedere_kernel::ProjectId;
-use belvedere_storage::Timestamp;
+use belvedere_storage::{Page, Timestamp};
 
 use super::check::{Need, within};
 use super::load::Loaded;
 use super::rolled::{self, Ask, Rolled, by_of};
-use super::{LIST_MAX, ListNames, ListValues, NameVolume, QueriesError, QueryService, ValueVolume};
+use super::{
+    AskCohort, Explore, LIST_MAX, ListNames, ListProperties, ListSubjects, ListValues, NameVolume,
+    PropertyVolume, QueriesError, QueryService, ReadTimeline, SubjectPage, TimelineEvent, ValueVolume,
+};
 use crate::kernel::Cancel;
 use crate::kernel::bucket::Buckets;
 use crate::kernel::filter::Filter;
 use crate::kernel::group::{Field, Group};
+use crate::kernel::subject_set::SubjectSet;
 use crate::kernel::top::{Rank, TopItem, TopQuery};
 use crate::{TIME_END, TIME_MIN};
 
 /// Over how long volumes are counted.
 const MICROS: i64 = 30 * 86_400_000_000;
 
-pub(crate) async fn list_names(
-    service: &QueryService,
-    list: ListNames,
-) -> Result<Vec<NameVolume>, QueriesError> {
+#[async_trait]
+impl Explore for QueryService {
+    async fn list_names(&self, list: ListNames) -> Result<Vec<NameVolume>, QueriesError> {
+        list_names(self, list).await
+    }
+
+    async fn list_properties(&self, list: ListProperties) -> Result<Vec<PropertyVolume>, QueriesError> {
+        super::properties::list_properties(self, list).await
+    }
+
+    async fn list_values(&self, list: ListValues) -> Result<Vec<ValueVolume>, QueriesError> {
+        list_values(self, list).await
+    }
+
+    async fn cohort(&self, ask: AskCohort) -> Result<Arc<SubjectSet>, QueriesError> {
+        Ok(Arc::new(super::subjects::cohort_of(self, ask).await?.set()))
+    }
+
+    async fn list_subjects(&self, list: ListSubjects) -> Result<SubjectPage, QueriesError> {
+        super::subjects::list_subjects(self, list).await
+    }
+
+    async fn timeline(&self, read: ReadTimeline) -> Result<Page<TimelineEvent>, QueriesError> {
+        super::timeline::timeline(self, read).await
+    }
+}
+
+async fn list_names(service: &QueryService, list: ListNames) -> Result<Vec<NameVolume>, QueriesError> {
     let wanted = Wanted { filter: Filter::all(), field: Field::Name, until: list.until, limit: list.limit };
     let items = volumes(service, list.project, wanted).await?;
     let named = items.into_iter().filter_map(|item| match item.group {
@@ -32,12 +61,9 @@ pub(crate) async fn list_names(
     Ok(named.collect())
 }
 
-pub(crate) async fn list_values(
-    service: &QueryService,
-    list: ListValues,
-) -> Result<Vec<ValueVolume>, QueriesError> {
+async fn list_values(service: &QueryService, list: ListValues) -> Result<Vec<ValueVolume>, QueriesError> {
     let filter = list.name.map_or_else(Filter::all, Filter::name);
-    let field = Field::Dimension(list.dimension);
+    let field = list.property;
     let wanted = Wanted { filter, field, until: list.until, limit: list.limit };
     let items = volumes(service, list.project, wanted).await?;
     let valued = items.into_iter().map(|item| {
@@ -69,8 +95,9 @@ async fn volumes(
         return Err(QueriesError::invalid("until", why));
     }
     let time_micros = end - MICROS..end;
-    let need =
-        Need::new(project, time_micros.clone()).filter("name", &wanted.filter)?.field(Some(wanted.field));
+    let need = Need::new(project, time_micros.clone())
+        .filter("name", &wanted.filter)?
+        .field("property", Some(&wanted.field))?;
     let query = TopQuery {
         filter: wanted.filter.clone(),
         goal: None,
@@ -80,7 +107,7 @@ async fn volumes(
         limit: wanted.limit,
     };
     let buckets = Buckets::try_new(vec![time_micros.start, time_micros.end])?;
-    let ask = by_of(&[&wanted.filter], Some(wanted.field));
+    let ask = by_of(&[&wanted.filter], Some(&query.field));
     let ask = ask.map(|by| Ask { by, zone: "UTC".to_owned(), buckets, regions: 1..2 });
     let query = Arc::new(query);
     let rolled = ask.map(|ask| {

@@ -10,10 +10,11 @@ use super::QueriesError;
 use super::check::Need;
 use super::cut::{cut, lies_in};
 use super::decode::{Decoded, decode_sorted, decode_together};
+use super::props::{PropCounts, columns_of, counts_of};
 use super::segment::{self, Column, Piece as Decode, assemble};
 use super::work::Stop;
 use crate::EventStoreError;
-use crate::columns::Columns;
+use crate::columns::{Columns, PropColumn, PropName};
 use crate::rollup::{By, Section};
 use crate::{Cache, Fields, Part, PartKey, SegmentId, Snapshot, Watch};
 
@@ -30,8 +31,18 @@ pub(crate) struct Caches {
     segments: Cache<SegmentKey, Kept>,
     blocks: Cache<BlockKey, Decoded>,
     days: Cache<(BlockKey, By, String), Vec<Arc<Section>>>,
+    props: Cache<(PropsOf, PropName), PropColumn>,
+    /// Of the events from there to there, in microseconds, as far as the part has others.
+    counts: Cache<(PartKey, Option<(i64, i64)>), PropCounts>,
     /// How often parts went away.
     departures: AtomicUsize,
+}
+
+/// What properties were read from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum PropsOf {
+    Segment(PartKey),
+    Block(BlockKey),
 }
 
 /// What is kept of a segment.
@@ -50,14 +61,17 @@ enum Kept {
 }
 
 impl Caches {
-    /// An eighth of the bytes each is for the tail, which is small and changes often, and for what has no usual form.
+    /// An eighth of the bytes each is for the tail, which is small and changes often, for what has no usual form, and for
+    /// properties.
     pub(crate) fn new(bytes_max: usize) -> Self {
         let part = bytes_max / 32;
         Self {
-            columns: Cache::new(bytes_max - 8 * part),
+            columns: Cache::new(bytes_max - 12 * part),
             segments: Cache::new(4 * part),
             blocks: Cache::new(3 * part),
             days: Cache::new(part),
+            props: Cache::new(3 * part),
+            counts: Cache::new(part),
             departures: AtomicUsize::new(0),
         }
     }
@@ -96,10 +110,53 @@ impl Caches {
         Ok(kept.to_vec())
     }
 
+    /// The counts of the properties of a part in a stretch of microseconds.
+    pub(crate) fn counts(
+        &self,
+        part: &Part,
+        time: &Range<i64>,
+        stop: &Stop,
+    ) -> Result<Arc<PropCounts>, QueriesError> {
+        let is_whole = time.start <= part.first_micros && part.last_micros < time.end;
+        let within = Some((time.start, time.end)).filter(|_| !is_whole);
+        self.counts.find_or_load((part.key, within), || {
+            let counts = counts_of(part, time, stop)?;
+            let weight = counts.iter().map(|(name, ..)| name.len() + 2 * PropName::BYTES_MAX).sum();
+            Ok((counts, weight))
+        })
+    }
+
+    /// The columns of properties of a part or block, those that are not kept read together.
+    fn props(
+        &self,
+        of: &PropsOf,
+        parts: &[Part],
+        names: &[PropName],
+        stop: &Stop,
+    ) -> Result<Vec<(PropName, PropColumn)>, QueriesError> {
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for name in names {
+            match self.props.find(&(of.clone(), name.clone())) {
+                Some(column) => found.push((name.clone(), column.as_ref().clone())),
+                None => missing.push(name.clone()),
+            }
+        }
+        if !missing.is_empty() {
+            let columns = columns_of(parts, &missing, stop)?;
+            for (name, column) in missing.into_iter().zip(columns) {
+                let weight = column.weight();
+                self.props.insert((of.clone(), name.clone()), column.clone(), weight);
+                found.push((name, column));
+            }
+        }
+        Ok(found)
+    }
+
     /// How many bytes are kept.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
-        self.columns.bytes() + self.segments.bytes() + self.blocks.bytes() + self.days.bytes()
+        let of_parts = self.columns.bytes() + self.segments.bytes() + self.blocks.bytes();
+        of_parts + self.days.bytes() + self.props.bytes() + self.counts.bytes()
     }
 
     /// How many columns of segments are kept.
@@ -116,6 +173,14 @@ impl Caches {
         });
         self.blocks.remove_where(|(of, ..)| *of == project);
         self.days.remove_where(|((of, ..), ..)| *of == project);
+        self.props.remove_where(|(of, _)| match of {
+            PropsOf::Segment(part) => is_gone(part),
+            PropsOf::Block((of, ..)) => *of == project,
+        });
+        self.counts.remove_where(|(part, _)| match part {
+            PartKey::Batch { project: of, .. } => *of == project,
+            PartKey::Segment(_) => is_gone(part),
+        });
     }
 }
 
@@ -144,6 +209,11 @@ impl Loaded {
     /// All events.
     pub(crate) fn all(&self) -> Vec<&Columns> {
         self.0.iter().flat_map(|decoded| decoded.known.iter().chain(&decoded.nobody)).collect()
+    }
+
+    /// Whether an event has the property, or one of those that lie beside them.
+    pub(crate) fn has_prop(&self, name: &PropName) -> bool {
+        self.all().iter().any(|columns| columns.prop(name).is_some_and(|column| !column.is_empty()))
     }
 
     /// Whether there are events of that name, or were among those that lie beside them.
@@ -189,7 +259,7 @@ pub(crate) fn load(
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(piece) = pieces.get(at) else { return Ok(()) };
             stop.check()?;
-            let found = decode(piece, need, fields, caches)?;
+            let found = with_props(decode(piece, need, fields, caches)?, piece, need, caches, stop)?;
             if let Some(place) = decoded.lock().unwrap_or_else(PoisonError::into_inner).get_mut(at) {
                 *place = Some(found);
             }
@@ -297,6 +367,30 @@ pub(crate) fn decode(
     }
 }
 
+/// The same with the properties that are asked for.
+fn with_props(
+    decoded: Arc<Decoded>,
+    piece: &Piece,
+    need: &Need,
+    caches: &Caches,
+    stop: &Stop,
+) -> Result<Arc<Decoded>, QueriesError> {
+    if need.props.is_empty() {
+        return Ok(decoded);
+    }
+    let names: Vec<PropName> = need.props.iter().map(|(_, name)| name.clone()).collect();
+    let props = match piece {
+        Piece::Segment(part) => {
+            caches.props(&PropsOf::Segment(part.key), std::slice::from_ref(part), &names, stop)?
+        }
+        Piece::Block((project, _, batches), parts) => {
+            let key = (*project, Fields::PROPS, batches.clone());
+            caches.props(&PropsOf::Block(key), parts, &names, stop)?
+        }
+    };
+    Ok(Arc::new(decoded.with_props(&props)))
+}
+
 /// A segment from the cache, its missing columns decoded; none if it has to be decoded in several parts.
 fn decode_columns(part: &Part, need: &Need, caches: &Caches) -> Result<Option<Decoded>, QueriesError> {
     if !segment::fits(part) {
@@ -323,8 +417,7 @@ fn within(decoded: Arc<Decoded>, ms: &Range<i64>) -> Arc<Decoded> {
     if decoded.known.iter().chain(&decoded.nobody).all(|columns| lies_in(columns, ms)) {
         return decoded;
     }
-    let cut_all = |all: &[Columns]| all.iter().filter_map(|columns| cut(columns, ms)).collect();
-    Arc::new(Decoded { known: cut_all(&decoded.known), nobody: cut_all(&decoded.nobody) })
+    Arc::new(decoded.cut(|columns| cut(columns, ms)))
 }
 
 #[cfg(test)]

@@ -295,9 +295,9 @@ impl Base {
         offsets.iter_mut().for_each(|offset| *offset -= nobody as u32);
         let (nobody_times, times) = cut(times, nobody);
         let (nobody_names, names) = cut(names.codes, nobody);
-        Some(Decoded {
-            known: columns(subjects, offsets, times, names).into_iter().collect(),
-            nobody: columns(no_subject, nobody_offsets, nobody_times, nobody_names).into_iter().collect(),
-        })
+        Some(Decoded::in_order(
+            columns(subjects, offsets, times, names).into_iter().collect(),
+            columns(no_subject, nobody_offsets, nobody_times, nobody_names).into_iter().collect(),
+        ))
     }
 }

@@ -3,7 +3,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use belvedere_storage::{Page, Timestamp};
+use belvedere_storage::Timestamp;
 
 use super::calendar::Calendar;
 use super::check::{Need, duration_ms, ends, within};
@@ -11,20 +11,22 @@ use super::load::{Caches, Loaded, load};
 use super::rolled::{
     self, Ask, PERIODS_MAX, Rolled, RollupUse, active_of, by_of, lifecycle_of, retention_of,
 };
-use super::timeline::{Wanted, key_of, page_of_batches, page_of_parts};
 use super::trend::{top_set, trend_of};
 use super::work::{Desk, Stop};
 use super::{
-    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTop, AskTrend,
-    BREAKDOWN_MAX, EDGES_MAX, FunnelAnswer, GAP_MAX, LIST_MAX, LifecycleAnswer, ListNames, ListValues,
-    NameVolume, Queries, QueriesError, ReadTimeline, RetentionTable, STEPS_MAX, SessionTable, Span,
-    TimelineEvent, TrendAnswer, Unit, ValueVolume, WINDOW_MAX,
+    AskActive, AskFormula, AskFunnel, AskInterval, AskLifecycle, AskPath, AskPercentile, AskRetention,
+    AskSession, AskTop, AskTrend, BREAKDOWN_MAX, EDGES_MAX, FormulaAnswer, FunnelAnswer, GAP_MAX, LIST_MAX,
+    LifecycleAnswer, Queries, QueriesError, RetentionTable, STEPS_MAX, SessionTable, Span, TrendAnswer, Unit,
+    WINDOW_MAX,
 };
+use crate::columns::PropName;
 use crate::kernel::Cancel;
 use crate::kernel::active::{ActiveAnswer, ActiveQuery, active};
 use crate::kernel::bucket::Buckets;
-use crate::kernel::filter::{Filter, ValueTest};
+use crate::kernel::filter::{Filter, PropTest, ValueTest};
 use crate::kernel::funnel::{FunnelQuery, funnel};
+use crate::kernel::group::Field;
+use crate::kernel::interval::{IntervalAnswer, IntervalQuery, interval};
 use crate::kernel::lifecycle::{LifecycleQuery, lifecycle};
 use crate::kernel::path::{PathAnswer, PathQuery, path};
 use crate::kernel::retention::{CohortBy, RetentionMode, RetentionQuery, retention};
@@ -32,7 +34,7 @@ use crate::kernel::session::{SessionQuery, session};
 use crate::kernel::top::{TopItem, TopQuery};
 use crate::kernel::trend::{Breakdown, Measures, TrendQuery};
 use crate::rollup::By;
-use crate::{EventStore, Fields, Select, Snapshot, TIME_END, TIME_MIN};
+use crate::{EventStore, Select, Snapshot, TIME_END, TIME_MIN};
 
 /// Days before the first answered one that fill the longest window of active subjects.
 const LEAD_DAYS: usize = 29;
@@ -67,9 +69,9 @@ impl Default for QueryLimits {
 
 /// Answers [`Queries`] from an [`EventStore`]: from rollups, or by reading the events.
 pub struct QueryService {
-    store: Arc<dyn EventStore>,
-    caches: Arc<Caches>,
-    desk: Desk,
+    pub(crate) store: Arc<dyn EventStore>,
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) desk: Desk,
     threads: usize,
     limits: QueryLimits,
 }
@@ -125,7 +127,8 @@ impl QueryService {
         compute: impl FnOnce(&Loaded, usize, Cancel<'_>) -> Result<T, QueriesError> + Send + 'static,
     ) -> Result<T, QueriesError> {
         let (store, bytes_max, usage) = (Arc::clone(&self.store), self.limits.bytes_max, self.limits.rollups);
-        let (caches, threads, names) = (Arc::clone(&self.caches), self.threads, need.names.clone());
+        let (caches, threads) = (Arc::clone(&self.caches), self.threads);
+        let (names, props) = (need.names.clone(), need.props.clone());
         let (select, event_bytes, project) = (select(&need), need.event_bytes(), need.project);
         let first = async { Ok(store.snapshot(select).await?) };
         let then = move |snapshot: Snapshot, stop: &Stop| {
@@ -133,7 +136,7 @@ impl QueryService {
                 && let Some(rolled) = rolled::find(&snapshot, &need, &ask, &caches, usage, stop)?
             {
                 let missing: Vec<_> = names.into_iter().filter(|(_, name)| !rolled.has_name(name)).collect();
-                return Ok((compute(&rolled, threads, &|| stop.is_due())?, missing));
+                return Ok((compute(&rolled, threads, &|| stop.is_due())?, missing, Vec::new()));
             }
             let events: u64 = snapshot.parts.iter().map(|part| part.count).sum();
             if events.saturating_mul(event_bytes) > bytes_max {
@@ -141,15 +144,22 @@ impl QueryService {
                 return Err(QueriesError::invalid("from", why));
             }
             let loaded = load(snapshot, &need, &caches, threads, stop)?;
-            let missing: Vec<_> = names.into_iter().filter(|(_, name)| !loaded.has_name(name)).collect();
+            let names: Vec<_> = names.into_iter().filter(|(_, name)| !loaded.has_name(name)).collect();
+            let props: Vec<_> = props.into_iter().filter(|(_, name)| !loaded.has_prop(name)).collect();
             let answer = compute(&loaded, threads, &|| stop.is_due())?;
-            Ok((answer, missing))
+            Ok((answer, names, props))
         };
-        let (answer, missing) = self.desk.work(first, then).await?;
-        for (field, name) in missing {
+        let (answer, names, props) = self.desk.work(first, then).await?;
+        for (field, name) in names {
             let select = Select { names: vec![name.clone()], ..Select::all(project) };
             if self.store.snapshot(select).await?.parts.is_empty() {
                 return Err(QueriesError::invalid(field, format!("no event is named {name:?}")));
+            }
+        }
+        for (field, name) in props {
+            if !super::properties::has_prop(self, project, name.clone()).await? {
+                let why = format!("no recent event has a property {:?}", name.as_str());
+                return Err(QueriesError::invalid(field, why));
             }
         }
         Ok(answer)
@@ -157,25 +167,34 @@ impl QueryService {
 
     async fn trend_of(&self, span: &Span, unit: Unit, ask: Counted) -> Result<TrendAnswer, QueriesError> {
         let (from, until) = ends(span)?;
-        if let Some(breakdown) = ask.breakdown {
+        if let Some(breakdown) = &ask.breakdown {
             within("breakdown", breakdown.limit, 1, BREAKDOWN_MAX)?;
         }
         let buckets = Calendar::find(&span.time_zone)?.clipped(unit, from, until)?;
         let need = Need::new(span.project, micros(from, until)).filter("events", &ask.filter)?;
-        let need = need.field(ask.breakdown.map(|breakdown| breakdown.field));
+        let need = need.field("breakdown", ask.breakdown.as_ref().map(|breakdown| &breakdown.field))?;
         let reads_values = ask.measures.values || ask.measures.percentiles;
-        let need = if reads_values { need.values() } else { need };
+        let need = if reads_values { need.values_of("values_of", ask.values_of.as_ref())? } else { need };
         let starts = starts(&buckets);
-        let filter = if ask.with_value {
-            Filter::And(vec![ask.filter, Filter::Value(ValueTest::Set)])
-        } else {
-            ask.filter
+        let filter = match (ask.with_value, &ask.values_of) {
+            (false, _) => ask.filter,
+            (true, None) => Filter::And(vec![ask.filter, Filter::Value(ValueTest::Set)]),
+            (true, Some(name)) => {
+                let is_number = Filter::Prop(name.clone(), PropTest::Number(ValueTest::Set));
+                Filter::And(vec![ask.filter, is_number])
+            }
         };
-        let by = by_of(&[&filter], ask.breakdown.map(|breakdown| breakdown.field));
+        let by = by_of(&[&filter], ask.breakdown.as_ref().map(|breakdown| &breakdown.field));
         // Hours cut every day.
         let by = by.filter(|_| !reads_values && unit != Unit::Hour);
         let asked = by.map(|by| asked(by, span, &buckets, 1..buckets.len() as u32 + 1));
-        let query = TrendQuery { filter, buckets, measures: ask.measures, breakdown: ask.breakdown };
+        let query = TrendQuery {
+            filter,
+            buckets,
+            measures: ask.measures,
+            values_of: ask.values_of,
+            breakdown: ask.breakdown,
+        };
         let query = Arc::new(query);
         let rolled = asked.map(|ask| {
             let query = Arc::clone(&query);
@@ -201,10 +220,11 @@ struct Counted {
     /// Whether events without a value do not count.
     with_value: bool,
     measures: Measures,
+    values_of: Option<PropName>,
     breakdown: Option<Breakdown>,
 }
 
-fn select(need: &Need) -> Select {
+pub(crate) fn select(need: &Need) -> Select {
     Select {
         from: Timestamp::from_micros(need.time.start),
         until: Timestamp::from_micros(need.time.end),
@@ -212,7 +232,7 @@ fn select(need: &Need) -> Select {
     }
 }
 
-fn micros(from: Timestamp, until: Timestamp) -> Range<i64> {
+pub(crate) fn micros(from: Timestamp, until: Timestamp) -> Range<i64> {
     from.as_micros()..until.as_micros()
 }
 
@@ -222,7 +242,7 @@ fn held(buckets: &Buckets) -> Range<i64> {
     starts.first().copied().unwrap_or(0)..starts.last().copied().unwrap_or(0)
 }
 
-fn starts(buckets: &Buckets) -> Vec<Timestamp> {
+pub(crate) fn starts(buckets: &Buckets) -> Vec<Timestamp> {
     let starts = buckets.starts_micros().iter().take(buckets.len());
     starts.map(|micros| Timestamp::from_micros(*micros)).collect()
 }
@@ -230,14 +250,25 @@ fn starts(buckets: &Buckets) -> Vec<Timestamp> {
 #[async_trait]
 impl Queries for QueryService {
     async fn trend(&self, ask: AskTrend) -> Result<TrendAnswer, QueriesError> {
-        let (filter, measures, breakdown) = (ask.filter, ask.measures, ask.breakdown);
-        let counted = Counted { filter, with_value: false, measures, breakdown };
+        let counted = Counted {
+            filter: ask.filter,
+            with_value: false,
+            measures: ask.measures,
+            values_of: ask.values_of,
+            breakdown: ask.breakdown,
+        };
         self.trend_of(&ask.span, ask.unit, counted).await
     }
 
     async fn percentile(&self, ask: AskPercentile) -> Result<TrendAnswer, QueriesError> {
         let measures = Measures { subjects: false, values: true, percentiles: true };
-        let counted = Counted { filter: ask.filter, with_value: true, measures, breakdown: ask.breakdown };
+        let counted = Counted {
+            filter: ask.filter,
+            with_value: true,
+            measures,
+            values_of: ask.values_of,
+            breakdown: ask.breakdown,
+        };
         self.trend_of(&ask.span, ask.unit, counted).await
     }
 
@@ -272,12 +303,25 @@ impl Queries for QueryService {
         for step in &ask.steps {
             need = need.filter("steps", step)?;
         }
-        if let Some(breakdown) = ask.breakdown {
-            within("breakdown", breakdown.limit, 1, BREAKDOWN_MAX)?;
-            // Which text is the first depends on where events begin.
-            need = need.dimension(breakdown.dimension).keep(entries_micros.start..i64::MAX);
+        ask.rules.check(ask.steps.len()).map_err(|(field, why)| QueriesError::invalid(field, why))?;
+        for exclusion in &ask.rules.exclusions {
+            need = need.filter("exclusions", &exclusion.events)?;
         }
-        let query = FunnelQuery { steps: ask.steps, window_ms, entries_micros, breakdown: ask.breakdown };
+        if let Some(breakdown) = &ask.breakdown {
+            within("breakdown", breakdown.limit, 1, BREAKDOWN_MAX)?;
+            if breakdown.field == Field::Name {
+                return Err(QueriesError::invalid("breakdown", "must be a property, not the name"));
+            }
+            // Which text is the first depends on where events begin.
+            need = need.field("breakdown", Some(&breakdown.field))?.keep(entries_micros.start..i64::MAX);
+        }
+        let query = FunnelQuery {
+            steps: ask.steps,
+            window_ms,
+            entries_micros,
+            rules: ask.rules,
+            breakdown: ask.breakdown,
+        };
         let compute = move |loaded: &Loaded, threads, cancel: Cancel<'_>| {
             Ok(funnel(&query, &loaded.known(), threads, cancel)?)
         };
@@ -390,7 +434,7 @@ impl Queries for QueryService {
         if let Some(goal) = &ask.goal {
             need = need.filter("goal", goal)?;
         }
-        let need = need.field(Some(ask.field));
+        let need = need.field("by", Some(&ask.field))?;
         let query = TopQuery {
             filter: ask.filter,
             goal: ask.goal,
@@ -404,36 +448,22 @@ impl Queries for QueryService {
         self.answer(need, compute).await
     }
 
-    async fn list_names(&self, list: ListNames) -> Result<Vec<NameVolume>, QueriesError> {
-        super::explore::list_names(self, list).await
+    async fn formula(&self, ask: AskFormula) -> Result<FormulaAnswer, QueriesError> {
+        super::formula::formula(self, ask).await
     }
 
-    async fn list_values(&self, list: ListValues) -> Result<Vec<ValueVolume>, QueriesError> {
-        super::explore::list_values(self, list).await
-    }
-
-    async fn timeline(&self, read: ReadTimeline) -> Result<Page<TimelineEvent>, QueriesError> {
-        let need = Need::new(read.project, micros(read.from, read.until)).filter("events", &read.filter)?;
-        let wanted = Wanted {
-            filter: read.filter,
-            from_micros: read.from.as_micros(),
-            until_micros: read.until.as_micros(),
-            after: read.page.after.as_ref().map(key_of).transpose()?,
-            limit: read.page.limit(),
-            subject: read.subject,
-        };
-        let mut select = select(&need);
-        let store = Arc::clone(&self.store);
-        if read.subject.is_some() {
-            select = Select { subject: read.subject, fields: Fields::ALL, ..select };
-            let load = async move { Ok(store.load(select).await?) };
-            return self.desk.work(load, move |batches, _| Ok(page_of_batches(&batches, &wanted))).await;
-        }
-        let fields = need.fields();
-        let snapshot = async move { Ok(store.snapshot(select).await?) };
-        self.desk
-            .work(snapshot, move |snapshot, stop| page_of_parts(snapshot.parts, &wanted, fields, stop))
-            .await
+    async fn interval(&self, ask: AskInterval) -> Result<IntervalAnswer, QueriesError> {
+        let (from, until) = ends(&ask.span)?;
+        let window_ms = duration_ms("window", ask.window_ms, 0, WINDOW_MAX)?;
+        let starts_micros = micros(from, until);
+        let end = starts_micros.end.saturating_add(window_ms * 1000 + 1000).min(TIME_END.as_micros());
+        let need = Need::new(ask.span.project, starts_micros.start..end);
+        let need = need.filter("start", &ask.start)?.filter("end", &ask.end)?;
+        let query = IntervalQuery { start: ask.start, end: ask.end, starts_micros, window_ms };
+        self.answer(need, move |loaded, threads, cancel| {
+            Ok(interval(&query, &loaded.known(), threads, cancel)?)
+        })
+        .await
     }
 }
 

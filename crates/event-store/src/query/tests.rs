@@ -3,6 +3,7 @@
 mod answers;
 mod cached;
 mod limits;
+mod props;
 
 use std::path::PathBuf;
 use std::sync::Arc;

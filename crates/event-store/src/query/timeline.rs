@@ -1,16 +1,53 @@
 //! Events as they came, newest first.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use belvedere_kernel::SubjectId;
 use belvedere_storage::{Cursor, Page, Timestamp};
 
+use super::check::Need;
+use super::props::Extractor;
+use super::service::{micros, select};
 use super::work::Stop;
-use super::{QueriesError, TimelineEvent};
+use super::{QueriesError, QueryService, ReadTimeline, TimelineEvent};
 use crate::kernel::filter::{Filter, TextTest};
-use crate::{Batch, Fields, NO_SUBJECT, Part, TextField};
+use crate::{Batch, Fields, NO_SUBJECT, Part, Select, Snapshot, TextField};
+
+/// A page of events, each with its subject.
+pub(crate) async fn timeline(
+    service: &QueryService,
+    read: ReadTimeline,
+) -> Result<Page<TimelineEvent>, QueriesError> {
+    let need = Need::new(read.project, micros(read.from, read.until)).filter("events", &read.filter)?;
+    let wanted = Wanted {
+        filter: read.filter,
+        from_micros: read.from.as_micros(),
+        until_micros: read.until.as_micros(),
+        after: read.page.after.as_ref().map(key_of).transpose()?,
+        limit: read.page.limit(),
+        subject: read.subject,
+    };
+    let mut select = select(&need);
+    let store = Arc::clone(&service.store);
+    if read.subject.is_some() {
+        select = Select { subject: read.subject, fields: Fields::ALL, ..select };
+        let load = async move { Ok(store.load(select).await?) };
+        return service.desk.work(load, move |batches, _| Ok(page_of_batches(&batches, &wanted))).await;
+    }
+    let fields = if need.props.is_empty() { need.fields() } else { need.fields().and(Fields::PROPS) };
+    let snapshot = async move { Ok(store.snapshot(select).await?) };
+    let look = move |snapshot: Snapshot, stop: &Stop| page_of_parts(snapshot.parts, &wanted, fields, stop);
+    let mut page = service.desk.work(snapshot, look).await?;
+    let numbers: BTreeSet<u32> = page.items.iter().filter_map(|event| event.subject_number).collect();
+    let numbers: Vec<u32> = numbers.into_iter().collect();
+    let subjects = service.store.find_subjects(read.project, &numbers).await?;
+    for event in &mut page.items {
+        event.subject = event.subject_number.and_then(|number| subjects.get(&number).copied());
+    }
+    Ok(page)
+}
 
 /// The sort key of an event.
 type Key = (i64, [u8; 16]);
@@ -125,6 +162,12 @@ fn holds(filter: &Filter, batch: &Batch, row: usize) -> bool {
         Filter::Name(test) => text(TextField::Name, test),
         Filter::Dimension(dimension, test) => text(super::decode::text_field(*dimension), test),
         Filter::Value(test) => test.holds(batch.values.get(row).copied().unwrap_or(f64::NAN)),
+        Filter::Prop(name, test) => {
+            let mut found = [None];
+            Extractor::new(std::slice::from_ref(name)).read(batch.props.get(row), &mut found);
+            let [text] = found;
+            test.holds(text.as_deref())
+        }
         Filter::Subjects(set) => batch.subjects.get(row).is_some_and(|subject| set.contains(*subject)),
     }
 }

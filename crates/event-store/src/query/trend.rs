@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::QueriesError;
 use super::load::Loaded;
 use crate::kernel::Cancel;
-use crate::kernel::filter::{Filter, TextTest};
+use crate::kernel::filter::{Filter, PropTest, TextTest};
 use crate::kernel::group::{Field, Group};
 use crate::kernel::top::{Rank, TopItem, TopQuery, top};
 use crate::kernel::trend::{Breakdown, Measures, Series, TrendQuery, trend};
@@ -25,18 +25,19 @@ pub(crate) fn trend_of(
     }
     // They are all under one number, which was counted as a subject wherever one of them is.
     let own: Vec<Group> = series.iter().map(|it| it.group.clone()).filter(|it| *it != Group::Other).collect();
-    for (is_other, breakdown) in [(false, query.breakdown), (true, None)] {
+    for (is_other, breakdown) in [(false, query.breakdown.as_ref()), (true, None)] {
         if is_other && !series.iter().any(|it| it.group == Group::Other) {
             continue;
         }
-        let groups = query.breakdown.map(|breakdown| holds_groups(breakdown.field, &own));
+        let groups = query.breakdown.as_ref().map(|breakdown| holds_groups(&breakdown.field, &own));
         let groups = groups.map(|groups| if is_other { Filter::Not(Box::new(groups)) } else { groups });
         let filters = std::iter::once(query.filter.clone()).chain(groups).collect();
         let query = TrendQuery {
             filter: Filter::And(filters),
             buckets: query.buckets.clone(),
             measures: Measures::default(),
-            breakdown: breakdown.map(|it| Breakdown { limit: own.len(), ..it }),
+            values_of: None,
+            breakdown: breakdown.map(|it| Breakdown { limit: own.len(), ..it.clone() }),
         };
         for found in trend(&query, &nobody, threads, cancel)? {
             let group = if is_other { Group::Other } else { found.group };
@@ -51,10 +52,11 @@ pub(crate) fn trend_of(
 }
 
 /// Events of any of the groups.
-fn holds_groups(field: Field, groups: &[Group]) -> Filter {
+fn holds_groups(field: &Field, groups: &[Group]) -> Filter {
     let of = |test| match field {
         Field::Name => Filter::Name(test),
-        Field::Dimension(dimension) => Filter::Dimension(dimension, test),
+        Field::Dimension(dimension) => Filter::Dimension(*dimension, test),
+        Field::Prop(name) => Filter::Prop(name.clone(), PropTest::Text(test)),
     };
     let texts = groups.iter().filter_map(|group| match group {
         Group::Text(text) => Some(text.clone()),

@@ -14,8 +14,9 @@ use crate::kernel::group::{Field, Group};
 use crate::kernel::retention::{CohortBy, RetentionMode};
 use crate::kernel::trend::{Breakdown, Measures};
 use crate::query::{
-    AskActive, AskLifecycle, AskRetention, AskTrend, LifecycleAnswer, ListNames, ListValues, NameVolume,
-    Queries, QueryLimits, QueryService, RetentionTable, RollupUse, Span, TrendAnswer, Unit, ValueVolume,
+    AskActive, AskLifecycle, AskRetention, AskTrend, Explore, LifecycleAnswer, ListNames, ListValues,
+    NameVolume, Queries, QueryLimits, QueryService, RetentionTable, RollupUse, Span, TrendAnswer, Unit,
+    ValueVolume,
 };
 use crate::{Embedded, Event};
 
@@ -58,13 +59,14 @@ pub(crate) async fn ask_all(store: &Embedded, rollups: RollupUse) -> Asked {
         let cut = span("2026-10-20T13:37:00Z", "2026-11-28T12:00:00Z", zone);
         let asks = [&whole, &cut].into_iter().flat_map(|span| filters.iter().map(move |it| (span, it)));
         for ((span, filter), breakdown) in
-            asks.zip([None, Some(Field::Name), Some(course)].into_iter().cycle())
+            asks.zip([None, Some(Field::Name), Some(course.clone())].into_iter().cycle())
         {
             let ask = AskTrend {
                 span: span.clone(),
                 unit,
                 filter: filter.clone(),
                 measures: Measures { subjects: true, ..Measures::default() },
+                values_of: None,
                 breakdown: breakdown.map(|field| Breakdown { field, limit: 3 }),
             };
             asked.trends.push(service.trend(ask).await.unwrap());
@@ -91,7 +93,8 @@ pub(crate) async fn ask_all(store: &Embedded, rollups: RollupUse) -> Asked {
     for until in ["2026-11-28T12:00:00Z", "2026-11-10T00:00:00Z"].map(at) {
         asked.names.push(service.list_names(ListNames { project: PROJECT, until, limit: 3 }).await.unwrap());
         for (name, dimension) in [(None, Dimension::Course), (None, Dimension::Os), (None, Dimension::Plan)] {
-            let list = ListValues { project: PROJECT, name, dimension, until, limit: 4 };
+            let property = Field::Dimension(dimension);
+            let list = ListValues { project: PROJECT, name, property, until, limit: 4 };
             asked.values.push(service.list_values(list).await.unwrap());
         }
     }
@@ -107,6 +110,7 @@ pub(crate) async fn daily_by_name(store: &Embedded, rollups: RollupUse) -> ByDay
         unit: Unit::Day,
         filter: Filter::all(),
         measures: Measures { subjects: true, ..Measures::default() },
+        values_of: None,
         breakdown: Some(Breakdown { field: Field::Name, limit: 10 }),
     };
     let answer = service(store, rollups).trend(ask).await.unwrap();

@@ -34,7 +34,7 @@ pub(super) fn count(
     subjects: Range<u32>,
     cancel: Cancel<'_>,
 ) -> Result<Option<Vec<Counts>>, Cancelled> {
-    if !plan.is_decided_by_names() || groups.len() > TEXTS_MAX {
+    if !plan.is_decided_by_names() || groups.len() > TEXTS_MAX || matches!(groups.field(), Field::Prop(_)) {
         return Ok(None);
     }
     let range = plan.clamp(subjects);
@@ -66,7 +66,9 @@ impl Sets {
         let (names, times) = (&columns.names[rows.clone()], &columns.times[rows.clone()]);
         let codes = match groups.field() {
             Field::Name => names,
-            Field::Dimension(dimension) => columns.text(dimension).codes.get(rows).unwrap_or_default(),
+            Field::Dimension(dimension) => columns.text(*dimension).codes.get(rows).unwrap_or_default(),
+            // Properties have wider codes, and are counted elsewhere.
+            Field::Prop(_) => &[],
         };
         let own = place..place + self.each;
         let (counted, reached) = (&mut self.counted[own.clone()], &mut self.reached[own]);

@@ -39,9 +39,10 @@ impl FlatCounts {
                 Names::Same(_) => None,
                 Names::Decide(table) => Some(table.iter().map(|mask| *mask != 0).collect()),
             };
-            let texts =
-                groups.map(|it| (it.field(), it.numbers(segment).iter().map(row).collect::<Vec<u32>>()));
+            let texts = groups
+                .map(|it| (it.field().clone(), it.numbers(segment).iter().map(row).collect::<Vec<u32>>()));
             Some(match (texts, counts) {
+                (Some((Field::Prop(_), _)), _) => return None,
                 (None, None) => Rows::One,
                 (None, Some(counts)) => {
                     Rows::ByName(counts.iter().map(|counts| if *counts { 0 } else { nowhere }).collect())

@@ -6,10 +6,11 @@ use crate::kernel::group::{Field, Group};
 use crate::rollup::By;
 
 /// The section that answers a question with these conditions and groups; none if no section does.
-pub(crate) fn by_of(filters: &[&Filter], field: Option<Field>) -> Option<By> {
+pub(crate) fn by_of(filters: &[&Filter], field: Option<&Field>) -> Option<By> {
     let mut by = match field {
-        Some(Field::Dimension(dimension)) => Some(dimension),
-        _ => None,
+        Some(Field::Dimension(dimension)) => Some(*dimension),
+        Some(Field::Prop(_)) => return None,
+        Some(Field::Name) | None => None,
     };
     filters.iter().all(|filter| reads_only(filter, &mut by)).then_some(by)
 }
@@ -48,10 +49,11 @@ pub(crate) fn reads_name(filter: &Filter) -> bool {
 }
 
 /// The group of a name and a text.
-pub(crate) fn group_of(field: Field, name: &str, text: Option<&str>) -> Group {
+pub(crate) fn group_of(field: &Field, name: &str, text: Option<&str>) -> Group {
     let text = match field {
         Field::Name => Some(name),
-        Field::Dimension(_) => text,
+        // There is no section by a property.
+        Field::Dimension(_) | Field::Prop(_) => text,
     };
     text.map_or(Group::NotSet, |text| Group::Text(text.to_owned()))
 }

@@ -84,9 +84,12 @@ fn trends_are_those_of_the_kernel() {
             filter: random.loose_filter(),
             buckets,
             measures: Measures { subjects: random.pick(&[true, true, false]), ..Measures::default() },
+            values_of: None,
             breakdown: random.pick(&[Some(breakdown), None]),
         };
-        let Some(by) = by_of(&[&query.filter], query.breakdown.map(|it| it.field)) else { continue };
+        let Some(by) = by_of(&[&query.filter], query.breakdown.as_ref().map(|it| &it.field)) else {
+            continue;
+        };
         let segments = segments(&case);
         let ask = ask(by, &query.buckets, 1..query.buckets.len() as u32 + 1);
         let rolled = roll_up(&mut random, &segments, &ask);
@@ -115,7 +118,7 @@ fn lists_are_those_of_the_kernel() {
             limit: random.range(1, 6),
         };
         let filters: Vec<_> = std::iter::once(&query.filter).chain(&query.goal).collect();
-        let Some(by) = by_of(&filters, Some(query.field)) else { continue };
+        let Some(by) = by_of(&filters, Some(&query.field)) else { continue };
         let buckets = Buckets::try_new(vec![start, end]).unwrap();
         let segments = segments(&case);
         let rolled = roll_up(&mut random, &segments, &ask(by, &buckets, 1..2));

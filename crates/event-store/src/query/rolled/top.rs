@@ -30,13 +30,13 @@ pub(crate) fn top_of(
             source.counted(reads(&query.filter), &|name, text| holds(&query.filter, name, text).then_some(0));
         for cell in counted.iter().filter(|it| it.region == BUCKET).filter_map(|it| head.cells.get(it.cell)) {
             let next = found.len() as u32;
-            found.entry(group_of(query.field, head.name(cell), head.text(cell))).or_insert(next);
+            found.entry(group_of(&query.field, head.name(cell), head.text(cell))).or_insert(next);
         }
     }
     let counted = |filter: &Filter| {
         rolled.counted(reads(filter), |name, text| {
             let held = holds(filter, name, text);
-            held.then(|| found.get(&group_of(query.field, name, text)).copied()).flatten()
+            held.then(|| found.get(&group_of(&query.field, name, text)).copied()).flatten()
         })
     };
     let targets = |counted: &[Vec<Counted>]| {

@@ -20,8 +20,8 @@ pub(crate) fn trend_of(
 ) -> Result<Vec<Series>, QueryError> {
     let buckets = query.buckets.len();
     let bucket = |item: &Counted| (item.region as usize).checked_sub(1).filter(|bucket| *bucket < buckets);
-    let field = query.breakdown.map(|breakdown| breakdown.field);
-    let reads_name = field == Some(Field::Name) || reads_name(&query.filter);
+    let field = query.breakdown.as_ref().map(|breakdown| &breakdown.field);
+    let reads_name = field == Some(&Field::Name) || reads_name(&query.filter);
     let groups = groups(query, rolled, reads_name, &bucket);
     let other = groups.iter().position(|group| *group == Group::Other);
     let places: BTreeMap<&Group, u32> = groups.iter().zip(0..).collect();
@@ -88,7 +88,7 @@ fn groups(
     reads_name: bool,
     bucket: &impl Fn(&Counted) -> Option<usize>,
 ) -> Vec<Group> {
-    let Some(breakdown) = query.breakdown else { return vec![Group::All] };
+    let Some(breakdown) = &query.breakdown else { return vec![Group::All] };
     let mut events: BTreeMap<Group, u64> = BTreeMap::new();
     for source in &rolled.sources {
         let head = &source.section.head;
@@ -101,7 +101,7 @@ fn groups(
         for ((name, text), count) in by_code {
             let name = head.names.get(usize::from(name)).map_or("", String::as_str);
             let text = head.texts.get(usize::from(text)).map(String::as_str).filter(|_| text != 0);
-            *events.entry(group_of(breakdown.field, name, text)).or_default() += count;
+            *events.entry(group_of(&breakdown.field, name, text)).or_default() += count;
         }
     }
     let mut ranked: Vec<(Group, u64)> = events.into_iter().filter(|(_, events)| *events > 0).collect();

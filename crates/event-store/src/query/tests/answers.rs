@@ -5,7 +5,7 @@ use super::{ANN, BOB, Bench, PROJECT, at, span, story, two_days};
 use crate::columns::Dimension;
 use crate::kernel::active::ActiveDay;
 use crate::kernel::filter::Filter;
-use crate::kernel::funnel::{FunnelBreakdown, FunnelStep};
+use crate::kernel::funnel::{FunnelBreakdown, FunnelRules, FunnelStep, Touch};
 use crate::kernel::group::{Field, Group};
 use crate::kernel::lifecycle::LifecyclePeriod;
 use crate::kernel::path::{Direction, PathEdge};
@@ -13,7 +13,7 @@ use crate::kernel::retention::{Cohort, CohortBy, RetentionAverage, RetentionMode
 use crate::kernel::session::SessionBucket;
 use crate::kernel::trend::{Breakdown, Measures, Series};
 use crate::query::{
-    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTrend,
+    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTrend, Explore,
     ListNames, ListValues, NameVolume, Queries, QueryLimits, ReadTimeline, RollupUse, Unit, ValueVolume,
 };
 use crate::{EventStore, TIME_END, TIME_MIN};
@@ -92,6 +92,7 @@ async fn trends(queries: &dyn Queries) {
         unit: Unit::Day,
         filter: Filter::name("opened"),
         measures: Measures { subjects: true, ..Measures::default() },
+        values_of: None,
         breakdown: None,
     };
     let answer = queries.trend(ask.clone()).await.unwrap();
@@ -131,6 +132,7 @@ async fn percentiles(queries: &dyn Queries) {
         span: span("2026-10-31T23:00:00Z", "2026-11-30T23:00:00Z"),
         unit: Unit::Month,
         filter: Filter::name("completed"),
+        values_of: None,
         breakdown: None,
     };
     let answer = queries.percentile(ask).await.unwrap();
@@ -164,7 +166,12 @@ async fn funnel(queries: &dyn Queries) {
         span: two_days(),
         steps: ["opened", "started", "completed"].map(Filter::name).into(),
         window_ms: 7 * 86_400_000,
-        breakdown: Some(FunnelBreakdown { dimension: Dimension::Course, limit: 50 }),
+        rules: FunnelRules::default(),
+        breakdown: Some(FunnelBreakdown {
+            field: Field::Dimension(Dimension::Course),
+            touch: Touch::First,
+            limit: 50,
+        }),
     };
     let answer = queries.funnel(ask.clone()).await.unwrap();
     let groups: Vec<_> = answer.groups.into_iter().map(|it| (it.group, it.steps)).collect();
@@ -282,7 +289,7 @@ async fn lists(queries: &dyn Queries) {
     let list = ListValues {
         project: PROJECT,
         name: Some("opened".to_owned()),
-        dimension: Dimension::Course,
+        property: Field::Dimension(Dimension::Course),
         until: at("2026-11-12T00:00:00Z"),
         limit: 100,
     };

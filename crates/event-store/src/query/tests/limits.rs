@@ -6,13 +6,13 @@ use belvedere_storage::{PageRequest, database_tests};
 use super::{Bench, PROJECT, at, span, story, two_days};
 use crate::columns::Dimension;
 use crate::kernel::filter::{Filter, TextTest, ValueTest};
-use crate::kernel::funnel::FunnelBreakdown;
+use crate::kernel::funnel::{FunnelBreakdown, FunnelMode, FunnelRules, Touch};
 use crate::kernel::group::Field;
 use crate::kernel::path::Direction;
 use crate::kernel::trend::{Breakdown, Measures};
 use crate::query::{
-    AskActive, AskFunnel, AskPath, AskSession, AskTrend, ListNames, Queries, QueriesError, QueryLimits,
-    ReadTimeline, RollupUse, Span, Unit,
+    AskActive, AskFunnel, AskPath, AskSession, AskTrend, Explore, ListNames, Queries, QueriesError,
+    QueryLimits, ReadTimeline, RollupUse, Span, Unit,
 };
 use crate::{EventStore, TIME_END, TIME_MIN};
 
@@ -30,12 +30,14 @@ fn ask_trend() -> AskTrend {
         unit: Unit::Day,
         filter: Filter::all(),
         measures: Measures::default(),
+        values_of: None,
         breakdown: None,
     }
 }
 
 fn ask_funnel() -> AskFunnel {
-    AskFunnel { span: two_days(), steps: vec![Filter::all()], window_ms: 1, breakdown: None }
+    let rules = FunnelRules::default();
+    AskFunnel { span: two_days(), steps: vec![Filter::all()], window_ms: 1, rules, breakdown: None }
 }
 
 fn why<T: std::fmt::Debug>(outcome: Result<T, QueriesError>) -> String {
@@ -99,15 +101,33 @@ async fn what_is_beyond_a_limit_is_refused_by_the_name_of_its_field(db: TestData
         assert_eq!(why(queries.trend(ask).await), expected);
     }
     let cases = [
-        (AskFunnel { steps: vec![], ..ask_funnel() }, "steps: must be from 1 to 16"),
-        (AskFunnel { steps: vec![Filter::all(); 17], ..ask_funnel() }, "steps: must be from 1 to 16"),
+        (AskFunnel { steps: vec![], ..ask_funnel() }, "steps: must be from 1 to 20"),
+        (AskFunnel { steps: vec![Filter::all(); 21], ..ask_funnel() }, "steps: must be from 1 to 20"),
         (AskFunnel { window_ms: -1, ..ask_funnel() }, "window: must be from 0 to 31622400000 ms"),
         (
             AskFunnel {
-                breakdown: Some(FunnelBreakdown { dimension: Dimension::Os, limit: 51 }),
+                breakdown: Some(FunnelBreakdown {
+                    field: Field::Dimension(Dimension::Os),
+                    touch: Touch::Last,
+                    limit: 51,
+                }),
                 ..ask_funnel()
             },
             "breakdown: must be from 1 to 50",
+        ),
+        (
+            AskFunnel {
+                breakdown: Some(FunnelBreakdown { field: Field::Name, touch: Touch::First, limit: 5 }),
+                ..ask_funnel()
+            },
+            "breakdown: must be a property, not the name",
+        ),
+        (
+            AskFunnel {
+                rules: FunnelRules { optional: vec![0], mode: FunnelMode::Ordered, exclusions: vec![] },
+                ..ask_funnel()
+            },
+            "optional: the first step cannot be left out",
         ),
     ];
     for (ask, expected) in cases {
@@ -128,7 +148,7 @@ async fn what_is_beyond_a_limit_is_refused_by_the_name_of_its_field(db: TestData
         why(queries.path(AskPath { limit: 201, ..path.clone() }).await),
         "limit: must be from 1 to 200"
     );
-    assert_eq!(why(queries.path(AskPath { steps: 17, ..path }).await), "steps: must be from 1 to 16");
+    assert_eq!(why(queries.path(AskPath { steps: 21, ..path }).await), "steps: must be from 1 to 20");
     let session =
         AskSession { span: two_days(), unit: Unit::Day, filter: Filter::all(), gap_ms: -1, limit: 1 };
     assert_eq!(why(queries.session(session).await), gap);
