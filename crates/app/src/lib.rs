@@ -32,7 +32,9 @@ use belvedere_intake::{
     Intake, IntakeConfig, IntakeLogService, IntakeParts, IntakeRunner, IntakeStats, Shipper,
 };
 use belvedere_jobs::{JobQueue, RedisBus};
-use belvedere_kernel::{Clock, InProcessBus, IntakeHandler, LiveBus, ProjectId, SystemClock, Tasks};
+use belvedere_kernel::{
+    Clock, InProcessBus, IntakeHandler, LiveBus, ProjectId, SubjectData, SystemClock, Tasks,
+};
 use belvedere_privacy::{MasterKey, PrivacyService, VaultService};
 use belvedere_storage::spool::{Spool, SpoolConfig};
 use belvedere_storage::{DatabaseConfig, Dialect, StorageError};
@@ -112,6 +114,8 @@ pub struct App {
     pub events: Embedded,
     /// Questions to it.
     pub queries: Arc<QueryService>,
+    /// What slices keep about subjects: whoever exports or erases a subject asks all of them.
+    pub subject_data: Vec<Arc<dyn SubjectData>>,
     /// What breaks.
     pub errors: Arc<ErrorTrackingService>,
     /// Which issues and events match.
@@ -181,7 +185,8 @@ impl App {
         let rollups = config.events.rollup_limits().map_err(anyhow::Error::msg)?;
         let limits = Limits { rollups, ..Limits::default() };
         let events = Embedded::new(db.clone(), of_events, Arc::clone(&clock), limits)
-            .with_zones(Arc::new(Zones(Arc::clone(&accounts))));
+            .with_zones(Arc::new(Zones(Arc::clone(&accounts))))
+            .with_bus(Arc::clone(&bus));
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let queries = Arc::new(QueryService::new(
             Arc::new(events.clone()),
@@ -240,6 +245,7 @@ impl App {
             accounts,
             privacy,
             events,
+            subject_data: vec![queries.clone()],
             queries,
             errors,
             search,

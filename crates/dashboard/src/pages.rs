@@ -15,6 +15,7 @@ mod logs;
 mod overview;
 mod pipeline;
 mod projects;
+mod properties;
 mod query;
 mod releases;
 mod saved_searches;
@@ -64,6 +65,7 @@ pub fn router(state: DashboardState) -> Router {
         .route("/issues/searches/{id}", post(saved_searches::update))
         .route("/issues/searches/{id}/delete", post(saved_searches::delete))
         .route("/events", get(activity::list))
+        .route("/events/properties", get(properties::list))
         .route("/events/subjects/{subject}", get(activity::show_subject))
         .route("/events/{event}", get(events::show))
         .route("/events/{event}/raw", get(events::raw))

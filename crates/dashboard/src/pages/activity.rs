@@ -8,10 +8,12 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use belvedere_accounts::Permission;
 use belvedere_event_store::columns::Dimension;
-use belvedere_event_store::kernel::filter::{Filter, TextTest};
+use belvedere_event_store::kernel::filter::{Filter, PropTest, TextTest};
+use belvedere_event_store::kernel::group::Field;
 use belvedere_event_store::kernel::trend::Measures;
 use belvedere_event_store::query::{
-    AskTrend, ListNames, ListValues, QueriesError, ReadTimeline, Span, TimelineEvent, TrendAnswer, Unit,
+    AskTrend, ListNames, ListProperties, ListValues, QueriesError, ReadTimeline, Span, TimelineEvent,
+    TrendAnswer, Unit,
 };
 use belvedere_event_store::{TEXT_BYTES_MAX, TIME_MIN};
 use belvedere_kernel::SubjectId;
@@ -80,27 +82,27 @@ impl Period {
 #[derive(Debug, Clone, Default)]
 struct Wanted {
     name: String,
-    dimension: Option<Dimension>,
+    /// What it is called, and what that is; empty for none.
+    property: String,
+    field: Option<Field>,
     value: String,
 }
 
 impl Wanted {
     fn read(pairs: &Pairs) -> Result<Self, String> {
         let (name, value) = (pairs.text("name").to_owned(), pairs.text("value").to_owned());
-        let dimension = match pairs.text("dimension") {
+        let property = pairs.text("dimension").to_owned();
+        let field = match property.as_str() {
             "" if value.is_empty() => None,
             "" => return Err(format!("Choose what \u{201c}{}\u{201d} is a value of", shorten(&value, 40))),
-            word => Some(Dimension::find(word).ok_or_else(|| {
-                let known = Dimension::ALL.map(Dimension::as_str).join(", ");
-                format!("{} is none of {known}", shorten(word, 40))
-            })?),
+            word => Some(field_of(word)?),
         };
         for (field, text) in [("name", &name), ("value", &value)] {
             if text.len() > TEXT_BYTES_MAX {
                 return Err(format!("The {field} has more than {TEXT_BYTES_MAX} bytes"));
             }
         }
-        Ok(Self { name, dimension, value })
+        Ok(Self { name, property, field, value })
     }
 
     fn is_filtered(&self) -> bool {
@@ -109,15 +111,20 @@ impl Wanted {
 
     fn filter(&self) -> Filter {
         let name = Some(&self.name).filter(|name| !name.is_empty()).map(Filter::name);
-        let dimension = self.dimension.filter(|_| !self.value.is_empty());
-        let dimension = dimension.map(|it| Filter::Dimension(it, TextTest::Is(self.value.clone())));
-        Filter::And(name.into_iter().chain(dimension).collect())
+        let test = TextTest::Is(self.value.clone());
+        let property = match self.field.as_ref().filter(|_| !self.value.is_empty()) {
+            None => None,
+            Some(Field::Name) => Some(Filter::Name(test)),
+            Some(Field::Dimension(dimension)) => Some(Filter::Dimension(*dimension, test)),
+            Some(Field::Prop(name)) => Some(Filter::Prop(name.clone(), PropTest::Text(test))),
+        };
+        Filter::And(name.into_iter().chain(property).collect())
     }
 
     fn href(&self, path: &str, period: &Period, after: &str) -> String {
         let pairs = [
             ("name", self.name.as_str()),
-            ("dimension", self.dimension.map_or("", Dimension::as_str)),
+            ("dimension", self.property.as_str()),
             ("value", &self.value),
             ("span", period.word),
             ("after", after),
@@ -126,11 +133,17 @@ impl Wanted {
     }
 }
 
+/// The dimension or property of a name.
+pub(crate) fn field_of(word: &str) -> Result<Field, String> {
+    let found = Field::find(word).filter(|field| *field != Field::Name && word != "value");
+    found.ok_or_else(|| format!("{} is no name of a property", shorten(word, 40)))
+}
+
 /// An option of a select.
-struct Choice {
-    value: String,
-    name: String,
-    is_chosen: bool,
+pub(crate) struct Choice {
+    pub(crate) value: String,
+    pub(crate) name: String,
+    pub(crate) is_chosen: bool,
 }
 
 /// The changing parts of the list.
@@ -163,10 +176,11 @@ struct ActivityPage {
     names: Vec<Choice>,
     spans: Vec<Choice>,
     dimensions: Vec<Choice>,
-    /// What the dimension that is chosen is called.
-    dimension: &'static str,
+    /// What the property that is chosen is called.
+    dimension: String,
     value: String,
     suggestions: Vec<String>,
+    properties_href: String,
     first_href: Option<String>,
 }
 
@@ -203,14 +217,17 @@ pub(crate) async fn list(
     }
     let has_error = error.is_some();
     let path = format!("{}/events", scene.base());
+    let mut layout = scene.layout(Section::Events, &pairs).await?;
+    layout.live_topic = if pairs.some("after").is_none() { "event.appended" } else { "" };
     let page = ActivityPage {
-        layout: scene.layout(Section::Events, &pairs).await?,
+        layout,
         error,
         names: name_choices(&view, &wanted),
         spans: spans(&period),
-        dimensions: dimensions(&wanted),
-        dimension: wanted.dimension.map_or("value", Dimension::as_str),
+        dimensions: dimensions(&scene, &wanted).await,
+        dimension: if wanted.property.is_empty() { "value".to_owned() } else { wanted.property.clone() },
         suggestions: suggestions(&scene, &wanted).await,
+        properties_href: format!("{path}/properties"),
         first_href: pairs.some("after").map(|_| wanted.href(&path, &period, "")),
         value: wanted.value,
         view,
@@ -274,6 +291,7 @@ fn trend_of(scene: &Scene, wanted: &Wanted, period: &Period) -> AskTrend {
         unit: if period.is_hourly { Unit::Hour } else { Unit::Day },
         filter: wanted.filter(),
         measures: Measures::default(),
+        values_of: None,
         breakdown: None,
     }
 }
@@ -301,13 +319,13 @@ fn rows_of(links: &Links, page: &Page<TimelineEvent>) -> Vec<ActivityRow> {
     page.items.iter().map(|event| ActivityRow::new(links, event)).collect()
 }
 
-/// The values that there are of the chosen dimension; without them it is a text box.
+/// The values that there are of the chosen property; without them it is a text box.
 async fn suggestions(scene: &Scene, wanted: &Wanted) -> Vec<String> {
-    let Some(dimension) = wanted.dimension else { return Vec::new() };
+    let Some(property) = wanted.field.clone() else { return Vec::new() };
     let list = ListValues {
         project: scene.id(),
         name: Some(wanted.name.clone()).filter(|name| !name.is_empty()),
-        dimension,
+        property,
         until: scene.now,
         limit: VALUES_MAX,
     };
@@ -336,18 +354,28 @@ fn spans(period: &Period) -> Vec<Choice> {
     SPANS.into_iter().map(choice).collect()
 }
 
-fn dimensions(wanted: &Wanted) -> Vec<Choice> {
+/// The dimensions, and the commonest properties besides.
+async fn dimensions(scene: &Scene, wanted: &Wanted) -> Vec<Choice> {
+    let list = ListProperties {
+        project: scene.id(),
+        name: Some(wanted.name.clone()).filter(|name| !name.is_empty()),
+        until: scene.now,
+        limit: VALUES_MAX,
+    };
+    let found = scene.state.queries.list_properties(list).await.unwrap_or_default();
+    let props = found.into_iter().filter(|it| !it.is_column).map(|it| it.property);
+    let mut known: Vec<String> = Dimension::ALL.map(|it| it.as_str().to_owned()).into();
+    known.extend(props);
+    if !wanted.property.is_empty() && !known.contains(&wanted.property) {
+        known.push(wanted.property.clone());
+    }
+    let choice = |name: String| Choice { is_chosen: name == wanted.property, value: name.clone(), name };
     let any = Choice {
         value: String::new(),
-        name: "Any dimension".to_owned(),
-        is_chosen: wanted.dimension.is_none(),
+        name: "Any property".to_owned(),
+        is_chosen: wanted.property.is_empty(),
     };
-    let choice = |dimension: Dimension| Choice {
-        value: dimension.as_str().to_owned(),
-        name: dimension.as_str().to_owned(),
-        is_chosen: wanted.dimension == Some(dimension),
-    };
-    std::iter::once(any).chain(Dimension::ALL.into_iter().map(choice)).collect()
+    std::iter::once(any).chain(known.into_iter().map(choice)).collect()
 }
 
 /// The changing parts of a subject's timeline.

@@ -76,13 +76,14 @@ async fn what_is_chosen_reaches_the_store_and_stays_chosen() {
 async fn a_wrong_filter_is_a_message_and_all_events_are_shown() {
     let site = Site::new(Role::Owner);
     let wrong = [
-        ("dimension=shoe&value=40", "shoe is none of course, lesson, exercise"),
+        ("dimension=shoe&value=40", "Events: no recent event has a property &#34;shoe&#34;"),
         ("value=40", "Choose what \u{201c}40\u{201d} is a value of"),
         ("name=ghost", "Events: no event is named &#34;ghost&#34;"),
         (
-            "dimension=%3Cscript%3Ealert(1)%3C/script%3E",
-            "&#60;script&#62;alert(1)&#60;/script&#62; is none of",
+            "dimension=a%0A%3Cscript%3Ealert(1)%3C/script%3E",
+            "&#60;script&#62;alert(1)&#60;/script&#62; is no name of a property",
         ),
+        ("dimension=name&value=x", "name is no name of a property"),
     ];
     for (query, message) in wrong {
         let page = site.get(&format!("/projects/7/events?{query}")).await;
@@ -96,6 +97,47 @@ async fn a_wrong_filter_is_a_message_and_all_events_are_shown() {
     let nothing = site.get("/projects/7/events?dimension=country&value=XX").await;
     assert_eq!(nothing.status, StatusCode::OK);
     assert!(nothing.text().contains("No event matches") && nothing.text().contains("show all events"));
+}
+
+#[tokio::test]
+async fn properties_are_listed_with_their_volumes_and_values() {
+    let site = Site::new(Role::Analyst);
+    let page = site.get("/projects/7/events/properties?name=signup").await;
+    for part in [
+        "<h1>Properties</h1>",
+        r#"<option value="signup" selected>signup</option>"#,
+        r#"href="/projects/7/events/properties?name=signup&#38;property=plan.tier">plan.tier</a>"#,
+        ">12,000<",
+        "column",
+        "Choose a property",
+    ] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+    let chosen = site.get("/projects/7/events/properties?property=plan.tier").await;
+    assert_eq!(site.calls(), ["list_values plan.tier None"]);
+    for part in [
+        "<h2>Values of plan.tier</h2>",
+        r#"href="/projects/7/events?dimension=plan.tier&#38;value=go%20%26%20friends&#38;span=30d">go &#38; friends</a>"#,
+        "not set",
+    ] {
+        assert!(chosen.text().contains(part), "{part}: {}", chosen.text());
+    }
+    assert_inert(chosen.text(), "properties");
+    let wrong = site.get("/projects/7/events/properties?property=shoe").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text().contains("no recent event has a property"), "{}", wrong.text());
+    let nothing = site.get("/projects/8/events/properties").await;
+    assert!(nothing.text().contains("No event has a property yet"), "{}", nothing.text());
+}
+
+#[tokio::test]
+async fn a_property_in_the_json_is_filtered_by_like_a_dimension() {
+    let site = Site::new(Role::Owner);
+    let page = site.get("/projects/7/events?dimension=plan.tier&value=gold&span=7d").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(site.calls().contains(&"timeline None 2026-11-17T00:00:00Z plan.tier=gold".to_owned()));
+    assert!(page.text().contains(r#"<option value="plan.tier" selected>plan.tier</option>"#));
+    assert!(page.text().contains(r#"data-live-topic="event.appended""#));
 }
 
 #[tokio::test]

@@ -1,17 +1,22 @@
 //! Made-up events.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use belvedere_event_store::columns::Dimension;
 use belvedere_event_store::kernel::active::ActiveAnswer;
-use belvedere_event_store::kernel::filter::{Filter, TextTest};
-use belvedere_event_store::kernel::group::Group;
+use belvedere_event_store::kernel::filter::{Filter, PropTest, TextTest};
+use belvedere_event_store::kernel::group::{Field, Group};
+use belvedere_event_store::kernel::interval::IntervalAnswer;
 use belvedere_event_store::kernel::path::PathAnswer;
+use belvedere_event_store::kernel::subject_set::SubjectSet;
 use belvedere_event_store::kernel::top::TopItem;
 use belvedere_event_store::kernel::trend::{Point, Series};
 use belvedere_event_store::query::{
-    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTop, AskTrend,
-    FunnelAnswer, LifecycleAnswer, ListNames, ListValues, NameVolume, Queries, QueriesError, ReadTimeline,
-    RetentionTable, SessionTable, TimelineEvent, TrendAnswer, Unit, ValueVolume,
+    AskActive, AskCohort, AskFormula, AskFunnel, AskInterval, AskLifecycle, AskPath, AskPercentile,
+    AskRetention, AskSession, AskTop, AskTrend, Explore, FormulaAnswer, FunnelAnswer, LifecycleAnswer,
+    ListNames, ListProperties, ListSubjects, ListValues, NameVolume, PropertyVolume, Queries, QueriesError,
+    ReadTimeline, RetentionTable, SessionTable, SubjectPage, TimelineEvent, TrendAnswer, Unit, ValueVolume,
 };
 use belvedere_event_store::{EventStoreError, RollupCheck, RollupChecks, RollupDifference};
 use belvedere_kernel::{ProjectId, SubjectId};
@@ -42,6 +47,7 @@ fn words(filter: &Filter) -> String {
         Filter::And(all) => all.iter().map(words).filter(|it| !it.is_empty()).collect::<Vec<_>>().join(" "),
         Filter::Name(name) => format!("name={}", test(name)),
         Filter::Dimension(dimension, value) => format!("{}={}", dimension.as_str(), test(value)),
+        Filter::Prop(name, PropTest::Text(value)) => format!("{}={}", name.as_str(), test(value)),
         Filter::Subjects(set) => format!("number={:?}", (0..100).find(|number| set.contains(*number))),
         other => format!("{other:?}"),
     }
@@ -49,13 +55,15 @@ fn words(filter: &Filter) -> String {
 
 /// What the store says of a name that it does not know.
 fn check_name(filter: &Filter) -> Result<(), QueriesError> {
-    match words(filter).split_once("name=ghost") {
-        Some(_) => {
-            let why = format!("no event is named \"ghost\" {HOSTILE}");
-            Err(QueriesError::Invalid { field: "events", why })
-        }
-        None => Ok(()),
-    }
+    let words = words(filter);
+    let why = if words.contains("name=ghost") {
+        format!("no event is named \"ghost\" {HOSTILE}")
+    } else if words.contains("shoe=") {
+        "no recent event has a property \"shoe\"".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(QueriesError::Invalid { field: "events", why })
 }
 
 impl Fake {
@@ -142,6 +150,34 @@ impl Queries for Fake {
     async fn top(&self, _: AskTop) -> Result<Vec<TopItem>, QueriesError> {
         Err(QueriesError::Cancelled)
     }
+    async fn formula(&self, _: AskFormula) -> Result<FormulaAnswer, QueriesError> {
+        Err(QueriesError::Cancelled)
+    }
+    async fn interval(&self, _: AskInterval) -> Result<IntervalAnswer, QueriesError> {
+        Err(QueriesError::Cancelled)
+    }
+}
+
+#[async_trait]
+impl Explore for Fake {
+    async fn cohort(&self, _: AskCohort) -> Result<Arc<SubjectSet>, QueriesError> {
+        Err(QueriesError::Cancelled)
+    }
+    async fn list_subjects(&self, _: ListSubjects) -> Result<SubjectPage, QueriesError> {
+        Err(QueriesError::Cancelled)
+    }
+
+    async fn list_properties(&self, list: ListProperties) -> Result<Vec<PropertyVolume>, QueriesError> {
+        let volume = |property: &str, is_column, events| PropertyVolume {
+            property: property.to_owned(),
+            is_column,
+            events,
+        };
+        let is_ours = list.project == ProjectId(PROJECT);
+        let all =
+            [volume("course", true, 12_000), volume("plan.tier", false, 900), volume(HOSTILE, false, 3)];
+        Ok(if is_ours { all.to_vec() } else { Vec::new() })
+    }
 
     async fn list_names(&self, list: ListNames) -> Result<Vec<NameVolume>, QueriesError> {
         let volume = |(index, name): (usize, &str)| NameVolume {
@@ -154,8 +190,17 @@ impl Queries for Fake {
     }
 
     async fn list_values(&self, list: ListValues) -> Result<Vec<ValueVolume>, QueriesError> {
-        self.note(format!("list_values {} {:?}", list.dimension.as_str(), list.name));
-        let text = if list.dimension == Dimension::Course { "rust-101" } else { HOSTILE };
+        let property = match &list.property {
+            Field::Name => "name",
+            Field::Dimension(dimension) => dimension.as_str(),
+            Field::Prop(name) => name.as_str(),
+        };
+        self.note(format!("list_values {property} {:?}", list.name));
+        if property == "shoe" {
+            let why = "no recent event has a property \"shoe\"".to_owned();
+            return Err(QueriesError::Invalid { field: "property", why });
+        }
+        let text = if list.property == Field::Dimension(Dimension::Course) { "rust-101" } else { HOSTILE };
         let value =
             |value: Option<&str>| ValueVolume { value: value.map(str::to_owned), events: 10, subjects: 2 };
         Ok(vec![value(Some(text)), value(None), value(Some("go & friends"))])
