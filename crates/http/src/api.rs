@@ -71,6 +71,11 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .post("/api/v1/query/session", needs(Permission::ViewAnalytics), query::session)
         .post("/api/v1/query/percentile", needs(Permission::ViewAnalytics), query::percentile)
         .post("/api/v1/query/top", needs(Permission::ViewAnalytics), query::top)
+        .post("/api/v1/query/formula", needs(Permission::ViewAnalytics), query::formula)
+        .post("/api/v1/query/interval", needs(Permission::ViewAnalytics), query::interval)
+        .post("/api/v1/query/subjects", needs(Permission::ViewAnalytics), query::subjects)
+        .post("/api/v1/query/timeline", needs(Permission::ViewAnalytics), query::timeline)
+        .get("/api/v1/events/properties", needs(Permission::ViewAnalytics), query::list_properties)
         .get("/api/v1/events/names", needs(Permission::ViewAnalytics), query::list_names)
         .get("/api/v1/events/values", needs(Permission::ViewAnalytics), query::list_values)
         .get("/api/v1/audit", needs(Permission::ViewAudit), audit::list_entries);
@@ -202,6 +207,11 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         query::session,
         query::percentile,
         query::top,
+        query::formula,
+        query::interval,
+        query::subjects,
+        query::timeline,
+        query::list_properties,
         query::list_names,
         query::list_values,
         issues::list_issues,

@@ -1,43 +1,40 @@
 //! Questions to the events of a project.
 
 mod answer;
+mod asked;
 mod body;
 mod condition;
+mod explore;
+mod more;
 mod series;
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use belvedere_accounts::Project;
-use belvedere_event_store::columns::Dimension;
+use belvedere_event_store::kernel::funnel::{EXCLUSIONS_MAX, Exclusion, FunnelMode, FunnelRules, STEPS_MAX};
 use belvedere_event_store::kernel::path::Direction;
 use belvedere_event_store::kernel::retention::{CohortBy, RetentionMode};
 use belvedere_event_store::kernel::top::Rank;
 use belvedere_event_store::query::{
     AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTop, AskTrend,
-    LIST_MAX, ListNames, ListValues,
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use self::answer::{
-    ActiveAnswer, FunnelAnswer, LifecycleAnswer, NameAnswer, PathAnswer, RetentionAnswer, SessionAnswer,
-    TopAnswer, ValueAnswer,
+    ActiveAnswer, FunnelAnswer, LifecycleAnswer, PathAnswer, RetentionAnswer, SessionAnswer, TopAnswer,
 };
+use self::asked::{Asked, Asking};
 use self::body::{
     ActiveBody, FunnelBody, LifecycleBody, PathBody, PercentileBody, RetentionBody, SessionBody, TopBody,
     TrendBody, milliseconds, word,
 };
+pub(super) use self::explore::*;
+pub(super) use self::more::*;
 use self::series::{PercentileAnswer, TrendAnswer};
-use super::answer::List;
-use super::input::{InProject, JsonBody, Parameters, project};
+use super::input::InProject;
 use crate::problem::Problem;
-use crate::routes::Caller;
 use crate::state::Shared;
 
-/// How many names or values are listed unless the request says otherwise.
-const LIST: usize = 100;
 /// How many edges of a path, or names of entries and exits, are answered unless the request says otherwise.
 const RANKED: usize = 10;
 /// Steps of a path unless the request says otherwise.
@@ -47,10 +44,6 @@ const GAP_SECONDS: u32 = 30 * 60;
 /// The window of a funnel unless the request says otherwise.
 const WINDOW_SECONDS: u32 = 7 * 86_400;
 
-async fn asked(shared: &Shared, caller: &Caller, wanted: InProject) -> Result<Project, Problem> {
-    project(shared, caller, wanted.project.as_deref()).await
-}
-
 /// Numbers over time
 ///
 /// How many events, of how many subjects, with which values, in each bucket.
@@ -58,17 +51,16 @@ async fn asked(shared: &Shared, caller: &Caller, wanted: InProject) -> Result<Pr
     responses((status = 200, description = "One series, or one per text of the breakdown", body = TrendAnswer)))]
 pub(super) async fn trend(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
-    JsonBody(body): JsonBody<TrendBody>,
+    Asked { project, body }: Asked<TrendBody>,
 ) -> Result<Json<TrendAnswer>, Problem> {
-    let project = asked(&shared, &caller, wanted).await?;
+    let asking = Asking::new(&shared, &project);
     let measures = body.measures()?;
     let ask = AskTrend {
         span: body.range.span(&project)?,
         unit: body::unit(&body.unit)?,
-        filter: body.events.unwrap_or_default().filter()?,
+        filter: asking.filter(body.events).await?,
         measures,
+        values_of: body::values_of(body.values_of.as_deref())?,
         breakdown: body.breakdown.map(|it| it.breakdown()).transpose()?,
     };
     Ok(Json(TrendAnswer::of(shared.queries.trend(ask).await?, measures)))
@@ -81,13 +73,10 @@ pub(super) async fn trend(
     responses((status = 200, description = "One item per day", body = ActiveAnswer)))]
 pub(super) async fn active(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
-    JsonBody(body): JsonBody<ActiveBody>,
+    Asked { project, body }: Asked<ActiveBody>,
 ) -> Result<Json<ActiveAnswer>, Problem> {
-    let project = asked(&shared, &caller, wanted).await?;
-    let ask =
-        AskActive { span: body.range.span(&project)?, filter: body.events.unwrap_or_default().filter()? };
+    let asking = Asking::new(&shared, &project);
+    let ask = AskActive { span: body.range.span(&project)?, filter: asking.filter(body.events).await? };
     Ok(Json(shared.queries.active(ask).await?.into()))
 }
 
@@ -98,16 +87,41 @@ pub(super) async fn active(
     responses((status = 200, description = "All subjects, then the groups of the breakdown", body = FunnelAnswer)))]
 pub(super) async fn funnel(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
-    JsonBody(body): JsonBody<FunnelBody>,
+    Asked { project, body }: Asked<FunnelBody>,
 ) -> Result<Json<FunnelAnswer>, Problem> {
-    let project = asked(&shared, &caller, wanted).await?;
+    let asking = Asking::new(&shared, &project);
+    let modes = [
+        ("ordered", FunnelMode::Ordered),
+        ("strict", FunnelMode::Strict),
+        ("unordered", FunnelMode::Unordered),
+    ];
+    let mut rules = FunnelRules {
+        mode: word("mode", body.mode.as_deref().unwrap_or("ordered"), &modes)?,
+        optional: (0..).zip(&body.steps).filter(|(_, step)| step.optional).map(|(at, _)| at).collect(),
+        exclusions: Vec::new(),
+    };
+    count_of("steps", body.steps.len(), STEPS_MAX)?;
+    count_of("exclusions", body.exclusions.len(), EXCLUSIONS_MAX)?;
+    let mut steps = Vec::new();
+    for step in body.steps {
+        steps.push(step.events().found(&asking).await?);
+    }
+    for exclusion in body.exclusions {
+        let place = |step: usize| {
+            step.checked_sub(1).ok_or_else(|| Problem::invalid("exclusions", "steps are counted from 1"))
+        };
+        rules.exclusions.push(Exclusion {
+            after: place(exclusion.after)?,
+            before: place(exclusion.before)?,
+            events: exclusion.events().found(&asking).await?,
+        });
+    }
     let ask = AskFunnel {
         span: body.range.span(&project)?,
-        steps: body.steps.into_iter().map(|step| step.filter()).collect::<Result<_, _>>()?,
+        steps,
         window_ms: milliseconds(body.window_seconds.unwrap_or(WINDOW_SECONDS)),
-        breakdown: body.breakdown.map(|it| it.funnel()).transpose()?,
+        rules,
+        breakdown: body.breakdown.map(|it| it.breakdown()).transpose()?,
     };
     Ok(Json(shared.queries.funnel(ask).await?.into()))
 }
@@ -119,11 +133,9 @@ pub(super) async fn funnel(
     responses((status = 200, description = "One cohort per period, and their average", body = RetentionAnswer)))]
 pub(super) async fn retention(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
-    JsonBody(body): JsonBody<RetentionBody>,
+    Asked { project, body }: Asked<RetentionBody>,
 ) -> Result<Json<RetentionAnswer>, Problem> {
-    let project = asked(&shared, &caller, wanted).await?;
+    let asking = Asking::new(&shared, &project);
     let cohorts = [("first", CohortBy::FirstStart), ("any", CohortBy::AnyStart)];
     let modes = [
         ("classic", RetentionMode::Classic),
@@ -133,8 +145,8 @@ pub(super) async fn retention(
     let ask = AskRetention {
         span: body.range.span(&project)?,
         unit: body::unit(&body.unit)?,
-        start: body.start.filter()?,
-        returned: body.returned.unwrap_or_default().filter()?,
+        start: body.start.found(&asking).await?,
+        returned: asking.filter(body.returned).await?,
         cohort_by: word("cohort_by", body.cohort_by.as_deref().unwrap_or("first"), &cohorts)?,
         mode: word("mode", body.mode.as_deref().unwrap_or("classic"), &modes)?,
         complete_until: shared.clock.now(),
@@ -149,15 +161,13 @@ pub(super) async fn retention(
     responses((status = 200, description = "One item per period", body = LifecycleAnswer)))]
 pub(super) async fn lifecycle(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
-    JsonBody(body): JsonBody<LifecycleBody>,
+    Asked { project, body }: Asked<LifecycleBody>,
 ) -> Result<Json<LifecycleAnswer>, Problem> {
-    let project = asked(&shared, &caller, wanted).await?;
+    let asking = Asking::new(&shared, &project);
     let ask = AskLifecycle {
         span: body.range.span(&project)?,
         unit: body::unit(&body.unit)?,
-        filter: body.events.unwrap_or_default().filter()?,
+        filter: asking.filter(body.events).await?,
     };
     Ok(Json(shared.queries.lifecycle(ask).await?.into()))
 }
@@ -169,16 +179,14 @@ pub(super) async fn lifecycle(
     responses((status = 200, description = "Edges from name to name", body = PathAnswer)))]
 pub(super) async fn path(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
-    JsonBody(body): JsonBody<PathBody>,
+    Asked { project, body }: Asked<PathBody>,
 ) -> Result<Json<PathAnswer>, Problem> {
-    let project = asked(&shared, &caller, wanted).await?;
+    let asking = Asking::new(&shared, &project);
     let directions = [("next", Direction::Next), ("previous", Direction::Previous)];
     let ask = AskPath {
         span: body.range.span(&project)?,
-        anchor: body.anchor.filter()?,
-        events: body.events.unwrap_or_default().filter()?,
+        anchor: body.anchor.found(&asking).await?,
+        events: asking.filter(body.events).await?,
         direction: word("direction", body.direction.as_deref().unwrap_or("next"), &directions)?,
         steps: body.steps.unwrap_or(PATH_STEPS),
         gap_ms: milliseconds(body.gap_seconds.unwrap_or(GAP_SECONDS)),
@@ -194,15 +202,13 @@ pub(super) async fn path(
     responses((status = 200, description = "One item per bucket, and the commonest entries and exits", body = SessionAnswer)))]
 pub(super) async fn session(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
-    JsonBody(body): JsonBody<SessionBody>,
+    Asked { project, body }: Asked<SessionBody>,
 ) -> Result<Json<SessionAnswer>, Problem> {
-    let project = asked(&shared, &caller, wanted).await?;
+    let asking = Asking::new(&shared, &project);
     let ask = AskSession {
         span: body.range.span(&project)?,
         unit: body::unit(&body.unit)?,
-        filter: body.events.unwrap_or_default().filter()?,
+        filter: asking.filter(body.events).await?,
         gap_ms: milliseconds(body.gap_seconds.unwrap_or(GAP_SECONDS)),
         limit: body.limit.unwrap_or(RANKED),
     };
@@ -216,15 +222,14 @@ pub(super) async fn session(
     responses((status = 200, description = "One series, or one per text of the breakdown", body = PercentileAnswer)))]
 pub(super) async fn percentile(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
-    JsonBody(body): JsonBody<PercentileBody>,
+    Asked { project, body }: Asked<PercentileBody>,
 ) -> Result<Json<PercentileAnswer>, Problem> {
-    let project = asked(&shared, &caller, wanted).await?;
+    let asking = Asking::new(&shared, &project);
     let ask = AskPercentile {
         span: body.range.span(&project)?,
         unit: body::unit(&body.unit)?,
-        filter: body.events.unwrap_or_default().filter()?,
+        filter: asking.filter(body.events).await?,
+        values_of: body::values_of(body.values_of.as_deref())?,
         breakdown: body.breakdown.map(|it| it.breakdown()).transpose()?,
     };
     Ok(Json(shared.queries.percentile(ask).await?.into()))
@@ -237,87 +242,29 @@ pub(super) async fn percentile(
     responses((status = 200, description = "The first texts", body = TopAnswer)))]
 pub(super) async fn top(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
-    JsonBody(body): JsonBody<TopBody>,
+    Asked { project, body }: Asked<TopBody>,
 ) -> Result<Json<TopAnswer>, Problem> {
-    let project = asked(&shared, &caller, wanted).await?;
+    let asking = Asking::new(&shared, &project);
     let ranks = [("events", Rank::Events), ("subjects", Rank::Subjects)];
+    let goal = match body.goal {
+        Some(goal) => Some(goal.found(&asking).await?),
+        None => None,
+    };
     let ask = AskTop {
         span: body.range.span(&project)?,
-        filter: body.events.unwrap_or_default().filter()?,
-        goal: body.goal.map(|goal| goal.filter()).transpose()?,
-        field: body::field("by", &body.by)?,
+        filter: asking.filter(body.events).await?,
+        goal,
+        field: condition::field("by", &body.by)?,
         rank: word("rank", body.rank.as_deref().unwrap_or("events"), &ranks)?,
         limit: body.limit.unwrap_or(RANKED),
     };
     Ok(Json(shared.queries.top(ask).await?.into()))
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct NamesWanted {
-    /// The project's number or slug; may be left out while there is only one.
-    project: Option<String>,
-    /// How many at most, 1 to 1,000; 100 if left out.
-    limit: Option<usize>,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ValuesWanted {
-    /// The project's number or slug; may be left out while there is only one.
-    project: Option<String>,
-    /// Of events of this name only.
-    name: Option<String>,
-    /// `course`, `lesson`, `exercise`, `country`, `browser`, `os`, `device`, `referrer`, `utm_source` or `plan`.
-    property: Option<String>,
-    /// How many at most, 1 to 1,000; 100 if left out.
-    limit: Option<usize>,
-}
-
-fn list_limit(limit: Option<usize>) -> Result<usize, Problem> {
-    let limit = limit.unwrap_or(LIST);
-    if (1..=LIST_MAX).contains(&limit) {
-        return Ok(limit);
+/// Refuses more of something than there may be, before each is looked at.
+fn count_of(field: &'static str, count: usize, most: usize) -> Result<(), Problem> {
+    if count <= most {
+        return Ok(());
     }
-    Err(Problem::invalid("limit", format!("must be from 1 to {LIST_MAX}")))
-}
-
-/// List the names of events with their volumes over the last 30 days
-#[utoipa::path(get, path = "/api/v1/events/names", tag = "query", params(NamesWanted),
-    responses((status = 200, description = "The commonest first", body = List<NameAnswer>)))]
-pub(super) async fn list_names(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Parameters(wanted): Parameters<NamesWanted>,
-) -> Result<Json<List<NameAnswer>>, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
-    let limit = list_limit(wanted.limit)?;
-    let list = ListNames { project: project.id, until: shared.clock.now(), limit };
-    let names = shared.queries.list_names(list).await?;
-    Ok(Json(List { items: names.into_iter().map(NameAnswer::from).collect(), next: None }))
-}
-
-/// List the values of a property with their volumes over the last 30 days
-#[utoipa::path(get, path = "/api/v1/events/values", tag = "query", params(ValuesWanted),
-    responses((status = 200, description = "The commonest first", body = List<ValueAnswer>)))]
-pub(super) async fn list_values(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Parameters(wanted): Parameters<ValuesWanted>,
-) -> Result<Json<List<ValueAnswer>>, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
-    let property = wanted.property.as_deref().unwrap_or_default();
-    let list = ListValues {
-        project: project.id,
-        name: wanted.name,
-        dimension: Dimension::find(property).ok_or_else(|| condition::unknown("property", property))?,
-        until: shared.clock.now(),
-        limit: list_limit(wanted.limit)?,
-    };
-    let values = shared.queries.list_values(list).await?;
-    Ok(Json(List { items: values.into_iter().map(ValueAnswer::from).collect(), next: None }))
+    Err(Problem::invalid(field, format!("must be at most {most}")))
 }

@@ -336,3 +336,15 @@ answer! {
         subjects: u64,
     }
 }
+
+answer! {
+    /// How often a property is set.
+    PropertyAnswer of model::PropertyVolume {
+        /// The name by which it is asked for.
+        property: String,
+        /// Whether it is a column of its own, not a part of `props`.
+        is_column: bool,
+        /// Number of events.
+        events: u64,
+    }
+}

@@ -1,29 +1,40 @@
 //! Which events are meant, as JSON.
 
-use belvedere_event_store::columns::Dimension;
-use belvedere_event_store::kernel::filter::{Filter, TextTest, ValueTest};
-use belvedere_event_store::query::NESTING_MAX;
+use std::sync::Arc;
+
+use belvedere_event_store::columns::PropName;
+use belvedere_event_store::kernel::cohort::Did;
+use belvedere_event_store::kernel::filter::{Filter, PropTest, TextTest, ValueTest};
+use belvedere_event_store::kernel::group::Field;
+use belvedere_event_store::kernel::subject_set::SubjectSet;
+use belvedere_event_store::query::{AskCohort, NESTING_MAX, TEXTS_MAX};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::asked::Asking;
+use super::body::RangeBody;
 use crate::problem::Problem;
+
+/// How many cohorts the events of one part of a question can be filtered by.
+const COHORTS_MAX: usize = 3;
 
 /// Which events are meant: those of a name that a condition holds for; all of them if both are left out.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "opened", "where": { "property": "plan", "op": "is", "value": "pro" } }))]
 pub(crate) struct EventsBody {
     /// The name of the events. One that no event of the project ever had is refused.
-    name: Option<String>,
+    pub(super) name: Option<String>,
     /// What else must hold.
     #[serde(rename = "where")]
-    condition: Option<Condition>,
+    pub(super) condition: Option<Condition>,
 }
 
-/// A condition: either one of `and`, `or` and `not`, or a `property` with an `op`.
+/// A condition: either one of `and`, `or` and `not`, or a `cohort`, or a `property` with an `op`.
 ///
 /// At most 100 of them, nested at most 8 deep.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Condition {
     /// All of these hold.
@@ -35,19 +46,60 @@ pub(crate) struct Condition {
     /// This does not hold.
     #[schema(no_recursion)]
     not: Option<Box<Condition>>,
-    /// `name`, `value`, `course`, `lesson`, `exercise`, `country`, `browser`, `os`, `device`, `referrer`, `utm_source`
-    /// or `plan`.
+    /// The subject did something; at most 3 of these, and none within another. Under `not`: it did not.
+    #[schema(no_recursion)]
+    cohort: Option<Box<CohortBody>>,
+    /// `name`, `value`, `course`, `lesson`, `exercise`, `country`, `browser`, `os`, `device`, `referrer`, `utm_source`,
+    /// `plan`, or the name of a property in `props`: the keys that lead to it, joined by dots. One that has the name of
+    /// a column is meant by `props.` and its name. A property that no recent event has is refused.
     property: Option<String>,
     /// Of texts `is`, `is_not`, `contains`, `in`, `set` or `not_set`; of `value` `is`, `greater`, `less`, `set` or
-    /// `not_set`.
+    /// `not_set`; of properties in `props` all of these.
     op: Option<String>,
-    /// What the property is compared with: a text, a number for `value`, or a list of texts for `in`.
+    /// What the property is compared with: a text, a number for `value`, or a list of texts for `in`; for properties in
+    /// `props` a text, a number, a truth value, or a list of texts and numbers.
     #[schema(value_type = Option<Object>)]
     value: Option<Value>,
+    /// Who is in the cohort, once that was asked.
+    #[serde(skip)]
+    subjects: Option<Arc<SubjectSet>>,
+}
+
+/// The subjects that did something.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CohortBody {
+    /// Which events; all if left out.
+    events: Option<EventsBody>,
+    /// When.
+    range: RangeBody,
+    /// How many of them at least; 1 if left out.
+    at_least: Option<u64>,
 }
 
 impl EventsBody {
-    pub(crate) fn filter(self) -> Result<Filter, Problem> {
+    /// The filter, once its cohorts are found.
+    pub(super) async fn found(mut self, asking: &Asking<'_>) -> Result<Filter, Problem> {
+        let mut cohorts = Vec::new();
+        if let Some(condition) = &mut self.condition {
+            condition.cohorts(&mut cohorts);
+        }
+        if cohorts.len() > COHORTS_MAX {
+            return Err(Problem::invalid("cohort", format!("is there more than {COHORTS_MAX} times")));
+        }
+        for condition in cohorts {
+            let Some(cohort) = condition.cohort.as_deref_mut() else { continue };
+            let ask = AskCohort {
+                span: cohort.range.clone().span(asking.project)?,
+                filter: std::mem::take(&mut cohort.events).unwrap_or_default().filter()?,
+                did: Did::AtLeast(cohort.at_least.unwrap_or(1)),
+            };
+            condition.subjects = Some(asking.shared.queries.cohort(ask).await?);
+        }
+        self.filter()
+    }
+
+    fn filter(self) -> Result<Filter, Problem> {
         let name = self.name.map(Filter::name);
         let condition = self.condition.map(|it| it.filter(NESTING_MAX)).transpose()?;
         Ok(match (name, condition) {
@@ -59,18 +111,31 @@ impl EventsBody {
 }
 
 impl Condition {
+    /// The conditions in it that are cohorts.
+    fn cohorts<'a>(&'a mut self, found: &mut Vec<&'a mut Self>) {
+        if self.cohort.is_some() {
+            return found.push(self);
+        }
+        let lists = self.and.iter_mut().chain(&mut self.or).flatten();
+        lists.chain(self.not.as_deref_mut()).for_each(|condition| condition.cohorts(found));
+    }
+
     fn filter(self, depth: usize) -> Result<Filter, Problem> {
         let depth = depth.checked_sub(1).ok_or_else(|| {
             Problem::invalid("where", format!("nests conditions deeper than {NESTING_MAX}"))
         })?;
         let all =
             |list: Vec<Self>| list.into_iter().map(|it| it.filter(depth)).collect::<Result<Vec<_>, _>>();
-        match (self.and, self.or, self.not, self.property) {
-            (Some(list), None, None, None) => Ok(Filter::And(all(list)?)),
-            (None, Some(list), None, None) => Ok(Filter::Or(all(list)?)),
-            (None, None, Some(one), None) => Ok(Filter::Not(Box::new(one.filter(depth)?))),
-            (None, None, None, Some(property)) => test(&property, self.op.as_deref(), self.value),
-            _ => Err(Problem::invalid("where", "must have one of and, or, not and property")),
+        match (self.and, self.or, self.not, self.cohort, self.property) {
+            (Some(list), None, None, None, None) => Ok(Filter::And(all(list)?)),
+            (None, Some(list), None, None, None) => Ok(Filter::Or(all(list)?)),
+            (None, None, Some(one), None, None) => Ok(Filter::Not(Box::new(one.filter(depth)?))),
+            (None, None, None, Some(_), None) => match self.subjects {
+                Some(subjects) => Ok(Filter::Subjects(subjects)),
+                None => Err(Problem::invalid("cohort", "cannot be within another cohort")),
+            },
+            (None, None, None, None, Some(property)) => test(&property, self.op.as_deref(), self.value),
+            _ => Err(Problem::invalid("where", "must have one of and, or, not, cohort and property")),
         }
     }
 }
@@ -80,17 +145,62 @@ fn test(property: &str, op: Option<&str>, value: Option<Value>) -> Result<Filter
     if property == "value" {
         return Ok(Filter::Value(value_test(op, value.as_ref())?));
     }
-    if property == "name" {
-        return Ok(Filter::Name(text_test(op, value)?));
+    match field("property", property)? {
+        Field::Name => Ok(Filter::Name(text_test(op, value)?)),
+        Field::Dimension(dimension) => Ok(Filter::Dimension(dimension, text_test(op, value)?)),
+        Field::Prop(name) => prop_filter(&name, op, value),
     }
-    let dimension = Dimension::find(property).ok_or_else(|| unknown("property", property))?;
-    Ok(Filter::Dimension(dimension, text_test(op, value)?))
 }
 
-/// The refusal of a property that there is not.
-pub(super) fn unknown(field: &'static str, property: &str) -> Problem {
-    let known = Dimension::ALL.map(Dimension::as_str).join(", ");
-    Problem::invalid(field, format!("there is no {property:?}; there are {known}"))
+/// The field of a name.
+pub(super) fn field(parameter: &'static str, name: &str) -> Result<Field, Problem> {
+    let found = Field::find(name).filter(|_| name != "value");
+    found.ok_or_else(|| {
+        let why = format!("must be a column of texts or a property of 1 to {} bytes", PropName::BYTES_MAX);
+        Problem::invalid(parameter, why)
+    })
+}
+
+/// The property in `props` that a name stands for.
+pub(super) fn prop(parameter: &'static str, name: &str) -> Result<PropName, Problem> {
+    match field(parameter, name)? {
+        Field::Prop(name) => Ok(name),
+        Field::Name | Field::Dimension(_) => {
+            Err(Problem::invalid(parameter, "must be a property in props, as it is to have numbers"))
+        }
+    }
+}
+
+fn prop_filter(name: &PropName, op: &str, value: Option<Value>) -> Result<Filter, Problem> {
+    let of = |test| Filter::Prop(name.clone(), test);
+    let is = |value: Value| match value {
+        Value::Number(number) => {
+            Ok(of(PropTest::Number(ValueTest::Equal(number.as_f64().unwrap_or(f64::NAN)))))
+        }
+        Value::Bool(held) => Ok(of(PropTest::Text(TextTest::Is(held.to_string())))),
+        Value::String(text) => Ok(of(PropTest::Text(TextTest::Is(text)))),
+        _ => Err(Problem::invalid("value", "must be a text, a number or a truth value here")),
+    };
+    match op {
+        "is" => is(value.unwrap_or_default()),
+        "is_not" => Ok(Filter::Not(Box::new(is(value.unwrap_or_default())?))),
+        "in" => match value {
+            Some(Value::Array(list)) if list.len() > TEXTS_MAX => {
+                Err(Problem::invalid("value", format!("lists more than {TEXTS_MAX} texts")))
+            }
+            Some(Value::Array(list)) if list.iter().all(Value::is_string) => {
+                Ok(of(PropTest::Text(text_test(op, Some(Value::Array(list)))?)))
+            }
+            Some(Value::Array(list)) => Ok(Filter::Or(list.into_iter().map(is).collect::<Result<_, _>>()?)),
+            _ => Err(Problem::invalid("value", "must be a list of texts and numbers here")),
+        },
+        "greater" | "less" => Ok(of(PropTest::Number(value_test(op, value.as_ref())?))),
+        "contains" | "set" | "not_set" => Ok(of(PropTest::Text(text_test(op, value)?))),
+        _ => {
+            let why = "must be is, is_not, contains, greater, less, in, set or not_set here";
+            Err(Problem::invalid("op", why))
+        }
+    }
 }
 
 fn text_test(op: &str, value: Option<Value>) -> Result<TextTest, Problem> {

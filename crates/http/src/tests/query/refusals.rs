@@ -6,8 +6,21 @@ use serde_json::{Value, json};
 use super::super::house::{House, with_token};
 use super::{ask, body, events, get, range, with};
 
-const KINDS: [&str; 9] =
-    ["trend", "active", "funnel", "retention", "lifecycle", "path", "session", "percentile", "top"];
+const KINDS: [&str; 13] = [
+    "trend",
+    "active",
+    "funnel",
+    "retention",
+    "lifecycle",
+    "path",
+    "session",
+    "percentile",
+    "top",
+    "formula",
+    "interval",
+    "subjects",
+    "timeline",
+];
 
 #[test]
 fn what_is_wrong_with_a_question_is_named() {
@@ -67,7 +80,7 @@ fn what_is_wrong_with_a_question_is_named() {
                 "trend",
                 with("trend", "breakdown", json!({ "by": "colour" })),
                 "breakdown",
-                "breakdown: there is no \"colour\"; there are course",
+                "breakdown: no recent event has a property \"colour\"",
             ),
             (
                 "percentile",
@@ -79,9 +92,9 @@ fn what_is_wrong_with_a_question_is_named() {
                 "funnel",
                 with("funnel", "breakdown", json!({ "by": "name" })),
                 "breakdown",
-                "breakdown: there is no \"name\"",
+                "breakdown: must be a property, not the name",
             ),
-            ("funnel", with("funnel", "steps", json!([])), "steps", "steps: must be from 1 to 16"),
+            ("funnel", with("funnel", "steps", json!([])), "steps", "steps: must be from 1 to 20"),
             (
                 "funnel",
                 with("funnel", "steps", json!([{ "name": "opend" }])),
@@ -94,7 +107,7 @@ fn what_is_wrong_with_a_question_is_named() {
                 "window",
                 "window: must be from 0 to",
             ),
-            ("path", with("path", "steps", json!(17)), "steps", "steps: must be from 1 to 16"),
+            ("path", with("path", "steps", json!(21)), "steps", "steps: must be from 1 to 20"),
             (
                 "path",
                 with("path", "anchor", json!({ "name": "opend" })),
@@ -125,7 +138,12 @@ fn what_is_wrong_with_a_question_is_named() {
                 "cohort_by",
                 "cohort_by: must be one of first, any",
             ),
-            ("top", with("top", "by", json!("colour")), "by", "by: there is no \"colour\""),
+            (
+                "top",
+                with("top", "by", json!("colour")),
+                "by",
+                "by: no recent event has a property \"colour\"",
+            ),
             ("top", with("top", "rank", json!("age")), "rank", "rank: must be one of events, subjects"),
             ("top", with("top", "limit", json!(0)), "limit", "limit: must be from 1 to 1000"),
             ("top", with("top", "goal", json!({ "name": "opend" })), "goal", "goal: no event is named"),
@@ -138,8 +156,8 @@ fn what_is_wrong_with_a_question_is_named() {
             (
                 "active",
                 with("active", "events", is("colour", "is", json!("red"))),
-                "property",
-                "property: there is no \"colour\"",
+                "events",
+                "events: no recent event has a property \"colour\"",
             ),
             (
                 "active",
@@ -175,13 +193,129 @@ fn what_is_wrong_with_a_question_is_named() {
                 "active",
                 with("active", "events", where_(json!({}))),
                 "where",
-                "where: must have one of and, or, not and property",
+                "where: must have one of and, or, not, cohort and property",
             ),
             (
                 "active",
                 with("active", "events", where_(json!({ "property": "plan" }))),
                 "op",
                 "op: must be given with a property",
+            ),
+            (
+                "active",
+                with("active", "events", is("tier", "like", json!("a"))),
+                "op",
+                "op: must be is, is_not, contains, greater, less, in",
+            ),
+            (
+                "active",
+                with("active", "events", is("tier", "is", json!([]))),
+                "value",
+                "value: must be a text, a number or a truth value here",
+            ),
+            (
+                "active",
+                with("active", "events", is("tier\n", "set", json!(null))),
+                "property",
+                "property: must be a column of texts or a property of 1 to 100 bytes",
+            ),
+            (
+                "active",
+                with(
+                    "active",
+                    "events",
+                    where_(json!({ "cohort": { "range": range(), "events": { "where": {
+                    "cohort": { "range": range() } } } } })),
+                ),
+                "cohort",
+                "cohort: cannot be within another cohort",
+            ),
+            (
+                "active",
+                with(
+                    "active",
+                    "events",
+                    where_(json!({ "or": [
+                    { "cohort": { "range": range() } }, { "cohort": { "range": range() } },
+                    { "cohort": { "range": range() } }, { "cohort": { "range": range() } } ] })),
+                ),
+                "cohort",
+                "cohort: is there more than 3 times",
+            ),
+            (
+                "active",
+                with("active", "events", where_(json!({ "cohort": { "range": range(), "at_least": 0 } }))),
+                "times",
+                "times: must be from 1 to 1000000",
+            ),
+            (
+                "trend",
+                with("trend", "values_of", json!("course")),
+                "values_of",
+                "values_of: must be a property in props",
+            ),
+            (
+                "funnel",
+                with("funnel", "mode", json!("loose")),
+                "mode",
+                "mode: must be one of ordered, strict, unordered",
+            ),
+            (
+                "funnel",
+                with("funnel", "exclusions", json!([{ "name": "opened", "after": 2, "before": 1 }])),
+                "exclusions",
+                "exclusions: must lie after one step and before a later one",
+            ),
+            (
+                "funnel",
+                with("funnel", "exclusions", json!([{ "name": "opened", "after": 0, "before": 1 }])),
+                "exclusions",
+                "exclusions: steps are counted from 1",
+            ),
+            (
+                "funnel",
+                with("funnel", "steps", json!([{ "name": "opened", "optional": true }])),
+                "optional",
+                "optional: the first step cannot be left out",
+            ),
+            (
+                "funnel",
+                with("funnel", "breakdown", json!({ "by": "course", "touch": "best" })),
+                "touch",
+                "touch: must be one of first, last",
+            ),
+            (
+                "formula",
+                with("formula", "formula", json!("A + B")),
+                "formula",
+                "formula: at character 5: there is no series B",
+            ),
+            ("formula", with("formula", "series", json!([])), "series", "series: must be from 1 to 10"),
+            (
+                "formula",
+                with("formula", "series", json!([{ "measure": "mode" }])),
+                "measure",
+                "measure: must be one of events, subjects, sum",
+            ),
+            (
+                "interval",
+                with("interval", "window_seconds", json!(40_000_000)),
+                "window",
+                "window: must be from 0 to",
+            ),
+            ("subjects", with("subjects", "limit", json!(0)), "limit", "limit: must be from 1 to 1000"),
+            (
+                "subjects",
+                with("subjects", "cursor", json!("x")),
+                "cursor",
+                "cursor: is not one that a page gave",
+            ),
+            ("timeline", with("timeline", "limit", json!(0)), "limit", "limit: must be from 1 to"),
+            (
+                "timeline",
+                with("timeline", "cursor", json!("x")),
+                "cursor",
+                "cursor: is not one that a page gave",
             ),
             (
                 "active",
@@ -209,7 +343,9 @@ fn what_is_wrong_with_a_question_is_named() {
             ("/api/v1/events/names?limit=0", "limit"),
             ("/api/v1/events/values?property=course&limit=1001", "limit"),
             ("/api/v1/events/values", "property"),
-            ("/api/v1/events/values?property=name", "property"),
+            ("/api/v1/events/values?property=value", "property"),
+            ("/api/v1/events/values?property=colour", "property"),
+            ("/api/v1/events/properties?limit=0", "limit"),
             ("/api/v1/events/values?property=course&name=opend", "name"),
         ] {
             let answer = get(&house, &token, uri).await;
@@ -235,7 +371,7 @@ fn who_may_not_read_is_refused_and_other_projects_are_not_seen() {
         let ours = house.project();
         let requests =
             KINDS.map(|kind| (Method::POST, format!("/api/v1/query/{kind}"), body(kind).to_string()));
-        let lists = ["names?", "values?property=course&"];
+        let lists = ["names?", "properties?", "values?property=course&"];
         let lists = lists.map(|list| (Method::GET, format!("/api/v1/events/{list}"), String::new()));
         for (method, uri, body) in requests.into_iter().chain(lists) {
             let separator = if uri.ends_with('&') || uri.ends_with('?') { "" } else { "?" };
