@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use belvedere_event_store::EventStore;
 use belvedere_event_store::columns::Dimension;
 use belvedere_event_store::kernel::filter::Filter;
+use belvedere_event_store::kernel::funnel::FunnelRules;
 use belvedere_event_store::kernel::group::Field;
 use belvedere_event_store::kernel::retention::{CohortBy, RetentionMode};
 use belvedere_event_store::kernel::top::Rank;
@@ -43,6 +44,7 @@ impl Asked {
             span: self.last(days),
             steps: steps(),
             window_ms: 7 * 86_400_000,
+            rules: FunnelRules::default(),
             breakdown: None,
         };
         Ok(match question {
@@ -52,6 +54,7 @@ impl Asked {
                     unit: Unit::Day,
                     filter: Filter::all(),
                     measures: Measures::default(),
+                    values_of: None,
                     breakdown: Some(Breakdown { field: Field::Name, limit: 40 }),
                 };
                 self.queries
@@ -101,6 +104,7 @@ impl Asked {
                     span: self.last(180),
                     unit: Unit::Day,
                     filter: Filter::all(),
+                    values_of: None,
                     breakdown: None,
                 };
                 format!(

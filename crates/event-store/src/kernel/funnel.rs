@@ -252,7 +252,7 @@ impl Kernel for Funnel<'_> {
                     self.take_all(runs, &mut chains);
                 }
                 chains.settle();
-                part.add(chains.times());
+                part.add(chains.furthest());
             })?;
             return Ok(part);
         }

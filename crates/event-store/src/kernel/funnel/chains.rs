@@ -86,7 +86,7 @@ impl Chains {
     }
 
     /// The times of the steps up to the furthest that was reached; empty if not even the first was.
-    pub(crate) fn times(&self) -> &[i64] {
+    pub(crate) fn furthest(&self) -> &[i64] {
         &self.furthest
     }
 

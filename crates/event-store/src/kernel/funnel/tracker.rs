@@ -99,11 +99,11 @@ impl Trackers {
     pub(crate) fn is_done(&self, time_ms: i64) -> bool {
         let is_done = |times: &[i64], steps| times.len() == steps && times.last() < Some(&time_ms);
         let main = match &self.main {
-            Tracker::Ordered(chains) => is_done(chains.times(), self.required.len()),
+            Tracker::Ordered(chains) => is_done(chains.furthest(), self.required.len()),
             Tracker::Strict(strict) => is_done(strict.times(), self.steps as usize),
             Tracker::Unordered(unordered) => is_done(unordered.times(), self.steps as usize),
         };
-        main && self.optional.iter().all(|(steps, chains)| is_done(chains.times(), steps.len()))
+        main && self.optional.iter().all(|(steps, chains)| is_done(chains.furthest(), steps.len()))
     }
 
     /// When the furthest step was reached that is not optional; none if not even the first was.
@@ -117,7 +117,7 @@ impl Trackers {
 
     fn main_times(&self) -> &[i64] {
         match &self.main {
-            Tracker::Ordered(chains) => chains.times(),
+            Tracker::Ordered(chains) => chains.furthest(),
             Tracker::Strict(strict) => strict.times(),
             Tracker::Unordered(unordered) => unordered.times(),
         }
@@ -134,7 +134,7 @@ impl Trackers {
             take(*step, since(times, at));
         }
         for (steps, chains) in &self.optional {
-            let times = chains.times();
+            let times = chains.furthest();
             if let (true, Some(step)) = (times.len() == steps.len(), steps.last()) {
                 take(*step, since(times, times.len() - 1));
             }

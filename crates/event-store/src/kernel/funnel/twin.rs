@@ -100,7 +100,7 @@ fn served(visits: &[&Visit], steps: usize) -> usize {
 fn unordered(visits: &[Visit], steps: usize, window_ms: i64) -> Vec<i64> {
     let of_steps: Vec<&Visit> =
         visits.iter().filter(|visit| !visit.is_before && visit.serves_ever.contains(&true)).collect();
-    let mut found: Vec<(Reverse<usize>, i64, Reverse<i64>, Vec<i64>)> = Vec::new();
+    let mut found = Vec::new();
     for entry in of_steps.iter().filter(|visit| visit.is_entry) {
         let mut times = Vec::new();
         for end in of_steps.iter().filter(|it| it.ms >= entry.ms && it.ms - entry.ms <= window_ms) {
@@ -114,7 +114,7 @@ fn unordered(visits: &[Visit], steps: usize, window_ms: i64) -> Vec<i64> {
             }
         }
     }
-    found.into_iter().min().map(|it| it.3).unwrap_or_default()
+    found.into_iter().min().map(|(.., times)| times).unwrap_or_default()
 }
 
 /// By step the time since the step before, for the steps that a subject reaches; and when it reached the furthest.
