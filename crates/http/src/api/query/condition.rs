@@ -47,7 +47,6 @@ pub(crate) struct Condition {
     #[schema(no_recursion)]
     not: Option<Box<Condition>>,
     /// The subject did something; at most 3 of these, and none within another. Under `not`: it did not.
-    #[schema(no_recursion)]
     cohort: Option<Box<CohortBody>>,
     /// `name`, `value`, `course`, `lesson`, `exercise`, `country`, `browser`, `os`, `device`, `referrer`, `utm_source`,
     /// `plan`, or the name of a property in `props`: the keys that lead to it, joined by dots. One that has the name of
@@ -70,6 +69,7 @@ pub(crate) struct Condition {
 #[serde(deny_unknown_fields)]
 pub(crate) struct CohortBody {
     /// Which events; all if left out.
+    #[schema(no_recursion)]
     events: Option<EventsBody>,
     /// When.
     range: RangeBody,
