@@ -75,6 +75,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Whether a server may answer from rollups, or has to read the events.
+#[derive(Clone, Copy)]
+enum Rollups {
+    On,
+    Off,
+}
+
 /// A filled data directory.
 struct Filled {
     directory: PathBuf,
@@ -84,8 +91,12 @@ struct Filled {
 }
 
 impl Filled {
-    fn start(&self) -> Result<Api> {
-        Api::start_in(Some(self.directory.clone()), None)
+    fn start(&self, rollups: Rollups) -> Result<Api> {
+        let settings = match rollups {
+            Rollups::On => [("BELVEDERE_EVENTS_ROLLUPS", "true")],
+            Rollups::Off => [("BELVEDERE_EVENTS_ROLLUPS", "false")],
+        };
+        Api::start_in(Some(self.directory.clone()), None, &settings)
     }
 
     /// Fills a directory, or finds what filled it before.
@@ -100,7 +111,7 @@ impl Filled {
         // 1970-01-01 was a Thursday.
         let end = (now_seconds() - 4 * 86_400) / WEEK_SECONDS * WEEK_SECONDS + 4 * 86_400;
         let filled = Self { directory: directory.to_owned(), events, end };
-        let project = filled.start()?.project.clone();
+        let project = filled.start(Rollups::On)?.project.clone();
         let loader = filled.loader(&["load"], &project, &[])?;
         let mut loaded = finish(loader)?;
         loaded["end"] = json!(end);
@@ -130,27 +141,37 @@ fn measure(options: &Options, events: u64, directory: &Path, is_largest: bool) -
     let questions = questions(filled.end);
     let mut first = Vec::new();
     for question in &questions {
-        let server = filled.start()?;
+        let server = filled.start(Rollups::Off)?;
         first.push(ask(&mut Client::connect(&server.host)?, &server, question)?.0);
     }
-    let server = filled.start()?;
-    let mut warm = Vec::new();
-    for question in &questions {
-        warm.push(ask_often(&server, question, options.rounds)?);
-    }
-    let peak = server.peak_rss_mb()?;
-    drop(server);
+    let (warm, peak) = ask_all(&filled, &questions, Rollups::Off, options.rounds)?;
+    let (rolled, peak_rolled) = ask_all(&filled, &questions, Rollups::On, options.rounds)?;
     let peers = if options.peers {
         peers::ask(&options.python, directory, filled.end, options.rounds)?
     } else {
         Peers::default()
     };
-    print(&questions, &first, &warm, &peers)?;
-    println!("\npeak RSS of the server that was asked all questions: {peak:.0} MB\n");
+    print(&questions, &first, &warm, &rolled, &peers)?;
+    println!(
+        "\npeak RSS of the server that was asked all questions: {peak:.0} MB, with rollups {peak_rolled:.0} MB\n"
+    );
     if is_largest && options.ingest_seconds > 0 {
         ingest(options, &filled, &questions, &warm)?;
     }
     Ok(())
+}
+
+/// The median times and answers of a server that is asked each question often, and its peak RSS.
+fn ask_all(
+    filled: &Filled,
+    questions: &[Question],
+    rollups: Rollups,
+    rounds: usize,
+) -> Result<(Vec<(Duration, Value)>, f64)> {
+    let server = filled.start(rollups)?;
+    let asked =
+        questions.iter().map(|question| ask_often(&server, question, rounds)).collect::<Result<_>>()?;
+    Ok((asked, server.peak_rss_mb()?))
 }
 
 fn describe(loaded: &Value) -> Result<()> {
@@ -206,15 +227,22 @@ fn print(
     questions: &[Question],
     first: &[Duration],
     warm: &[(Duration, Value)],
+    rolled: &[(Duration, Value)],
     peers: &Peers,
 ) -> Result<()> {
     let names: Vec<String> =
         peers.0.iter().map(|peer| format!(" {} {} ms |", peer.name, peer.version)).collect();
     let faster = if peers.0.is_empty() { "" } else { " times faster than the best |" };
-    println!("| question | first after a restart, ms | warm, median ms |{}{faster}", names.concat());
-    println!("|---|---|---|{}", "---|".repeat(names.len() + usize::from(!peers.0.is_empty())));
-    for ((question, first), (time, answer)) in questions.iter().zip(first).zip(warm) {
-        print!("| {} | {:.0} | {:.1} |", question.title, ms(*first), ms(*time));
+    println!(
+        "| question | first after a restart, ms | warm, median ms | with rollups, ms |{}{faster}",
+        names.concat()
+    );
+    println!("|---|---|---|---|{}", "---|".repeat(names.len() + usize::from(!peers.0.is_empty())));
+    for (((question, first), (time, answer)), (by_rollups, same)) in
+        questions.iter().zip(first).zip(warm).zip(rolled)
+    {
+        ensure!(same == answer, "{} has another answer with rollups", question.title);
+        print!("| {} | {:.0} | {:.1} | {:.1} |", question.title, ms(*first), ms(*time), ms(*by_rollups));
         let mut best = f64::INFINITY;
         for peer in &peers.0 {
             let (theirs, found) = peer.of(question.key)?;
@@ -264,7 +292,7 @@ fn ingest_into(
     questions: &[Question],
     idle: &[(Duration, Value)],
 ) -> Result<()> {
-    let server = filled.start()?;
+    let server = filled.start(Rollups::Off)?;
     let mut client = Client::connect(&server.host)?;
     for question in questions {
         ask(&mut client, &server, question)?;

@@ -76,7 +76,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         cargo(&["build", "--release", "--package", "api"]).run()?;
     }
     println!("{}", machine());
-    let server = Api::start_in(options.keep.clone(), options.postgres.as_deref())?;
+    let server = Api::start_in(options.keep.clone(), options.postgres.as_deref(), &[])?;
     if server.count_events()? == 0 {
         fill(&server, options)?;
     }

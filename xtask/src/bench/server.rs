@@ -30,18 +30,23 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn start() -> Result<Self> {
-        Self::start_in(None, None)
+        Self::start_in(None, None, &[])
     }
 
-    /// With its data in `directory`, which stays, and on a PostgreSQL database, which is migrated, instead of the
-    /// embedded one.
-    pub(crate) fn start_in(directory: Option<PathBuf>, postgres: Option<&str>) -> Result<Self> {
+    /// With its data in `directory`, which stays, on a PostgreSQL database, which is migrated, instead of the embedded
+    /// one, and with `settings` in its environment.
+    pub(crate) fn start_in(
+        directory: Option<PathBuf>,
+        postgres: Option<&str>,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
         let port = free_port()?;
         let keeps = directory.is_some();
         let directory = directory.unwrap_or_else(|| root().join(format!("target/bench-{port}")));
         let command = |arguments: &[&str]| {
             let mut command = Command::new(built("release", "api"));
             command.args(arguments).arg("--data").arg(&directory).env("BELVEDERE_LOG_FILTER", "warn");
+            command.envs(settings.iter().copied());
             if let Some(url) = postgres {
                 command.env("BELVEDERE_DATABASE_URL", url);
             }
