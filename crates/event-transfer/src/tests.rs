@@ -112,11 +112,11 @@ fn events() -> Vec<Event> {
         let time = at("2026-11-01T00:00:00Z").as_micros() + number.cast_signed() * 977_000_001;
         let name = names[(number % 6) as usize];
         let mut event = Event::new(id, Timestamp::from_micros(time), name);
-        event.subject = (number % 5 > 0).then_some(SubjectId((number % 9).cast_signed() - 4));
-        event.course = (number % 2 == 0).then(|| format!("@course-{}", number % 3));
-        event.plan = (number % 7 == 0).then(|| "''".to_owned());
-        event.value = (number % 3 == 0).then_some(-1.25 * number as f64);
-        if number % 4 == 0 {
+        event.subject = (!number.is_multiple_of(5)).then_some(SubjectId((number % 9).cast_signed() - 4));
+        event.course = number.is_multiple_of(2).then(|| format!("@course-{}", number % 3));
+        event.plan = number.is_multiple_of(7).then(|| "''".to_owned());
+        event.value = number.is_multiple_of(3).then_some(-1.25 * number as f64);
+        if number.is_multiple_of(4) {
             event.props = format!("{{\"a\":[{number},null],\"b\":\"x\"}}");
         }
         event
