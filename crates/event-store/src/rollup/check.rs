@@ -38,7 +38,7 @@ pub struct RollupCheck {
     pub events: u64,
     /// How many counts were not those of the events.
     pub difference_count: u64,
-    /// The first [`DIFFERENCES_MAX`] of them.
+    /// The first 50 of them.
     pub differences: Vec<RollupDifference>,
     /// Rollups that were made anew for it.
     pub rebuilt: u64,
