@@ -11,7 +11,7 @@ use super::load::{Caches, Loaded, load};
 use super::rolled::{
     self, Ask, PERIODS_MAX, Rolled, RollupUse, active_of, by_of, lifecycle_of, retention_of,
 };
-use super::trend::{top_of, trend_of};
+use super::trend::{top_set, trend_of};
 use super::work::{Desk, Stop};
 use super::{
     AskActive, AskFormula, AskFunnel, AskInterval, AskLifecycle, AskPath, AskPercentile, AskRetention,
@@ -25,7 +25,7 @@ use crate::kernel::active::{ActiveAnswer, ActiveQuery, active};
 use crate::kernel::bucket::Buckets;
 use crate::kernel::filter::{Filter, PropTest, ValueTest};
 use crate::kernel::funnel::{FunnelQuery, funnel};
-use crate::kernel::group::{Field, Group};
+use crate::kernel::group::Field;
 use crate::kernel::interval::{IntervalAnswer, IntervalQuery, interval};
 use crate::kernel::lifecycle::{LifecycleQuery, lifecycle};
 use crate::kernel::path::{PathAnswer, PathQuery, path};
@@ -435,32 +435,17 @@ impl Queries for QueryService {
             need = need.filter("goal", goal)?;
         }
         let need = need.field("by", Some(&ask.field))?;
-        let filters: Vec<&Filter> = std::iter::once(&ask.filter).chain(&ask.goal).collect();
-        let by = by_of(&filters, Some(&ask.field));
-        let buckets = Buckets::try_new(vec![time_micros.start, time_micros.end])?;
-        let rolled = by.map(|by| asked(by, &ask.span, &buckets, 1..2));
-        let query = Arc::new(TopQuery {
+        let query = TopQuery {
             filter: ask.filter,
             goal: ask.goal,
             time_micros,
             field: ask.field,
             rank: ask.rank,
-            // One more, for the events that have none of the texts.
-            limit: ask.limit + 1,
-        });
-        let rolled = rolled.map(|asked| {
-            let query = Arc::clone(&query);
-            let compute = move |rolled: &Rolled, threads, cancel: Cancel<'_>| {
-                Ok(rolled::top_of(&query, rolled, threads, cancel)?)
-            };
-            (asked, compute)
-        });
+            limit: ask.limit,
+        };
         let compute =
-            move |loaded: &Loaded, threads, cancel: Cancel<'_>| top_of(&query, loaded, threads, cancel);
-        let mut items = self.answer_by(need, rolled, compute).await?;
-        items.retain(|item| matches!(item.group, Group::Text(_)));
-        items.truncate(ask.limit);
-        Ok(items)
+            move |loaded: &Loaded, threads, cancel: Cancel<'_>| top_set(&query, loaded, threads, cancel);
+        self.answer(need, compute).await
     }
 
     async fn formula(&self, ask: AskFormula) -> Result<FormulaAnswer, QueriesError> {

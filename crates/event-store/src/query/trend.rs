@@ -69,6 +69,20 @@ fn holds_groups(field: &Field, groups: &[Group]) -> Filter {
     Filter::Or(tests)
 }
 
+/// The first texts of a field, without the events that have none.
+pub(crate) fn top_set(
+    query: &TopQuery,
+    loaded: &Loaded,
+    threads: usize,
+    cancel: Cancel<'_>,
+) -> Result<Vec<TopItem>, QueriesError> {
+    let one_more = TopQuery { limit: query.limit + 1, ..query.clone() };
+    let mut items = top_of(&one_more, loaded, threads, cancel)?;
+    items.retain(|item| matches!(item.group, Group::Text(_)));
+    items.truncate(query.limit);
+    Ok(items)
+}
+
 /// The first texts of a field over all events.
 pub(crate) fn top_of(
     query: &TopQuery,

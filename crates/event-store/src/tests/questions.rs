@@ -12,10 +12,9 @@ use crate::kernel::active::ActiveAnswer;
 use crate::kernel::filter::{Filter, TextTest};
 use crate::kernel::group::{Field, Group};
 use crate::kernel::retention::{CohortBy, RetentionMode};
-use crate::kernel::top::{Rank, TopItem};
 use crate::kernel::trend::{Breakdown, Measures};
 use crate::query::{
-    AskActive, AskLifecycle, AskRetention, AskTop, AskTrend, Explore, LifecycleAnswer, ListNames, ListValues,
+    AskActive, AskLifecycle, AskRetention, AskTrend, Explore, LifecycleAnswer, ListNames, ListValues,
     NameVolume, Queries, QueryLimits, QueryService, RetentionTable, RollupUse, Span, TrendAnswer, Unit,
     ValueVolume,
 };
@@ -30,7 +29,6 @@ pub(crate) struct Asked {
     retentions: Vec<RetentionTable>,
     names: Vec<Vec<NameVolume>>,
     values: Vec<Vec<ValueVolume>>,
-    tops: Vec<Vec<TopItem>>,
 }
 
 fn service(store: &Embedded, rollups: RollupUse) -> QueryService {
@@ -78,14 +76,6 @@ pub(crate) async fn ask_all(store: &Embedded, rollups: RollupUse) -> Asked {
         for (span, filter) in [(&whole, &filters[0]), (&whole, &filters[3]), (&cut, &filters[2])] {
             let ask = AskActive { span: span.clone(), filter: filter.clone() };
             asked.actives.push(service.active(ask).await.unwrap());
-        }
-        for (span, filter, rank) in [(&whole, &filters[0], Rank::Subjects), (&cut, &filters[1], Rank::Events)]
-        {
-            for (field, goal) in [(&course, Some(&filters[2])), (&Field::Name, None)] {
-                let (filter, goal, field) = (filter.clone(), goal.cloned(), field.clone());
-                let ask = AskTop { span: span.clone(), filter, goal, field, rank, limit: 4 };
-                asked.tops.push(service.top(ask).await.unwrap());
-            }
         }
         for mode in [RetentionMode::Classic, RetentionMode::Rolling, RetentionMode::Unbounded] {
             let ask = AskRetention {
