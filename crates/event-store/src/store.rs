@@ -15,7 +15,7 @@ use crate::rollup::{Edges, ProjectZones, RollupFile, RollupWriter, Stamp, Unusab
 use crate::segment::SegmentMeta;
 use crate::segment_file::{SegmentFile, load_filter};
 use crate::tables;
-use crate::view::{ProjectState, States};
+use crate::view::{Fresh, ProjectState, States};
 use crate::{Event, EventStore, EventStoreError, SegmentId, Snapshot, Watch};
 
 /// Subjects that are read at once.
@@ -119,10 +119,7 @@ impl Embedded {
     pub(crate) async fn refresh(&self, project: ProjectId) -> Result<Arc<ProjectState>, EventStoreError> {
         let state = self.state(project);
         let fresh = state.read(self.inner.db.read(), project, None).await?;
-        let gone = state.view().apply(&fresh);
-        if let Some(gone) = gone {
-            self.inner.tell(project, &gone);
-        }
+        self.inner.apply(project, &state, &fresh);
         Ok(state)
     }
 }
@@ -185,6 +182,14 @@ impl Inner {
             let weight = filter.weight();
             Ok((filter, weight))
         })
+    }
+
+    /// Takes over what is newer than the view of a project, and tells the watchers what went away by it.
+    pub(crate) fn apply(&self, project: ProjectId, state: &ProjectState, fresh: &Fresh) {
+        let gone = state.view().apply(fresh);
+        if let Some(gone) = gone {
+            self.tell(project, &gone);
+        }
     }
 
     /// Tells the watchers what went away.

@@ -58,10 +58,7 @@ pub(crate) async fn append_in(
     fresh.batches.push(tail);
     let (inner, bus) = (Arc::clone(&store.inner), store.inner.bus.get().cloned());
     tx.after_commit(move || {
-        let gone = state.view().apply(&fresh);
-        if let Some(gone) = gone {
-            inner.tell(project, &gone);
-        }
+        inner.apply(project, &state, &fresh);
         if let Some(bus) = bus {
             let data = serde_json::json!({ "events": appended.stored });
             bus.publish(LiveMessage { project: Some(project), topic: "event.appended".to_owned(), data });

@@ -39,6 +39,19 @@ pub struct TopQuery {
     pub limit: usize,
 }
 
+impl TopQuery {
+    /// The first of some items by rank, equals by text.
+    pub(crate) fn first(&self, mut items: Vec<TopItem>) -> Vec<TopItem> {
+        let rank = |item: &TopItem| match self.rank {
+            Rank::Events => item.events,
+            Rank::Subjects => item.subjects,
+        };
+        items.sort_by(|a, b| (Reverse(rank(a)), &a.group).cmp(&(Reverse(rank(b)), &b.group)));
+        items.truncate(self.limit);
+        items
+    }
+}
+
 /// One text of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopItem {
@@ -158,21 +171,13 @@ impl Kernel for Top<'_> {
 
     fn finish(&self, partial: TopPart, _threads: usize) -> Vec<TopItem> {
         let items = partial.counts.iter().enumerate().filter(|(_, counts)| counts.events > 0);
-        let mut items: Vec<_> = items
-            .map(|(number, counts)| TopItem {
-                group: self.groups.group(number),
-                events: counts.events,
-                subjects: counts.subjects,
-                goal_subjects: counts.goal_subjects,
-            })
-            .collect();
-        let rank = |item: &TopItem| match self.query.rank {
-            Rank::Events => item.events,
-            Rank::Subjects => item.subjects,
-        };
-        items.sort_by(|a, b| (Reverse(rank(a)), &a.group).cmp(&(Reverse(rank(b)), &b.group)));
-        items.truncate(self.query.limit);
-        items
+        let items = items.map(|(number, counts)| TopItem {
+            group: self.groups.group(number),
+            events: counts.events,
+            subjects: counts.subjects,
+            goal_subjects: counts.goal_subjects,
+        });
+        self.query.first(items.collect())
     }
 }
 

@@ -1,6 +1,5 @@
 //! Trends and lists in which events without a subject count as events, and as nobody.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::QueriesError;
@@ -8,7 +7,7 @@ use super::load::Loaded;
 use crate::kernel::Cancel;
 use crate::kernel::filter::{Filter, PropTest, TextTest};
 use crate::kernel::group::{Field, Group};
-use crate::kernel::top::{Rank, TopItem, TopQuery, top};
+use crate::kernel::top::{TopItem, TopQuery, top};
 use crate::kernel::trend::{Breakdown, Measures, Series, TrendQuery, trend};
 
 /// Answers a trend over all events.
@@ -99,13 +98,5 @@ pub(crate) fn top_of(
         let empty = TopItem { group: item.group.clone(), events: 0, subjects: 0, goal_subjects: 0 };
         items.entry(item.group).or_insert(empty).events += item.events;
     }
-    let mut items: Vec<TopItem> = items.into_values().collect();
-    items.sort_by_key(|item| {
-        Reverse(match query.rank {
-            Rank::Events => item.events,
-            Rank::Subjects => item.subjects,
-        })
-    });
-    items.truncate(query.limit);
-    Ok(items)
+    Ok(query.first(items.into_values().collect()))
 }

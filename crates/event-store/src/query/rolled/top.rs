@@ -1,6 +1,5 @@
 //! The texts of a field with the most events or subjects, from rollups.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::blocks::{Gathered, Targets, add_up, each_block};
@@ -8,7 +7,7 @@ use super::question::{group_of, holds, reads_name};
 use super::{Counted, Rolled};
 use crate::kernel::filter::Filter;
 use crate::kernel::group::{Field, Group};
-use crate::kernel::top::{Rank, TopItem, TopQuery};
+use crate::kernel::top::{TopItem, TopQuery};
 use crate::kernel::{Cancel, QueryError};
 use crate::rollup::{Set, Union, WORDS, add_set};
 
@@ -91,15 +90,7 @@ pub(crate) fn top_of(
         subjects: at(&subjects, place),
         goal_subjects: at(&reached, place),
     });
-    let mut items: Vec<TopItem> = items.filter(|item| item.events > 0).collect();
-    items.sort_by_key(|item| {
-        Reverse(match query.rank {
-            Rank::Events => item.events,
-            Rank::Subjects => item.subjects,
-        })
-    });
-    items.truncate(query.limit);
-    Ok(items)
+    Ok(query.first(items.filter(|item| item.events > 0).collect()))
 }
 
 /// How many members the unions of both have in common.
