@@ -50,8 +50,8 @@ enum PropsOf {
 enum SegmentKey {
     /// A segment that has to be decoded in several parts.
     Columns(PartKey, Fields),
-    /// A section of the rollup of that version.
-    Rollup(SegmentId, By),
+    /// A section of the rollup of that version, which is made anew while its segment stays.
+    Rollup(PartKey, SegmentId, By),
 }
 
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Caches {
     /// A section of the rollup of a segment, if there is one.
     pub(crate) fn rollup(&self, part: &Part, by: By) -> Result<Option<Arc<Section>>, QueriesError> {
         let Some(rollup) = part.rollup().filter(|rollup| rollup.has(by)) else { return Ok(None) };
-        let kept = self.segments.find_or_load(SegmentKey::Rollup(rollup.version(), by), || {
+        let kept = self.segments.find_or_load(SegmentKey::Rollup(part.key, rollup.version(), by), || {
             rollup.read(by).map(|section| {
                 let weight = section.weight();
                 (Kept::Rollup(Arc::new(section)), weight)
@@ -168,8 +168,7 @@ impl Caches {
     fn forget(&self, project: ProjectId, is_gone: impl Fn(&PartKey) -> bool) {
         self.columns.remove_where(|(key, _)| is_gone(key));
         self.segments.remove_where(|key| match key {
-            SegmentKey::Columns(part, _) => is_gone(part),
-            SegmentKey::Rollup(version, _) => is_gone(&PartKey::Segment(*version)),
+            SegmentKey::Columns(part, _) | SegmentKey::Rollup(part, ..) => is_gone(part),
         });
         self.blocks.remove_where(|(of, ..)| *of == project);
         self.days.remove_where(|((of, ..), ..)| *of == project);

@@ -11,6 +11,7 @@ use crate::{EventStore, PartKey};
 
 database_tests!(
     decoded_columns_of_who_is_erased_leave_the_cache_at_once,
+    rollups_that_were_made_anew_leave_the_cache_with_their_segments,
     a_further_column_is_decoded_alone_and_only_once,
     texts_are_ranked_by_events_and_by_subjects,
 );
@@ -61,6 +62,31 @@ async fn decoded_columns_of_who_is_erased_leave_the_cache_at_once(db: TestDataba
     another.erase_subject(PROJECT, ANN).await.unwrap();
     bench.store.snapshot(crate::Select::all(PROJECT)).await.unwrap();
     assert!(queries.cached_bytes() < before);
+}
+
+async fn rollups_that_were_made_anew_leave_the_cache_with_their_segments(db: TestDatabase) {
+    let bench = Bench::new(db);
+    let limits = QueryLimits { rollups: RollupUse::Always, ..QueryLimits::default() };
+    let queries = Bench::service(&bench.store, limits);
+    bench.append(&story()).await;
+    bench.store.seal(PROJECT).await.unwrap();
+    let parts = bench.store.snapshot(crate::Select::all(PROJECT)).await.unwrap().parts;
+    for part in &parts {
+        let PartKey::Segment(segment) = part.key else { panic!("{:?} is not sealed", part.key) };
+        std::fs::remove_file(bench.store.inner.directory.rollup(PROJECT, segment)).unwrap();
+    }
+    let renewed = bench.store.renew_rollups(PROJECT, || false).await.unwrap();
+    assert_eq!(renewed, parts.len() as u64);
+    let mut ask = ask_active();
+    ask.span.time_zone = "UTC".to_owned();
+    queries.active(ask).await.unwrap();
+    assert!(queries.cached_bytes() > 0);
+    assert_eq!(queries.cached_columns(), 0);
+    for subject in [ANN, BOB, CLEO, DORA] {
+        bench.store.erase_subject(PROJECT, subject).await.unwrap();
+    }
+    // Every segment had one of them.
+    assert_eq!(queries.cached_bytes(), 0);
 }
 
 async fn a_further_column_is_decoded_alone_and_only_once(db: TestDatabase) {
