@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -146,11 +146,21 @@ fn what_is_left_at_the_end_is_delivered_by_the_next_start() {
 #[test]
 fn a_fatal_event_goes_first() {
     let directory = Directory::new();
-    let port = free_port();
-    let client = ErrorClient::detached(config(dsn(port), Some(&directory))).unwrap();
+    let server = Server::start([]);
+    // The attempt that is on its way when the fatal event comes may be that of the error, so it fails as well.
+    let (is_complete, asked) = (Arc::new(AtomicBool::new(false)), AtomicU32::new(0));
+    let destination = {
+        let (is_complete, dsn) = (Arc::clone(&is_complete), server.dsn());
+        Destination::Later(Arc::new(move || {
+            let is_known = is_complete.load(Ordering::SeqCst) && asked.fetch_add(1, Ordering::SeqCst) > 0;
+            is_known.then(|| dsn.clone()).ok_or_else(|| "not yet".to_owned())
+        }))
+    };
+    let client =
+        ErrorClient::detached(ClientConfig { destination, ..config(server.dsn(), Some(&directory)) }).unwrap();
     send(&client, "an error");
     client.capture_message("the end", Level::Fatal).unwrap();
-    let server = Server::start_at(port);
+    is_complete.store(true, Ordering::SeqCst);
     eventually("both arrive", || (server.received().len() == 2).then_some(()));
     assert_eq!(messages(&server), ["the end", "an error"]);
 }
