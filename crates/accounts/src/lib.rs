@@ -60,7 +60,7 @@ pub use model::{
     OrganisationInfo, Principal, Project, Rights, Role, Scope, Secret,
 };
 pub use permission::Permission;
-pub use service::{AccountsService, OWN_PROJECT};
+pub use service::{AccountsService, OWN_PROJECT, OwnersOfProjects};
 
 /// Organisations and their projects.
 #[async_trait]

@@ -5,11 +5,13 @@ mod ingest_keys;
 mod members;
 mod membership;
 mod own_project;
+mod project_owners;
 mod proof;
 mod sign_in;
 mod time_zone;
 
 pub use self::own_project::OWN_PROJECT;
+pub use self::project_owners::OwnersOfProjects;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
-use belvedere_accounts::AccountsService;
+use belvedere_accounts::{AccountsService, OwnersOfProjects};
 use belvedere_audit::AuditService;
 use belvedere_error_client::ErrorGuard;
 use belvedere_error_tracking::logs::LogsService;
@@ -169,7 +169,8 @@ impl App {
             .check_master_key()
             .await
             .context("the master key is not the one that this database was made with")?;
-        let audit = Arc::new(AuditService::new(db.clone(), Arc::clone(&clock), vault.clone()));
+        let audit = AuditService::new(db.clone(), Arc::clone(&clock), vault.clone());
+        let audit = Arc::new(audit.with_owners(Arc::new(OwnersOfProjects)));
         let accounts = Arc::new(AccountsService::new(
             db.clone(),
             Arc::clone(&clock),

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use belvedere_kernel::{AuditSink, Clock, Entry, KeyOwner, Organisation, ProjectId, Vault, VaultError};
+use belvedere_kernel::{
+    AuditSink, Clock, Entry, KeyOwner, Organisation, ProjectId, ProjectOwners, Vault, VaultError,
+};
 use belvedere_storage::{Cursor, Database, Id, Page, PageRequest, StorageError, Tx};
 use sea_orm::Set;
 use serde_json::Value;
@@ -22,13 +24,31 @@ pub struct AuditService {
     db: Database,
     clock: Arc<dyn Clock>,
     vault: Arc<dyn Vault>,
+    owners: Option<Arc<dyn ProjectOwners>>,
 }
 
 impl AuditService {
     /// The slice over `db`; `vault` seals the details.
     #[must_use]
     pub fn new(db: Database, clock: Arc<dyn Clock>, vault: Arc<dyn Vault>) -> Self {
-        Self { db, clock, vault }
+        Self { db, clock, vault, owners: None }
+    }
+
+    /// The same, which asks `owners` for the organisation of entries that name only a project.
+    #[must_use]
+    pub fn with_owners(self, owners: Arc<dyn ProjectOwners>) -> Self {
+        Self { owners: Some(owners), ..self }
+    }
+
+    async fn organisation_of(
+        &self,
+        tx: &Tx,
+        entry: &Entry,
+    ) -> Result<Option<Id<Organisation>>, StorageError> {
+        match (entry.organisation, entry.project, &self.owners) {
+            (None, Some(project), Some(owners)) => owners.organisation_of(tx, project).await,
+            (named, ..) => Ok(named),
+        }
     }
 
     async fn opened(&self, row: entry::Model) -> Result<AuditRow, AuditError> {
@@ -66,6 +86,7 @@ impl AuditService {
 #[async_trait]
 impl AuditSink for AuditService {
     async fn record(&self, tx: &Tx, entry: Entry) -> Result<(), StorageError> {
+        let organisation = self.organisation_of(tx, &entry).await?;
         let actor_id = entry.actor.id();
         let owner = owner_of(entry.actor.kind(), actor_id.as_deref());
         let detail =
@@ -86,7 +107,7 @@ impl AuditSink for AuditService {
         let leaf = Leaf {
             seq: u64::try_from(seq).map_err(|_| StorageError::corrupt("audit_head.entries is negative"))?,
             at: at.as_micros(),
-            organisation: entry.organisation.map(Id::to_bytes),
+            organisation: organisation.map(Id::to_bytes),
             project: entry.project.map(|project| project.0),
             actor_kind: entry.actor.kind(),
             actor_id: actor_id.as_deref(),
@@ -101,7 +122,7 @@ impl AuditSink for AuditService {
         let row = entry::ActiveModel {
             seq: Set(seq),
             at: Set(at),
-            organisation_id: Set(entry.organisation),
+            organisation_id: Set(organisation),
             project_id: Set(leaf.project),
             actor_kind: Set(leaf.actor_kind.to_owned()),
             actor_id: Set(actor_id.clone()),

@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use belvedere_kernel::{
-    Actor, AuditSink, Clock, Entry, KeyOwner, ManualClock, Organisation, Outcome, ProjectId, Target, User,
-    Vault, VaultError,
+    Actor, AuditSink, Clock, Entry, KeyOwner, ManualClock, Organisation, Outcome, ProjectId, ProjectOwners,
+    Target, User, Vault, VaultError,
 };
 use belvedere_storage::testing::TestDatabase;
 use belvedere_storage::{Cursor, Id, PageRequest, StorageError, Timestamp, Tx};
@@ -21,6 +21,7 @@ belvedere_storage::database_tests!(
     a_write_that_fails_at_any_statement_leaves_nothing,
     entries_are_found_by_action_actor_project_and_time,
     another_organisations_entries_are_not_shown,
+    what_names_only_a_project_is_in_the_log_of_its_organisation,
     a_destroyed_key_hides_the_detail_and_every_hash_still_holds,
     an_altered_detail_is_shown_as_damaged,
     a_detail_beyond_the_limit_is_replaced_by_its_length,
@@ -109,6 +110,32 @@ async fn entries_are_numbered_without_gaps_and_listed_newest_first(db: TestDatab
     assert_eq!(second.items.iter().map(|row| row.seq).collect::<Vec<_>>(), [2, 1]);
     assert_eq!(second.next, None);
     assert_eq!(log.service.count_entries().await.unwrap(), 5);
+}
+
+/// Project 7 is that of the organisation.
+struct Seven;
+
+#[async_trait]
+impl ProjectOwners for Seven {
+    async fn organisation_of(
+        &self,
+        _: &Tx,
+        project: ProjectId,
+    ) -> Result<Option<Id<Organisation>>, StorageError> {
+        Ok((project == ProjectId(7)).then_some(ORGANISATION))
+    }
+}
+
+async fn what_names_only_a_project_is_in_the_log_of_its_organisation(db: TestDatabase) {
+    let mut log = Log::new(db);
+    let service = AuditService::new(log.db.database(), log.clock.clone(), log.vault.clone());
+    log.service = Arc::new(service.with_owners(Arc::new(Seven)));
+    let other = Some(Id::from_bytes([9; 16]));
+    for (organisation, project) in [(None, 7), (None, 8), (other, 7), (Some(ORGANISATION), 8)] {
+        let entry = Entry::new(Actor::System("check_in"), "monitor_created");
+        log.record(Entry { organisation, project: Some(ProjectId(project)), ..entry }).await;
+    }
+    assert_eq!(log.seqs(EntryFilter::default()).await, [4, 1]);
 }
 
 async fn an_act_that_fails_leaves_no_entry_and_no_gap(db: TestDatabase) {

@@ -39,7 +39,8 @@ pub struct Target {
 /// One act, to be written into the audit log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// Whose log it belongs to; `None` before anybody is known, as with a failed sign-in.
+    /// Whose log it belongs to; `None` for that of the project's owner, and before anybody is known, as with a failed
+    /// sign-in.
     pub organisation: Option<Id<Organisation>>,
     /// The project concerned, if one is.
     pub project: Option<ProjectId>,
@@ -80,4 +81,15 @@ impl Entry {
 pub trait AuditSink: Send + Sync {
     /// Appends `entry`; if the transaction fails, neither the act nor its entry exists.
     async fn record(&self, tx: &Tx, entry: Entry) -> Result<(), StorageError>;
+}
+
+/// Whose a project is, for entries of what happens by itself in a project.
+#[async_trait]
+pub trait ProjectOwners: Send + Sync {
+    /// The organisation of a project; `None` if there is no such project.
+    async fn organisation_of(
+        &self,
+        tx: &Tx,
+        project: ProjectId,
+    ) -> Result<Option<Id<Organisation>>, StorageError>;
 }

@@ -15,7 +15,7 @@ mod subject_data;
 mod tasks;
 mod vault;
 
-pub use audit::{AuditSink, Entry, Outcome, Target};
+pub use audit::{AuditSink, Entry, Outcome, ProjectOwners, Target};
 pub use chain::error_chain;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use consent::{Admitted, ConsentGate, Identity, RawPerson};

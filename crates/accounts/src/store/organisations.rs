@@ -146,6 +146,15 @@ pub(crate) async fn find_time_zone(
     Ok(row.map(|row| row.time_zone))
 }
 
+/// Whose a project is.
+pub(crate) async fn find_owner(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+) -> Result<Option<Id<Organisation>>, StorageError> {
+    let row = project::Entity::find_by_id(project.0).one(connection).await?;
+    Ok(row.map(|row| row.organisation_id))
+}
+
 /// Whether any organisation has the project.
 pub(crate) async fn has_project(
     connection: &impl ConnectionTrait,

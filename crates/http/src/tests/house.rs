@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use belvedere_accounts::{
     Accounts, AccountsService, ApiTokens, ClientInfo, FirstSteps, IngestKeyInfo, IngestKeys, NewApiToken,
-    NewIngestKey, NewOrganisation, NewProject, Principal, Project, Rights, Role, Scope,
+    NewIngestKey, NewOrganisation, NewProject, OwnersOfProjects, Principal, Project, Rights, Role, Scope,
 };
 use belvedere_audit::{AuditRow, AuditService, EntryFilter};
 use belvedere_error_tracking::grouping::Explanation;
@@ -486,7 +486,8 @@ impl House {
         let db = TestDatabase::sqlite().await;
         let clock = Arc::new(ManualClock::new(START));
         let vault: Arc<dyn Vault> = Arc::new(OpenVault);
-        let audit = Arc::new(AuditService::new(db.database(), clock.clone(), Arc::clone(&vault)));
+        let audit = AuditService::new(db.database(), clock.clone(), Arc::clone(&vault));
+        let audit = Arc::new(audit.with_owners(Arc::new(OwnersOfProjects)));
         let sink: Arc<dyn AuditSink> = audit.clone();
         let accounts = AccountsService::new(
             db.database(),
