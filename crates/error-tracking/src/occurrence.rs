@@ -3,7 +3,7 @@
 
 use belvedere_event_store::{Event, TEXT_BYTES_MAX};
 use belvedere_kernel::SubjectId;
-use serde_json::{Map, Value};
+use serde::Serialize;
 
 use crate::IssueId;
 use crate::digest::DigestedEvent;
@@ -11,8 +11,29 @@ use crate::digest::DigestedEvent;
 /// What the occurrence of an error is called.
 pub const ERROR_EVENT: &str = "error";
 
-/// The tags that are properties of an occurrence, under the same names.
-const PROPERTIES: [&str; 6] = ["error.type", "handled", "mechanism", "sdk", "transaction", "url.host"];
+/// What an occurrence says beside the columns of the event store.
+#[derive(Serialize)]
+struct Properties<'a> {
+    issue: IssueId,
+    level: &'a str,
+    platform: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<&'a str>,
+    #[serde(rename = "error.type", skip_serializing_if = "Option::is_none")]
+    error_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handled: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mechanism: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sdk: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction: Option<&'a str>,
+    #[serde(rename = "url.host", skip_serializing_if = "Option::is_none")]
+    url_host: Option<&'a str>,
+}
 
 /// The occurrence of an error of an issue; none if the event is of a time that the store does not know.
 ///
@@ -24,19 +45,19 @@ pub(crate) fn occurrence_of(
     subject: Option<SubjectId>,
 ) -> Option<Event> {
     let tag = |key: &str| event.tags.iter().find(|tag| tag.key == key).map(|tag| tag.value.as_str());
-    let mut props = Map::new();
-    props.insert("issue".to_owned(), issue.to_string().into());
-    props.insert("level".to_owned(), event.level.as_str().into());
-    let told = [
-        ("platform", Some(event.platform.as_str())),
-        ("release", event.release.as_deref()),
-        ("environment", event.environment.as_deref()),
-    ];
-    for (name, value) in told.into_iter().chain(PROPERTIES.map(|key| (key, tag(key)))) {
-        if let Some(value) = value {
-            props.insert(name.to_owned(), value.into());
-        }
-    }
+    let props = Properties {
+        issue,
+        level: event.level.as_str(),
+        platform: &event.platform,
+        release: event.release.as_deref(),
+        environment: event.environment.as_deref(),
+        error_type: tag("error.type"),
+        handled: tag("handled"),
+        mechanism: tag("mechanism"),
+        sdk: tag("sdk"),
+        transaction: tag("transaction"),
+        url_host: tag("url.host"),
+    };
     let column =
         |key: &str| tag(key).map(|value| value[..value.floor_char_boundary(TEXT_BYTES_MAX)].to_owned());
     let occurrence = Event {
@@ -48,7 +69,7 @@ pub(crate) fn occurrence_of(
         lesson: column("lesson"),
         exercise: column("exercise"),
         plan: column("plan"),
-        props: Value::Object(props).to_string(),
+        props: serde_json::to_string(&props).ok()?,
         ..Event::new(event.event_id.to_key().to_bytes(), event.occurred_at, ERROR_EVENT)
     };
     occurrence.check(0).is_ok().then_some(occurrence)
