@@ -37,6 +37,9 @@ const FAILURE_LIFE: Duration = Duration::from_secs(300);
 /// How long a worker may take for a bundle before the wish may be repeated: longer than a job lives.
 const ASSEMBLY_LIFE: Duration = Duration::from_secs(3_600);
 
+/// Events that were digested without a map which came before they were stored are looked for so long after it.
+const REMAP_AGAIN: Duration = Duration::from_secs(60);
+
 /// How long an event that lacked a map is remembered, to be looked at again after an upload.
 pub(super) const LATE_LIFE: Duration = Duration::from_secs(7 * 86_400);
 
@@ -117,8 +120,10 @@ impl SourceMapService {
             .write(async |tx| {
                 for bundle in made {
                     store::finish_bundle(tx, bundle.project, bundle.id, now).await?;
-                    self.enqueue_in(tx, REMAP_JOB, json!({"project": bundle.project, "bundle": bundle.id}))
-                        .await?;
+                    let job = NewJob::new(REMAP_JOB, json!({"project": bundle.project, "bundle": bundle.id}));
+                    let again = NewJob { run_at: Some(now.plus(REMAP_AGAIN)), ..job.clone() };
+                    self.jobs.enqueue_in(tx, job).await?;
+                    self.jobs.enqueue_in(tx, again).await?;
                     let entry = Entry {
                         organisation: Some(organisation),
                         project: Some(bundle.project),
