@@ -134,6 +134,26 @@ pub fn run<K: Kernel>(kernel: &K, threads: usize, cancel: Cancel<'_>) -> Result<
     }
 }
 
+/// Makes so many items, each by itself, with that many threads, the calling one included.
+pub(crate) fn make_each<T: Send>(count: usize, threads: usize, make: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let some = || -> Vec<(usize, T)> {
+        let places = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        places.take_while(|place| *place < count).map(|place| (place, make(place))).collect()
+    };
+    let mut made = std::thread::scope(|scope| {
+        let some = &some;
+        let others: Vec<_> = (1..threads.min(count)).map(|_| scope.spawn(some)).collect();
+        let mut made = some();
+        for other in others {
+            made.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        made
+    });
+    made.sort_unstable_by_key(|(place, _)| *place);
+    made.into_iter().map(|(_, item)| item).collect()
+}
+
 /// Merges parts in their order, whatever the order in which they are done.
 struct Merger<P> {
     next: usize,

@@ -71,7 +71,7 @@ fn weight(columns: &Columns) -> usize {
         + columns.names.len() * 2
         + dictionary_weight(&columns.name_dictionary)
         + columns.texts.iter().map(text_weight).sum::<usize>()
-        + columns.values.len() * 8
+        + columns.values.weight()
 }
 
 /// About how many bytes of memory a column of texts takes.

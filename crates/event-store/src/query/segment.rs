@@ -54,7 +54,7 @@ impl Piece {
         match self {
             Self::Base(decoded) => decoded.weight(),
             Self::Text(_, sides) => text_weight(&sides.known) + text_weight(&sides.nobody),
-            Self::Values(sides) => (sides.known.len() + sides.nobody.len()) * 8,
+            Self::Values(sides) => sides.known.weight() + sides.nobody.weight(),
             Self::TooMany => size_of::<Self>(),
         }
     }
