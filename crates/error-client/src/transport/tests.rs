@@ -157,7 +157,8 @@ fn a_fatal_event_goes_first() {
         }))
     };
     let client =
-        ErrorClient::detached(ClientConfig { destination, ..config(server.dsn(), Some(&directory)) }).unwrap();
+        ErrorClient::detached(ClientConfig { destination, ..config(server.dsn(), Some(&directory)) })
+            .unwrap();
     send(&client, "an error");
     client.capture_message("the end", Level::Fatal).unwrap();
     is_complete.store(true, Ordering::SeqCst);

@@ -26,7 +26,8 @@ impl Values {
     /// Those that are there in the order of their times, one per event; sorted when they are asked for first.
     pub(super) fn in_time(&self, times: &[u32]) -> &ValuesInTime {
         self.in_time.get_or_init(|| {
-            let with_value = (0_u32..).zip(self.dense.iter().zip(times)).filter(|(_, (value, _))| !value.is_nan());
+            let with_value =
+                (0_u32..).zip(self.dense.iter().zip(times)).filter(|(_, (value, _))| !value.is_nan());
             let mut keys: Vec<u64> =
                 with_value.map(|(row, (_, &time))| u64::from(time) << 32 | u64::from(row)).collect();
             keys.sort_unstable();

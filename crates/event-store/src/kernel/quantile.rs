@@ -147,7 +147,8 @@ mod tests {
             let (mut sorted, mut sorted_whole) = (values.clone(), whole.clone());
             sorted.sort_by(f64::total_cmp);
             sorted_whole.sort_unstable();
-            let expected = PERCENTILES.map(|per_mille| sorted[nearest_rank(count, per_mille).unwrap()].to_bits());
+            let expected =
+                PERCENTILES.map(|per_mille| sorted[nearest_rank(count, per_mille).unwrap()].to_bits());
             assert_eq!(quantiles(&mut values, PERCENTILES).unwrap().map(f64::to_bits), expected);
             assert_eq!(median(&mut whole), Some(sorted_whole[count.div_ceil(2) - 1]));
         }

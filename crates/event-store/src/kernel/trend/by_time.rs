@@ -25,10 +25,7 @@ impl Trend<'_> {
     }
 
     /// All cells with their percentiles, bucket by bucket.
-    pub(super) fn read_by_time(
-        &self,
-        threads: usize,
-    ) -> (TrendPart, Vec<Option<[f64; PERCENTILES.len()]>>) {
+    pub(super) fn read_by_time(&self, threads: usize) -> (TrendPart, Vec<Option<[f64; PERCENTILES.len()]>>) {
         let (buckets, series) = (self.query.buckets.len(), self.series());
         let bounds: Vec<Vec<usize>> =
             (0..self.plan.segments.len()).map(|segment| self.bounds(segment, buckets)).collect();
