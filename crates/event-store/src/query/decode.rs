@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::columns::{Columns, ColumnsError, Dimension, PropColumn, PropName, SPAN_MS_MAX, TextColumn};
+use crate::gather::places_in_order;
 use crate::{Batch, NO_SUBJECT, TextField, Texts};
 
 /// Events in memory, those without a subject apart: nothing that is about subjects reads them.
@@ -108,23 +109,13 @@ pub(crate) fn decode_sorted(batch: &Batch, wants: Wants) -> Result<Decoded, Colu
 
 /// Decodes batches in any order as one.
 pub(crate) fn decode_together(batches: &[&Batch], wants: Wants) -> Result<Decoded, ColumnsError> {
-    let order = order_of(batches);
+    let order = places_in_order(batches);
     let subject = |(batch, row): &(u32, u32)| {
         batches.get(*batch as usize).and_then(|batch| batch.subjects.get(*row as usize)).copied()
     };
     let known = order.partition_point(|place| subject(place).unwrap_or(NO_SUBJECT) == NO_SUBJECT);
     let count = order.len();
     Decoder { batches, order: Some(order), wants }.decode(known, count)
-}
-
-/// Batches and rows in the order of a segment.
-pub(crate) fn order_of(batches: &[&Batch]) -> Vec<(u32, u32)> {
-    let mut keyed = Vec::with_capacity(batches.iter().map(|batch| batch.count).sum());
-    for (place, batch) in (0_u32..).zip(batches) {
-        keyed.extend((0..batch.count).map(|row| (batch.sort_key(row), place, row as u32)));
-    }
-    keyed.sort_unstable();
-    keyed.into_iter().map(|(_, batch, row)| (batch, row)).collect()
 }
 
 /// Which columns, besides subject, time and name.
@@ -420,7 +411,8 @@ mod tests {
             let whole = batch(&events);
             let mut sorted = BatchBuilder::new(Fields::ALL);
             let mut codes = crate::batch::Recoding::default();
-            whole.sorted_rows().into_iter().for_each(|row| sorted.push_row(&whole, row, &mut codes));
+            let places = places_in_order(&[&whole]);
+            places.into_iter().for_each(|(_, row)| sorted.push_row(&whole, row as usize, &mut codes));
             let one = decode_sorted(&sorted.finish(), ALL).unwrap();
             assert_eq!(plain(&one.known), expected(&events, true));
             assert_eq!(plain(&one.nobody), expected(&events, false));
