@@ -4,6 +4,7 @@
 //! content allows: 4 bytes for a time, 2 for a name or a text, 8 for a value. A column in which no event has
 //! anything takes no memory.
 
+mod by_name;
 mod props;
 mod values;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+pub use by_name::{ByName, EventsOfName};
 pub use props::{PropColumn, PropColumnBuilder, PropName, number};
 pub use values::{Values, ValuesInTime};
 
@@ -208,10 +210,12 @@ pub struct Columns {
     pub texts: [TextColumn; Dimension::COUNT],
     /// Codes of the clients' sessions, one per event, 0 for none; nothing at all if no event has one.
     pub sessions: Shared<u32>,
-    /// Values, one per event, NaN for none; nothing at all if no event has one.
+    /// Values, one per event; nothing at all if no event has one.
     pub values: Arc<Values>,
     /// The properties that were asked for, with one text per event each.
     pub props: Vec<(PropName, PropColumn)>,
+    /// The events of names that were asked for by themselves.
+    pub by_name: Arc<ByName>,
 }
 
 impl Columns {
@@ -264,7 +268,7 @@ impl Columns {
     /// Value of the event in that row, NaN for none.
     #[must_use]
     pub fn value(&self, row: usize) -> f64 {
-        self.values.get(row).copied().unwrap_or(f64::NAN)
+        self.values.get(row)
     }
 
     /// The events that have a value in the order of time; sorted when they are asked for first, and kept.

@@ -92,6 +92,10 @@ pub trait Kernel: Sync {
     /// The segments that can hold something for the answer.
     fn segments(&self) -> &[&Columns];
 
+    /// Finds in segments what is kept beside them for later questions too, with that many threads; what was not prepared
+    /// is found when it is needed.
+    fn prepare(&self, _threads: usize) {}
+
     /// Reads the events of a range of subjects.
     fn part(&self, subjects: Range<u32>, cancel: Cancel<'_>) -> Result<Self::Partial, Cancelled>;
 
@@ -107,6 +111,7 @@ const PART_SUBJECTS: u32 = 32_768;
 
 /// Answers a question with that many threads, the calling one included.
 pub fn run<K: Kernel>(kernel: &K, threads: usize, cancel: Cancel<'_>) -> Result<K::Answer, Cancelled> {
+    kernel.prepare(threads);
     let ranges = split(kernel.segments(), PART_EVENTS, PART_SUBJECTS);
     let merger = Mutex::new(Merger { next: 0, waiting: BTreeMap::new(), merged: None });
     let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use belvedere_kernel::ProjectId;
+use belvedere_kernel::{ProjectId, SubjectId};
 use sea_orm::ConnectionTrait;
 
 use crate::batch::Batch;
@@ -122,17 +122,54 @@ impl View {
     }
 }
 
+/// The most numbers of subjects that are remembered of a project: about 8 MB.
+const NUMBERS_MAX: usize = 1 << 18;
+
+/// Numbers of subjects, as of a generation: an erasure, which takes a subject its number, begins another one.
+#[derive(Debug, Default)]
+struct Numbers {
+    generation: i64,
+    by_subject: HashMap<SubjectId, u32>,
+}
+
 /// The state of a project in this process.
 #[derive(Debug)]
 pub(crate) struct ProjectState {
     view: Mutex<View>,
+    numbers: Mutex<Numbers>,
     /// Held by whoever swaps segments, so that this process does not get in its own way.
     pub(crate) swapping: tokio::sync::Mutex<()>,
 }
 
 impl ProjectState {
     pub(crate) fn new() -> Self {
-        Self { view: Mutex::new(View::unread()), swapping: tokio::sync::Mutex::new(()) }
+        Self {
+            view: Mutex::new(View::unread()),
+            numbers: Mutex::default(),
+            swapping: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// The numbers of those subjects that are remembered, as of the generation of the locked row.
+    pub(crate) fn known_numbers(&self, generation: i64, subjects: &[SubjectId]) -> HashMap<SubjectId, u32> {
+        let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        if numbers.generation != generation {
+            return HashMap::new();
+        }
+        let pair = |subject: &SubjectId| Some((*subject, *numbers.by_subject.get(subject)?));
+        subjects.iter().filter_map(pair).collect()
+    }
+
+    /// Remembers numbers that were read or given in a transaction of that generation; only once it is committed.
+    pub(crate) fn remember_numbers(&self, generation: i64, learnt: &[(SubjectId, u32)]) {
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        if numbers.generation > generation {
+            return;
+        }
+        if numbers.generation < generation || numbers.by_subject.len() + learnt.len() > NUMBERS_MAX {
+            *numbers = Numbers { generation, ..Numbers::default() };
+        }
+        numbers.by_subject.extend(learnt.iter().take(NUMBERS_MAX).copied());
     }
 
     pub(crate) fn view(&self) -> MutexGuard<'_, View> {

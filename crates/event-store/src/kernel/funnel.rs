@@ -17,7 +17,6 @@ use crate::columns::Columns;
 use crate::kernel::bucket::Buckets;
 use crate::kernel::filter::Filter;
 use crate::kernel::funnel::chains::Chains;
-use crate::kernel::funnel::gather::each_candidate;
 use crate::kernel::funnel::tracker::{Trackers, Visit};
 use crate::kernel::group::{Field, Group, Groups};
 use crate::kernel::plan::Plan;
@@ -141,6 +140,16 @@ impl<'a> Funnel<'a> {
     }
 }
 
+impl Funnel<'_> {
+    /// Whether names and times alone decide it, so that only the events of its steps are read.
+    fn is_plain(&self) -> bool {
+        self.query.rules == FunnelRules::default()
+            && self.groups.is_none()
+            && self.plan.is_decided_by_names()
+            && gather::fits(&self.plan)
+    }
+}
+
 /// What was read for a [`Funnel`] from some subjects.
 #[derive(Clone, Debug)]
 pub struct FunnelPart {
@@ -186,6 +195,12 @@ impl Kernel for Funnel<'_> {
         &self.plan.segments
     }
 
+    fn prepare(&self, threads: usize) {
+        if self.is_plain() {
+            make_each(self.plan.segments.len(), threads, |segment| gather::prepare(&self.plan, segment));
+        }
+    }
+
     fn part(&self, subjects: Range<u32>, cancel: Cancel<'_>) -> Result<FunnelPart, Cancelled> {
         let (start, steps) = (self.plan.clamp(subjects.clone()).start, self.query.steps.len());
         let count = self.groups.as_ref().map_or(1, |(_, groups)| groups.len());
@@ -194,12 +209,9 @@ impl Kernel for Funnel<'_> {
             since_before: vec![Vec::new(); steps],
             groups: vec![Vec::new(); steps],
         };
-        let is_plain = self.query.rules == FunnelRules::default()
-            && self.groups.is_none()
-            && self.plan.is_decided_by_names();
-        if is_plain {
+        if self.is_plain() {
             let mut chains = Chains::new(steps, self.query.window_ms, Vec::new());
-            each_candidate(&self.plan, subjects, cancel, |events| {
+            gather::each_candidate(&self.plan, subjects, cancel, |events| {
                 chains.clear();
                 chains.follow(events);
                 part.add(chains.furthest());

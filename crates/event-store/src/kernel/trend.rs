@@ -159,9 +159,6 @@ impl<'a> Trend<'a> {
             query.values_of.as_ref().map(|name| plan.segments.iter().map(|it| numbers(it, name)).collect());
         let trend = Self { query, plan, groups, with_value, numbers: numbers.unwrap_or_default() };
         ensure_within("number of points", trend.series() * query.buckets.len(), 1, POINTS_MAX as u64)?;
-        if trend.is_read_by_time() {
-            trend.sort_by_time(threads);
-        }
         Ok(trend)
     }
 
@@ -268,6 +265,12 @@ impl Kernel for Trend<'_> {
     /// None where subjects do not matter: what is read by time is read at the end.
     fn segments(&self) -> &[&Columns] {
         if self.is_read_by_time() { &[] } else { &self.plan.segments }
+    }
+
+    fn prepare(&self, threads: usize) {
+        if self.is_read_by_time() {
+            self.sort_by_time(threads);
+        }
     }
 
     fn part(&self, subjects: Range<u32>, cancel: Cancel<'_>) -> Result<TrendPart, Cancelled> {

@@ -73,6 +73,7 @@ fn weight(columns: &Columns) -> usize {
         + dictionary_weight(&columns.name_dictionary)
         + columns.texts.iter().map(text_weight).sum::<usize>()
         + columns.values.weight()
+        + columns.by_name.weight()
 }
 
 /// About how many bytes of memory a column of texts takes.
@@ -263,9 +264,7 @@ impl Decoder<'_> {
                 let value = self.batches.get(batch).and_then(|batch| batch.values.get(row));
                 values.push(value.copied().unwrap_or(f64::NAN));
             });
-            if !values.iter().all(|value| value.is_nan()) {
-                columns.values = Arc::new(values.into());
-            }
+            columns.values = Arc::new(values.into());
         }
         Ok(columns)
     }

@@ -398,7 +398,11 @@ fn decode_columns(part: &Part, need: &Need, caches: &Caches) -> Result<Option<De
     let (mut pieces, mut missing) = (Vec::new(), Vec::new());
     for column in need.columns() {
         match caches.columns.find(&(part.key, column)) {
-            Some(piece) => pieces.push(piece),
+            Some(piece) => {
+                // Questions may have added to it since it was decoded.
+                caches.columns.weigh(&(part.key, column), piece.weight());
+                pieces.push(piece);
+            }
             None => missing.push(column),
         }
     }

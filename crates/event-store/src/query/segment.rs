@@ -157,10 +157,7 @@ impl Builder {
                 Piece::Text(dimension, Sides { known: column(known), nobody: column(nobody) })
             }
             Self::Values(values) => {
-                let set = |values: Vec<f64>| {
-                    let is_set = values.iter().any(|value| !value.is_nan());
-                    if is_set { Arc::new(values.into()) } else { Arc::default() }
-                };
+                let set = |values: Vec<f64>| Arc::new(values.into());
                 let (nobody, known) = cut(values, nobody);
                 Piece::Values(Sides { known: set(known), nobody: set(nobody) })
             }

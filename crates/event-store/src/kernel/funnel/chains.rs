@@ -73,17 +73,17 @@ impl Chains {
 
     /// Takes all events of a subject, given in time order, without exclusions.
     pub(super) fn follow(&mut self, events: &[Served]) {
-        for at_once in events.chunk_by(|a, b| a.time_ms == b.time_ms) {
+        for at_once in events.chunk_by(|a, b| a.ms() == b.ms()) {
             match at_once {
                 // What moves nothing on is passed over: before the first step is reached all but it, then all but the
                 // first two, and so on.
-                [event] if event.mask & self.wanted() == 0 => continue,
+                [event] if event.mask() & self.wanted() == 0 => continue,
                 [event] => {
-                    self.held_ms = event.time_ms;
-                    self.release_one(event.mask);
+                    self.held_ms = event.ms();
+                    self.release_one(event.mask());
                 }
                 many => {
-                    many.iter().for_each(|event| self.take(event.time_ms, event.mask, 0));
+                    many.iter().for_each(|event| self.take(event.ms(), event.mask(), 0));
                     self.settle();
                 }
             }
