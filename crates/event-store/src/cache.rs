@@ -41,7 +41,11 @@ impl<K: Eq + Hash + Clone, T> Cache<K, T> {
 
     /// Keeps a value of `bytes`, in place of others if need be; what is larger than the whole cache is not kept.
     pub fn insert(&self, key: K, value: T, bytes: usize) -> Arc<T> {
-        let value = Arc::new(value);
+        self.insert_shared(key, Arc::new(value), bytes)
+    }
+
+    /// As [`Cache::insert`], of a value that others hold already.
+    pub fn insert_shared(&self, key: K, value: Arc<T>, bytes: usize) -> Arc<T> {
         if bytes > self.bytes_max {
             return value;
         }

@@ -127,6 +127,11 @@ pub(crate) struct Wants {
     pub(crate) values: bool,
 }
 
+impl Wants {
+    /// Every column.
+    pub(crate) const ALL: Self = Self { dimensions: [true; Dimension::COUNT], values: true };
+}
+
 /// Rows of a part in the order of columns, by their places in the order of a segment.
 #[derive(Debug, Clone)]
 enum Rows {
@@ -360,7 +365,7 @@ mod tests {
         event
     }
 
-    const ALL: Wants = Wants { dimensions: [true; Dimension::COUNT], values: true };
+    const ALL: Wants = Wants::ALL;
 
     fn batch(events: &[Event]) -> Batch {
         let mut builder = BatchBuilder::new(Fields::ALL);
