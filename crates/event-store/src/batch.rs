@@ -104,13 +104,6 @@ impl Batch {
             + self.props.ends.len() * 8
     }
 
-    /// The rows in the order of a segment: by subject, then time, then id.
-    pub(crate) fn sorted_rows(&self) -> Vec<usize> {
-        let mut rows: Vec<usize> = (0..self.count).collect();
-        rows.sort_unstable_by_key(|row| self.sort_key(*row));
-        rows
-    }
-
     /// What segments are sorted by.
     pub(crate) fn sort_key(&self, row: usize) -> (u32, i64, [u8; 16]) {
         (

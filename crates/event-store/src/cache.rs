@@ -41,7 +41,11 @@ impl<K: Eq + Hash + Clone, T> Cache<K, T> {
 
     /// Keeps a value of `bytes`, in place of others if need be; what is larger than the whole cache is not kept.
     pub fn insert(&self, key: K, value: T, bytes: usize) -> Arc<T> {
-        let value = Arc::new(value);
+        self.insert_shared(key, Arc::new(value), bytes)
+    }
+
+    /// As [`Cache::insert`], of a value that others hold already.
+    pub fn insert_shared(&self, key: K, value: Arc<T>, bytes: usize) -> Arc<T> {
         if bytes > self.bytes_max {
             return value;
         }
@@ -52,8 +56,23 @@ impl<K: Eq + Hash + Clone, T> Cache<K, T> {
             held.bytes -= former.bytes;
         }
         held.bytes += bytes;
+        self.make_room(&mut held, &key);
+        value
+    }
+
+    /// Takes note of what a value weighs now, if it is still kept.
+    pub fn weigh(&self, key: &K, bytes: usize) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = held.entries.get_mut(key) else { return };
+        let before = std::mem::replace(&mut entry.bytes, bytes);
+        held.bytes = held.bytes - before + bytes;
+        self.make_room(&mut held, key);
+    }
+
+    /// Forgets the least recently used values but one, until the others fit.
+    fn make_room(&self, held: &mut Held<K, T>, but: &K) {
         while held.bytes > self.bytes_max {
-            let others = held.entries.iter().filter(|(other, _)| **other != key);
+            let others = held.entries.iter().filter(|(other, _)| *other != but);
             let Some(oldest) = others.min_by_key(|(_, entry)| entry.used_at).map(|(key, _)| key.clone())
             else {
                 break;
@@ -62,7 +81,6 @@ impl<K: Eq + Hash + Clone, T> Cache<K, T> {
                 held.bytes -= removed.bytes;
             }
         }
-        value
     }
 
     /// What is kept under `key`, or what `load` makes, with its weight in bytes; two callers at once may both load.
@@ -136,6 +154,12 @@ mod tests {
         let loaded = cache.find_or_load(6, || Ok::<_, ()>(((), 60)));
         assert!(loaded.is_ok() && cache.bytes() == 100);
         assert!(cache.find_or_load(7, || Err::<((), usize), _>("away")).is_err());
+        cache.weigh(&6, 30);
+        cache.insert(8, (), 60);
+        cache.weigh(&6, 50);
+        assert!(cache.find(&8).is_none() && cache.bytes() == 50);
+        cache.weigh(&8, 90);
+        cache.weigh(&6, 60);
         cache.remove_where(|key| *key < 6);
         assert!(cache.find(&6).is_some() && cache.bytes() == 60);
     }

@@ -4,15 +4,18 @@
 //! content allows: 4 bytes for a time, 2 for a name or a text, 8 for a value. A column in which no event has
 //! anything takes no memory.
 
+mod by_name;
 mod props;
+mod values;
 
 use std::collections::HashMap;
-use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use thiserror::Error;
 
+pub use by_name::{ByName, EventsOfName};
 pub use props::{PropColumn, PropColumnBuilder, PropName, number};
+pub use values::{Values, ValuesInTime};
 
 /// A column that several [`Columns`] can hold at once: with other columns beside it, or none.
 pub type Shared<T> = Arc<Vec<T>>;
@@ -155,44 +158,6 @@ pub enum ColumnsError {
     Inconsistent(&'static str),
 }
 
-/// The values of events, one per event, NaN for none.
-#[derive(Clone, Debug, Default)]
-pub struct Values {
-    dense: Vec<f64>,
-    rows: OnceLock<Vec<u32>>,
-}
-
-impl Values {
-    /// The rows that have a value, ascending; found when they are asked for first.
-    #[must_use]
-    pub fn rows(&self) -> &[u32] {
-        self.rows.get_or_init(|| {
-            let rows = (0_u32..).zip(&self.dense);
-            rows.filter(|(_, value)| !value.is_nan()).map(|(row, _)| row).collect()
-        })
-    }
-}
-
-impl From<Vec<f64>> for Values {
-    fn from(dense: Vec<f64>) -> Self {
-        Self { dense, rows: OnceLock::new() }
-    }
-}
-
-impl Deref for Values {
-    type Target = [f64];
-
-    fn deref(&self) -> &[f64] {
-        &self.dense
-    }
-}
-
-impl PartialEq for Values {
-    fn eq(&self, other: &Self) -> bool {
-        self.dense == other.dense
-    }
-}
-
 /// A dictionary-coded text column.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TextColumn {
@@ -245,10 +210,12 @@ pub struct Columns {
     pub texts: [TextColumn; Dimension::COUNT],
     /// Codes of the clients' sessions, one per event, 0 for none; nothing at all if no event has one.
     pub sessions: Shared<u32>,
-    /// Values, one per event, NaN for none; nothing at all if no event has one.
+    /// Values, one per event; nothing at all if no event has one.
     pub values: Arc<Values>,
     /// The properties that were asked for, with one text per event each.
     pub props: Vec<(PropName, PropColumn)>,
+    /// The events of names that were asked for by themselves.
+    pub by_name: Arc<ByName>,
 }
 
 impl Columns {
@@ -301,7 +268,13 @@ impl Columns {
     /// Value of the event in that row, NaN for none.
     #[must_use]
     pub fn value(&self, row: usize) -> f64 {
-        self.values.get(row).copied().unwrap_or(f64::NAN)
+        self.values.get(row)
+    }
+
+    /// The events that have a value in the order of time; sorted when they are asked for first, and kept.
+    #[must_use]
+    pub fn values_in_time(&self) -> &ValuesInTime {
+        self.values.in_time(&self.times)
     }
 
     /// The events in their order, their times in whole milliseconds.

@@ -30,6 +30,17 @@ pub(crate) fn hash_of(id: &[u8; 16]) -> u64 {
     fold(mixed ^ 0x8ebc_6af0_9c88_c6e3, 0x5899_65cc_7537_4cc3)
 }
 
+/// Whether sorted parts of hashes have this one: they are spread evenly, so it lies close to where its number says.
+fn has(rests: &[[u8; 3]], rest: [u8; 3]) -> bool {
+    let number = |[a, b, c]: [u8; 3]| u32::from_be_bytes([0, a, b, c]);
+    let wanted = number(rest);
+    let guess = (u64::from(wanted) * rests.len() as u64) >> 24;
+    let (before, after) = rests.split_at(guess as usize);
+    let mut above = after.iter().map(|rest| number(*rest)).skip_while(|other| *other < wanted);
+    let mut below = before.iter().rev().map(|rest| number(*rest)).skip_while(|other| *other > wanted);
+    above.next() == Some(wanted) || below.next() == Some(wanted)
+}
+
 impl IdFilter {
     pub(crate) fn new(mut hashes: Vec<u64>) -> Self {
         hashes.sort_unstable();
@@ -50,7 +61,7 @@ impl IdFilter {
         let (bucket, rest) = parts(hash, self.bucket_bits);
         let end = |bucket: usize| self.ends.get(bucket).map_or(0, |end| *end as usize);
         let start = bucket.checked_sub(1).map_or(0, end);
-        self.rests.get(start..end(bucket)).is_some_and(|rests| rests.binary_search(&rest).is_ok())
+        self.rests.get(start..end(bucket)).is_some_and(|rests| has(rests, rest))
     }
 
     pub(crate) fn weight(&self) -> usize {

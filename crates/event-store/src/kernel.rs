@@ -92,6 +92,10 @@ pub trait Kernel: Sync {
     /// The segments that can hold something for the answer.
     fn segments(&self) -> &[&Columns];
 
+    /// Finds in segments what is kept beside them for later questions too, with that many threads; what was not prepared
+    /// is found when it is needed.
+    fn prepare(&self, _threads: usize) {}
+
     /// Reads the events of a range of subjects.
     fn part(&self, subjects: Range<u32>, cancel: Cancel<'_>) -> Result<Self::Partial, Cancelled>;
 
@@ -107,6 +111,7 @@ const PART_SUBJECTS: u32 = 32_768;
 
 /// Answers a question with that many threads, the calling one included.
 pub fn run<K: Kernel>(kernel: &K, threads: usize, cancel: Cancel<'_>) -> Result<K::Answer, Cancelled> {
+    kernel.prepare(threads);
     let ranges = split(kernel.segments(), PART_EVENTS, PART_SUBJECTS);
     let merger = Mutex::new(Merger { next: 0, waiting: BTreeMap::new(), merged: None });
     let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -132,6 +137,26 @@ pub fn run<K: Kernel>(kernel: &K, threads: usize, cancel: Cancel<'_>) -> Result<
         Some(partial) => Ok(kernel.finish(partial, threads)),
         None => Ok(kernel.finish(kernel.part(0..0, cancel)?, threads)),
     }
+}
+
+/// Makes so many items, each by itself, with that many threads, the calling one included.
+pub(crate) fn make_each<T: Send>(count: usize, threads: usize, make: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let some = || -> Vec<(usize, T)> {
+        let places = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        places.take_while(|place| *place < count).map(|place| (place, make(place))).collect()
+    };
+    let mut made = std::thread::scope(|scope| {
+        let some = &some;
+        let others: Vec<_> = (1..threads.min(count)).map(|_| scope.spawn(some)).collect();
+        let mut made = some();
+        for other in others {
+            made.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        made
+    });
+    made.sort_unstable_by_key(|(place, _)| *place);
+    made.into_iter().map(|(_, item)| item).collect()
 }
 
 /// Merges parts in their order, whatever the order in which they are done.

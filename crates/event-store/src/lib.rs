@@ -14,6 +14,7 @@ mod error;
 mod event;
 mod fields;
 mod filter;
+mod gather;
 mod merge;
 mod model;
 mod read;

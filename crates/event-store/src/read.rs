@@ -11,7 +11,7 @@ use crate::rollup::{RollupFile, Unusable};
 use crate::segment::SegmentMeta;
 use crate::segment_file::SegmentFile;
 use crate::store::{Inner, blocking};
-use crate::view::TailBatch;
+use crate::view::{TailBatch, Unpacked};
 use crate::{Cache, Embedded, EventStore, EventStoreError, Fields, SegmentId, Select};
 
 /// How often a snapshot is taken again because a segment was swapped before it was opened.
@@ -54,7 +54,7 @@ pub struct Part {
 #[derive(Debug, Clone)]
 enum Source {
     Segment(Arc<SegmentFile>),
-    Tail(TailBatch),
+    Tail(TailBatch, Arc<Unpacked>),
 }
 
 impl Part {
@@ -66,7 +66,10 @@ impl Part {
         match &self.source {
             Source::Segment(file) => file.read(fields).map(Arc::new),
             // All columns are packed as one.
-            Source::Tail(batch) => batch.unpack().map(Arc::new),
+            Source::Tail(batch, unpacked) => match unpacked.find(&self.key) {
+                Some(batch) => Ok(batch),
+                None => batch.unpack().map(Arc::new),
+            },
         }
     }
 
@@ -88,7 +91,7 @@ impl Part {
         match &self.source {
             Source::Segment(file) => (0..file.row_groups())
                 .try_for_each(|group| take(&file.read_row_group(group, fields).map_err(E::from)?)),
-            Source::Tail(batch) => take(&batch.unpack().map_err(E::from)?),
+            Source::Tail(..) => take(self.read(fields).map_err(E::from)?.as_ref()),
         }
     }
 
@@ -115,7 +118,7 @@ impl Part {
     pub fn pieces(&self) -> usize {
         match &self.source {
             Source::Segment(file) => file.row_groups(),
-            Source::Tail(_) => 1,
+            Source::Tail(..) => 1,
         }
     }
 
@@ -126,7 +129,7 @@ impl Part {
     pub fn read_piece(&self, piece: usize, fields: Fields) -> Result<Arc<Batch>, EventStoreError> {
         match &self.source {
             Source::Segment(file) => file.read_row_group(piece, fields).map(Arc::new),
-            Source::Tail(_) => self.read(fields),
+            Source::Tail(..) => self.read(fields),
         }
     }
 
@@ -138,7 +141,7 @@ impl Part {
     ) -> Result<(), EventStoreError> {
         match &self.source {
             Source::Segment(file) => file.scan(fields, take),
-            Source::Tail(_) => Ok(()),
+            Source::Tail(..) => Ok(()),
         }
     }
 
@@ -205,7 +208,7 @@ pub(crate) async fn snapshot(store: &Embedded, select: &Select) -> Result<Snapsh
                 count: tail.count as u64,
                 first_micros: tail.span.0,
                 last_micros: tail.span.1,
-                source: Source::Tail(tail.clone()),
+                source: Source::Tail(tail.clone(), Arc::clone(&state.unpacked)),
                 rollup: None,
             });
             (segments, tail.collect::<Vec<_>>())

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use belvedere_kernel::ProjectId;
 
-use crate::batch::{Batch, BatchBuilder, Recoding, concat};
+use crate::batch::Batch;
+use crate::gather::{Place, gather, places_in_order};
 use crate::segment::{SegmentMeta, SegmentWriter};
 use crate::store::{Inner, blocking};
 use crate::swap::Swap;
@@ -55,16 +56,15 @@ fn write_weeks(
     batches: &[TailBatch],
 ) -> Result<Vec<SegmentMeta>, EventStoreError> {
     let batches = batches.iter().map(TailBatch::unpack).collect::<Result<Vec<_>, _>>()?;
-    let all = concat(Fields::ALL, &batches);
-    drop(batches);
-    let mut weeks: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
-    for row in all.sorted_rows() {
-        let time = all.times.get(row).copied().unwrap_or(0);
-        weeks.entry(week_of(time)).or_default().push(row);
+    let batches: Vec<&Batch> = batches.iter().collect();
+    let mut weeks: BTreeMap<i64, Vec<Place>> = BTreeMap::new();
+    for (batch, row) in places_in_order(&batches) {
+        let time = batches.get(batch as usize).and_then(|batch| batch.times.get(row as usize));
+        weeks.entry(week_of(time.copied().unwrap_or(0))).or_default().push((batch, row));
     }
     let mut written = Vec::with_capacity(weeks.len());
-    for (week, rows) in weeks {
-        let result = write_rows(inner, project, zone, &all, &rows, week);
+    for (week, places) in weeks {
+        let result = write_rows(inner, project, zone, &batches, &places, week);
         match result {
             Ok(meta) => written.push(meta),
             Err(error) => {
@@ -81,19 +81,16 @@ fn write_rows(
     inner: &Inner,
     project: ProjectId,
     zone: &str,
-    all: &Batch,
-    rows: &[usize],
+    batches: &[&Batch],
+    places: &[Place],
     week: i64,
 ) -> Result<SegmentMeta, EventStoreError> {
     let id = SegmentId::generate(inner.clock.now());
     let group_rows = inner.limits.row_group_rows;
     let writer = SegmentWriter::create(&inner.directory, project, id, group_rows)?;
     let mut writer = writer.with_rollup(inner.new_rollup(project, id, zone, (week, 1))?);
-    for chunk in rows.chunks(group_rows.max(1)) {
-        let mut builder = BatchBuilder::new(Fields::ALL);
-        let mut codes = Recoding::default();
-        chunk.iter().for_each(|row| builder.push_row(all, *row, &mut codes));
-        writer.write(&builder.finish())?;
+    for chunk in places.chunks(group_rows.max(1)) {
+        writer.write(&gather(Fields::ALL, batches, chunk))?;
     }
     writer.finish(week, 1)
 }

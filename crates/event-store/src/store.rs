@@ -18,6 +18,9 @@ use crate::tables;
 use crate::view::{Fresh, ProjectState, States};
 use crate::{Event, EventStore, EventStoreError, SegmentId, Snapshot, Watch};
 
+/// The most bytes of batches of the tail that are kept unpacked.
+const UNPACKED_BYTES_MAX: usize = 64 << 20;
+
 /// Subjects that are read at once.
 const SUBJECTS_PAGE: u64 = 10_000;
 
@@ -58,7 +61,7 @@ impl Embedded {
             clock,
             limits,
             bus: OnceLock::new(),
-            states: States::default(),
+            states: States::new(UNPACKED_BYTES_MAX),
             filters: Cache::new(limits.filter_bytes_max),
             files: Cache::new(limits.open_files_max),
             rollups: Cache::new(limits.open_files_max),
@@ -186,7 +189,7 @@ impl Inner {
 
     /// Takes over what is newer than the view of a project, and tells the watchers what went away by it.
     pub(crate) fn apply(&self, project: ProjectId, state: &ProjectState, fresh: &Fresh) {
-        let gone = state.view().apply(fresh);
+        let gone = state.apply(fresh);
         if let Some(gone) = gone {
             self.tell(project, &gone);
         }

@@ -41,7 +41,7 @@ pub(crate) async fn append_in(
     if new.is_empty() {
         return Ok(appended);
     }
-    let numbers = number_subjects(tx, project, &new, &mut row).await?;
+    let (numbers, learnt) = number_subjects(tx, project, &state, &new, &mut row).await?;
     let mut builder = BatchBuilder::new(Fields::ALL);
     for event in new {
         let subject = event.subject.and_then(|subject| numbers.get(&subject).copied());
@@ -59,6 +59,7 @@ pub(crate) async fn append_in(
     let (inner, bus) = (Arc::clone(&store.inner), store.inner.bus.get().cloned());
     tx.after_commit(move || {
         inner.apply(project, &state, &fresh);
+        state.remember_numbers(row.generation, &learnt);
         if let Some(bus) = bus {
             let data = serde_json::json!({ "events": appended.stored });
             bus.publish(LiveMessage { project: Some(project), topic: "event.appended".to_owned(), data });
@@ -116,19 +117,24 @@ fn sealed_ids(
     Ok(found)
 }
 
-/// The numbers of the events' subjects; a new subject gets the next one, and no number is ever given again.
+/// The numbers of the events' subjects, and those of them that were not remembered; a new subject gets the next one, and
+/// no number is ever given again.
 async fn number_subjects(
     tx: &Tx,
     project: ProjectId,
+    state: &ProjectState,
     events: &[&Event],
     row: &mut ProjectRow,
-) -> Result<HashMap<SubjectId, u32>, EventStoreError> {
+) -> Result<(HashMap<SubjectId, u32>, Vec<(SubjectId, u32)>), EventStoreError> {
     let mut seen = HashSet::new();
     let subjects = events.iter().filter_map(|event| event.subject).filter(|subject| seen.insert(*subject));
     let subjects: Vec<SubjectId> = subjects.collect();
-    let mut numbers = tables::find_subjects(tx, project, &subjects).await?;
+    let mut numbers = state.known_numbers(row.generation, &subjects);
+    let unknown: Vec<SubjectId> =
+        subjects.into_iter().filter(|subject| !numbers.contains_key(subject)).collect();
+    let found = tables::find_subjects(tx, project, &unknown).await?;
     let mut new = Vec::new();
-    for subject in subjects.into_iter().filter(|subject| !numbers.contains_key(subject)) {
+    for subject in unknown.into_iter().filter(|subject| !found.contains_key(subject)) {
         // The greatest number of all is what kernels take for none.
         let number = u32::try_from(row.next_subject).ok().filter(|number| *number < u32::MAX);
         let number = number.ok_or(EventStoreError::SubjectsExhausted(project))?;
@@ -136,8 +142,9 @@ async fn number_subjects(
         new.push((subject, number));
     }
     tables::insert_subjects(tx, project, &new).await?;
-    numbers.extend(new);
-    Ok(numbers)
+    new.extend(found);
+    numbers.extend(new.iter().copied());
+    Ok((numbers, new))
 }
 
 /// A batch without the events of a subject.

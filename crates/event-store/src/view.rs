@@ -7,10 +7,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use belvedere_kernel::ProjectId;
+use belvedere_kernel::{ProjectId, SubjectId};
 use sea_orm::ConnectionTrait;
 
 use crate::batch::Batch;
+use crate::cache::Cache;
+use crate::read::PartKey;
 use crate::segment::SegmentMeta;
 use crate::tables::{self, ProjectRow};
 use crate::{EventStoreError, SegmentId, encoding};
@@ -53,6 +55,9 @@ impl TailBatch {
     }
 }
 
+/// Batches of the tail as they were unpacked last, so that a question after another one unpacks only what is new.
+pub(crate) type Unpacked = Cache<PartKey, Batch>;
+
 /// What is known of a project.
 #[derive(Debug)]
 pub(crate) struct View {
@@ -71,6 +76,21 @@ pub(crate) struct Fresh {
     pub(crate) segments: Option<Arc<Vec<SegmentMeta>>>,
     /// All batches if segments are there, else those behind the view's last one.
     pub(crate) batches: Vec<TailBatch>,
+    /// Those of them that were unpacked to be read, by sequence and revision.
+    unpacked: Vec<(i64, i64, Arc<Batch>)>,
+}
+
+impl Fresh {
+    fn new(row: ProjectRow, read: Vec<(TailBatch, Arc<Batch>)>) -> Self {
+        let mut fresh = Self { row, segments: None, batches: Vec::new(), unpacked: Vec::new() };
+        read.into_iter().for_each(|(tail, batch)| fresh.push(tail, batch));
+        fresh
+    }
+
+    fn push(&mut self, tail: TailBatch, batch: Arc<Batch>) {
+        self.unpacked.push((tail.sequence, tail.revision, batch));
+        self.batches.push(tail);
+    }
 }
 
 impl View {
@@ -122,21 +142,87 @@ impl View {
     }
 }
 
+/// The most numbers of subjects that are remembered of a project: about 8 MB.
+const NUMBERS_MAX: usize = 1 << 18;
+
+/// Numbers of subjects, as of a generation: an erasure, which takes a subject its number, begins another one.
+#[derive(Debug, Default)]
+struct Numbers {
+    generation: i64,
+    by_subject: HashMap<SubjectId, u32>,
+}
+
 /// The state of a project in this process.
 #[derive(Debug)]
 pub(crate) struct ProjectState {
+    project: ProjectId,
     view: Mutex<View>,
+    pub(crate) unpacked: Arc<Unpacked>,
+    numbers: Mutex<Numbers>,
     /// Held by whoever swaps segments, so that this process does not get in its own way.
     pub(crate) swapping: tokio::sync::Mutex<()>,
 }
 
 impl ProjectState {
-    pub(crate) fn new() -> Self {
-        Self { view: Mutex::new(View::unread()), swapping: tokio::sync::Mutex::new(()) }
+    pub(crate) fn new(project: ProjectId, unpacked: Arc<Unpacked>) -> Self {
+        Self {
+            project,
+            view: Mutex::new(View::unread()),
+            unpacked,
+            numbers: Mutex::default(),
+            swapping: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// The numbers of those subjects that are remembered, as of the generation of the locked row.
+    pub(crate) fn known_numbers(&self, generation: i64, subjects: &[SubjectId]) -> HashMap<SubjectId, u32> {
+        let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        if numbers.generation != generation {
+            return HashMap::new();
+        }
+        let pair = |subject: &SubjectId| Some((*subject, *numbers.by_subject.get(subject)?));
+        subjects.iter().filter_map(pair).collect()
+    }
+
+    /// Remembers numbers that were read or given in a transaction of that generation; only once it is committed.
+    pub(crate) fn remember_numbers(&self, generation: i64, learnt: &[(SubjectId, u32)]) {
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        if numbers.generation > generation {
+            return;
+        }
+        if numbers.generation < generation || numbers.by_subject.len() + learnt.len() > NUMBERS_MAX {
+            *numbers = Numbers { generation, ..Numbers::default() };
+        }
+        numbers.by_subject.extend(learnt.iter().take(NUMBERS_MAX).copied());
     }
 
     pub(crate) fn view(&self) -> MutexGuard<'_, View> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over what is newer than the view, as [`View::apply`] does, and what was unpacked for it; batches that the view
+    /// has no more are let go.
+    pub(crate) fn apply(&self, fresh: &Fresh) -> Option<Vec<SegmentId>> {
+        let mut view = self.view();
+        let gone = view.apply(fresh);
+        let has = |sequence: i64, revision: i64| {
+            view.batches.get(&sequence).is_some_and(|batch| batch.revision == revision)
+        };
+        if gone.is_some() {
+            self.unpacked.remove_where(|key| match key {
+                PartKey::Batch { project, sequence, revision } if *project == self.project => {
+                    !has(*sequence, *revision)
+                }
+                _ => false,
+            });
+        }
+        for (sequence, revision, batch) in &fresh.unpacked {
+            if has(*sequence, *revision) {
+                let key = PartKey::Batch { project: self.project, sequence: *sequence, revision: *revision };
+                self.unpacked.insert_shared(key, Arc::clone(batch), batch.weight());
+            }
+        }
+        gone
     }
 
     /// Reads what is newer than the view, from the project's row on where the caller has just read it. What is read in a
@@ -155,11 +241,11 @@ impl ProjectState {
             let known = self.view().row;
             if known.generation == row.generation {
                 if known.last_sequence >= row.last_sequence {
-                    return Ok(Fresh { row: known, segments: None, batches: Vec::new() });
+                    return Ok(Fresh::new(known, Vec::new()));
                 }
                 let (row, batches) = tables::fetch_batches(connection, project, known.last_sequence).await?;
                 if row.generation == known.generation {
-                    return Ok(Fresh { row, segments: None, batches: decode(batches).await? });
+                    return Ok(Fresh::new(row, decode(batches).await?));
                 }
             } else if let Some(fresh) = self.read_all(connection, project).await? {
                 return Ok(fresh);
@@ -175,39 +261,41 @@ impl ProjectState {
         project: ProjectId,
     ) -> Result<Option<Fresh>, EventStoreError> {
         let (start, segments) = tables::list_segments(connection, project).await?;
-        let (mut row, keys) = tables::list_batches(connection, project).await?;
-        let mut batches = Vec::with_capacity(keys.len());
+        let (row, keys) = tables::list_batches(connection, project).await?;
+        let mut fresh = Fresh::new(row, Vec::new());
         let mut missing: Option<i64> = None;
         {
             let view = self.view();
             for (sequence, revision) in keys {
                 match view.batches.get(&sequence) {
-                    Some(known) if known.revision == revision => batches.push(known.clone()),
+                    Some(known) if known.revision == revision => fresh.batches.push(known.clone()),
                     _ => missing = missing.or(Some(sequence)),
                 }
             }
         }
         if let Some(first) = missing {
             let (newer, stored) = tables::fetch_batches(connection, project, first - 1).await?;
-            batches.retain(|batch| batch.sequence < first);
-            batches.extend(decode(stored).await?);
-            if newer.generation != row.generation {
+            fresh.batches.retain(|batch| batch.sequence < first);
+            decode(stored).await?.into_iter().for_each(|(tail, batch)| fresh.push(tail, batch));
+            if newer.generation != fresh.row.generation {
                 return Ok(None);
             }
-            row = newer;
+            fresh.row = newer;
         }
-        let is_one_instant = row.generation == start.generation;
-        Ok(is_one_instant.then(|| Fresh { row, segments: Some(Arc::new(segments)), batches }))
+        fresh.segments = Some(Arc::new(segments));
+        Ok((fresh.row.generation == start.generation).then_some(fresh))
     }
 }
 
-async fn decode(stored: Vec<tables::StoredBatch>) -> Result<Vec<TailBatch>, EventStoreError> {
+/// What is known of batches that were read, and the batches.
+async fn decode(stored: Vec<tables::StoredBatch>) -> Result<Vec<(TailBatch, Arc<Batch>)>, EventStoreError> {
     if stored.is_empty() {
         return Ok(Vec::new());
     }
     let decode = move || {
         let decoded = stored.into_iter().map(|(sequence, revision, payload)| {
-            Ok(TailBatch::new(sequence, revision, &encoding::unpack(&payload)?, &payload))
+            let batch = encoding::unpack(&payload)?;
+            Ok((TailBatch::new(sequence, revision, &batch, &payload), Arc::new(batch)))
         });
         decoded.collect::<Result<Vec<_>, EventStoreError>>()
     };
@@ -215,12 +303,21 @@ async fn decode(stored: Vec<tables::StoredBatch>) -> Result<Vec<TailBatch>, Even
 }
 
 /// The states of all projects that this process has met.
-#[derive(Debug, Default)]
-pub(crate) struct States(Mutex<HashMap<ProjectId, Arc<ProjectState>>>);
+#[derive(Debug)]
+pub(crate) struct States {
+    by_project: Mutex<HashMap<ProjectId, Arc<ProjectState>>>,
+    unpacked: Arc<Unpacked>,
+}
 
 impl States {
+    /// Keeps at most so many bytes of unpacked batches.
+    pub(crate) fn new(unpacked_bytes_max: usize) -> Self {
+        Self { by_project: Mutex::default(), unpacked: Arc::new(Cache::new(unpacked_bytes_max)) }
+    }
+
     pub(crate) fn of(&self, project: ProjectId) -> Arc<ProjectState> {
-        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(states.entry(project).or_insert_with(|| Arc::new(ProjectState::new())))
+        let mut states = self.by_project.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(ProjectState::new(project, Arc::clone(&self.unpacked)));
+        Arc::clone(states.entry(project).or_insert_with(new))
     }
 }

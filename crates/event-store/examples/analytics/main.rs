@@ -26,6 +26,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 const LOAD_BATCH: usize = 50_000;
 /// Transactions a second while ingesting at a rate.
 const TICKS: u64 = 10;
+/// How often it is looked whether to seal.
+const SEAL_EVERY: Duration = Duration::from_millis(500);
 /// Events in the tail from which on it is sealed.
 const SEAL_FROM: u64 = 400_000;
 
@@ -95,7 +97,7 @@ impl Target {
                         Err(error) => return Err(error),
                     }
                 }
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(SEAL_EVERY).await;
             }
             Ok(())
         });

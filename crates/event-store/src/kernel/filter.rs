@@ -265,7 +265,7 @@ impl Predicate {
             Self::Not(part) => !part.holds(columns, subject, row),
             Self::Name(table) => table[usize::from(columns.names[row])],
             Self::Text(dimension, table) => table[usize::from(columns.texts[dimension.index()].codes[row])],
-            Self::Value(test) => test.holds(columns.values[row]),
+            Self::Value(test) => test.holds(columns.values.get(row)),
             Self::Prop(column, table) => table[column.code(row) as usize],
             Self::Subjects(set) => set.contains(subject),
             Self::Constant(held) => *held,

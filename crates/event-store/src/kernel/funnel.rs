@@ -1,7 +1,7 @@
 //! How many subjects get through steps, and how long each step takes.
 
-mod candidates;
 mod chains;
+mod gather;
 mod matching;
 mod rules;
 mod strict;
@@ -16,14 +16,13 @@ use std::ops::Range;
 use crate::columns::Columns;
 use crate::kernel::bucket::Buckets;
 use crate::kernel::filter::Filter;
-use crate::kernel::funnel::candidates::each_candidate;
 use crate::kernel::funnel::chains::Chains;
 use crate::kernel::funnel::tracker::{Trackers, Visit};
 use crate::kernel::group::{Field, Group, Groups};
 use crate::kernel::plan::Plan;
 use crate::kernel::quantile::median;
-use crate::kernel::walk::{Order, Run, merge_in_time};
-use crate::kernel::{Cancel, Cancelled, Kernel, Partial, QueryError, ensure_within, run};
+use crate::kernel::walk::Order;
+use crate::kernel::{Cancel, Cancelled, Kernel, Partial, QueryError, ensure_within, make_each, run};
 
 pub use rules::{EXCLUSIONS_MAX, Exclusion, FunnelMode, FunnelRules};
 
@@ -142,55 +141,12 @@ impl<'a> Funnel<'a> {
 }
 
 impl Funnel<'_> {
-    /// Whether all events of each run are earlier than those of the next.
-    fn are_apart(&self, runs: &[Run]) -> bool {
-        let time = |run: &Run, row: usize| self.plan.segments[run.segment].time_ms(row);
-        runs.windows(2).all(|pair| time(&pair[0], pair[0].rows.end - 1) < time(&pair[1], pair[1].rows.start))
-    }
-
-    /// Takes the events of a subject, given in runs in time order, whose names decide the filters.
-    fn take_all(&self, runs: &[Run], chains: &mut Chains) {
-        self.plan.events(0, runs, |event| {
-            let mask = event.mask & !u32::from(event.region != 1);
-            if mask != 0 {
-                chains.take(event.time_ms(), mask, 0);
-            }
-            !chains.is_done()
-        });
-    }
-
-    /// Takes the events of a subject, given in runs that are apart, by their names, and passes over those that move
-    /// nothing on: before the first step is reached all but it, then all but the first two, and so on.
-    fn follow(&self, runs: &[Run], chains: &mut Chains) {
-        for run in runs {
-            let (columns, compiled) = (self.plan.segments[run.segment], self.plan.compiled(run.segment));
-            let (names, times) = (&columns.names[run.rows.clone()], &columns.times[run.rows.clone()]);
-            let mut row = 0;
-            loop {
-                let wanted = chains.wanted();
-                let next = names[row..].iter().position(|&name| compiled.names.mask(name) & wanted != 0);
-                let Some(passed) = next else { break };
-                row += passed;
-                // Of the events of that millisecond, those that were passed over may move on what this one does.
-                let time = times[row];
-                while row > 0 && times[row - 1] == time {
-                    row -= 1;
-                }
-                while row < times.len() && times[row] == time {
-                    let mut mask = compiled.names.mask(names[row]);
-                    // Step 1 only counts within its range, which is region 1.
-                    mask &= !u32::from(mask & 1 == 1 && compiled.regions.of(time) != 1);
-                    if mask != 0 {
-                        chains.take(columns.base_ms + i64::from(time), mask, 0);
-                    }
-                    row += 1;
-                }
-                chains.settle();
-                if chains.is_done() {
-                    return;
-                }
-            }
-        }
+    /// Whether names and times alone decide it, so that only the events of its steps are read.
+    fn is_plain(&self) -> bool {
+        self.query.rules == FunnelRules::default()
+            && self.groups.is_none()
+            && self.plan.is_decided_by_names()
+            && gather::fits(&self.plan)
     }
 }
 
@@ -199,8 +155,10 @@ impl Funnel<'_> {
 pub struct FunnelPart {
     /// Subjects by group and step.
     reached: Vec<u64>,
-    /// Milliseconds since the step before, by step, with the subject's group.
-    since_before: Vec<Vec<(u32, i64)>>,
+    /// By step, milliseconds since the step before of each subject that reached it.
+    since_before: Vec<Vec<i64>>,
+    /// The groups of those subjects; empty without a breakdown.
+    groups: Vec<Vec<u32>>,
 }
 
 impl FunnelPart {
@@ -209,7 +167,7 @@ impl FunnelPart {
         for (step, reached) in self.reached.iter_mut().enumerate().take(times.len()) {
             *reached += 1;
             if let Some(before) = step.checked_sub(1) {
-                self.since_before[step].push((0, times[step] - times[before]));
+                self.since_before[step].push(times[step] - times[before]);
             }
         }
     }
@@ -223,6 +181,9 @@ impl Partial for FunnelPart {
         for (into, from) in self.since_before.iter_mut().zip(later.since_before) {
             into.extend(from);
         }
+        for (into, from) in self.groups.iter_mut().zip(later.groups) {
+            into.extend(from);
+        }
     }
 }
 
@@ -234,24 +195,25 @@ impl Kernel for Funnel<'_> {
         &self.plan.segments
     }
 
+    fn prepare(&self, threads: usize) {
+        if self.is_plain() {
+            make_each(self.plan.segments.len(), threads, |segment| gather::prepare(&self.plan, segment));
+        }
+    }
+
     fn part(&self, subjects: Range<u32>, cancel: Cancel<'_>) -> Result<FunnelPart, Cancelled> {
         let (start, steps) = (self.plan.clamp(subjects.clone()).start, self.query.steps.len());
         let count = self.groups.as_ref().map_or(1, |(_, groups)| groups.len());
-        let mut part = FunnelPart { reached: vec![0; count * steps], since_before: vec![Vec::new(); steps] };
-        let is_plain = self.query.rules == FunnelRules::default()
-            && self.groups.is_none()
-            && self.plan.is_decided_by_names();
-        if is_plain {
-            let (mut chains, mut merged) = (Chains::new(steps, self.query.window_ms, Vec::new()), Vec::new());
-            each_candidate(&self.plan, subjects, cancel, |runs| {
+        let mut part = FunnelPart {
+            reached: vec![0; count * steps],
+            since_before: vec![Vec::new(); steps],
+            groups: vec![Vec::new(); steps],
+        };
+        if self.is_plain() {
+            let mut chains = Chains::new(steps, self.query.window_ms, Vec::new());
+            gather::each_candidate(&self.plan, subjects, cancel, |events| {
                 chains.clear();
-                if self.plan.is_in_time() || self.are_apart(runs) {
-                    self.follow(runs, &mut chains);
-                } else {
-                    merge_in_time(&self.plan.segments, runs, &mut merged);
-                    self.take_all(runs, &mut chains);
-                }
-                chains.settle();
+                chains.follow(events);
                 part.add(chains.furthest());
             })?;
             return Ok(part);
@@ -284,36 +246,48 @@ impl Kernel for Funnel<'_> {
             trackers.reached(|step, since_before| {
                 part.reached[group as usize * steps + step] += 1;
                 if let Some(since) = since_before {
-                    part.since_before[step].push((group, since));
+                    part.since_before[step].push(since);
+                    if self.groups.is_some() {
+                        part.groups[step].push(group);
+                    }
                 }
             });
         })?;
         Ok(part)
     }
 
-    fn finish(&self, partial: FunnelPart, _threads: usize) -> Vec<FunnelGroup> {
+    fn finish(&self, partial: FunnelPart, threads: usize) -> Vec<FunnelGroup> {
         let steps = self.query.steps.len();
         let reached: Vec<&[u64]> = partial.reached.chunks_exact(steps).collect();
-        let answer = |group: Group, numbers: &[usize], held: &dyn Fn(u32) -> bool| {
+        let answer = |group: Group, numbers: &[usize], held: Option<&(dyn Fn(u32) -> bool + Sync)>| {
             let step = |step: usize| {
-                let times = partial.since_before[step].iter();
-                let mut times: Vec<i64> = times.filter(|(group, _)| held(*group)).map(|it| it.1).collect();
+                let times = &partial.since_before[step];
+                let mut times: Vec<i64> = match held {
+                    None => times.clone(),
+                    Some(held) => {
+                        let pairs = times.iter().zip(&partial.groups[step]);
+                        pairs.filter(|(_, group)| held(**group)).map(|(time, _)| *time).collect()
+                    }
+                };
                 let subjects = numbers.iter().map(|&number| reached[number][step]).sum();
                 FunnelStep { subjects, median_ms: median(&mut times) }
             };
-            FunnelGroup { group, steps: (0..steps).map(step).collect() }
+            let threads = if held.is_some() { 1 } else { threads };
+            FunnelGroup { group, steps: make_each(steps, threads, step) }
         };
         let every: Vec<usize> = (0..reached.len()).collect();
-        let mut answers = vec![answer(Group::All, &every, &|_| true)];
+        let mut answers = vec![answer(Group::All, &every, None)];
         if let (Some((_, groups)), Some(breakdown)) = (&self.groups, &self.query.breakdown) {
             let mut ranked: Vec<usize> = every.into_iter().filter(|&number| reached[number][0] > 0).collect();
             ranked.sort_by_cached_key(|&number| (Reverse(reached[number][0]), groups.group(number)));
             let others = ranked.split_off(breakdown.limit.min(ranked.len()));
             for number in ranked {
-                answers.push(answer(groups.group(number), &[number], &|group| group as usize == number));
+                let held = |group: u32| group as usize == number;
+                answers.push(answer(groups.group(number), &[number], Some(&held)));
             }
             if !others.is_empty() {
-                answers.push(answer(Group::Other, &others, &|group| others.contains(&(group as usize))));
+                let held = |group: u32| others.contains(&(group as usize));
+                answers.push(answer(Group::Other, &others, Some(&held)));
             }
         }
         answers

@@ -101,11 +101,6 @@ impl<'a> Plan<'a> {
         !self.compiled.iter().any(|compiled| matches!(compiled.names, Names::Open))
     }
 
-    /// Whether every event of a segment comes before every event of the next one.
-    pub(crate) fn is_in_time(&self) -> bool {
-        self.is_in_time
-    }
-
     /// The ids that [`Plan::walk`] counts from and to.
     pub(crate) fn clamp(&self, subjects: Range<u32>) -> Range<u32> {
         clamp(&self.segments, subjects)

@@ -14,26 +14,81 @@ pub fn nearest_rank(count: usize, per_mille: u16) -> Option<usize> {
     (count > 0).then(|| rank.max(1) - 1)
 }
 
-/// The quantiles of values, which change their order; none if there is no value.
+/// The quantiles of values, which are used up; none if there is no value.
 ///
-/// The shares ascend: each is looked for only above the one before. NaN ranks above all.
+/// The shares ascend. NaN ranks above all.
 #[must_use]
 pub fn quantiles<const N: usize>(values: &mut [f64], per_milles: [u16; N]) -> Option<[f64; N]> {
-    let count = values.len();
+    let mut ranks = [0; N];
+    for (rank, per_mille) in ranks.iter_mut().zip(per_milles) {
+        *rank = nearest_rank(values.len(), per_mille)?;
+    }
+    let left = narrow(values, &mut ranks, ordered);
     let (mut found, mut below) = ([0.0; N], 0);
-    for (found, per_mille) in found.iter_mut().zip(per_milles) {
-        let rank = nearest_rank(count, per_mille)?.max(below);
-        let (_, value, _) = values.get_mut(below..)?.select_nth_unstable_by(rank - below, f64::total_cmp);
+    for (found, rank) in found.iter_mut().zip(ranks) {
+        let (_, value, _) = left.get_mut(below..)?.select_nth_unstable_by(rank - below, f64::total_cmp);
         (*found, below) = (*value, rank);
     }
     Some(found)
 }
 
-/// The median of whole numbers, which change their order; none if there is none.
+/// The median of whole numbers, which are used up; none if there is none.
 #[must_use]
 pub fn median(values: &mut [i64]) -> Option<i64> {
-    let rank = nearest_rank(values.len(), 500)?;
-    Some(*values.select_nth_unstable(rank).1)
+    let mut rank = [nearest_rank(values.len(), 500)?];
+    let left = narrow(values, &mut rank, |value| value.cast_unsigned() ^ (1 << 63));
+    Some(*left.select_nth_unstable(rank[0]).1)
+}
+
+/// Fewer values are looked through as they are.
+const NARROWED_FROM: usize = 256;
+
+/// A share of this many is what is left of values that are spread evenly.
+const BINS_LOG2: u32 = 10;
+
+/// Leaves only values near some ranks, at the front in any order, and turns the ranks, which ascend, into theirs.
+///
+/// Values are counted by the first bits in which their keys differ, and all bins without a rank are left out: three
+/// passes without a branch that depends on a value. `key` is in the order of the values.
+fn narrow<'a, T: Copy>(values: &'a mut [T], ranks: &mut [usize], key: impl Fn(T) -> u64) -> &'a mut [T] {
+    if values.len() < NARROWED_FROM {
+        return values;
+    }
+    let (mut least, mut most) = (u64::MAX, 0);
+    for &value in values.iter() {
+        let key = key(value);
+        (least, most) = (least.min(key), most.max(key));
+    }
+    let shift = (u64::BITS - (most - least).leading_zeros()).saturating_sub(BINS_LOG2);
+    let bin = |value: T| ((key(value) - least) >> shift) as usize % (1 << BINS_LOG2);
+    let mut counts = [0_usize; 1 << BINS_LOG2];
+    values.iter().for_each(|&value| counts[bin(value)] += 1);
+    let mut is_left = [false; 1 << BINS_LOG2];
+    // Values in bins before this one, and those of them that are left out.
+    let (mut at, mut before, mut left_out) = (0, 0, 0);
+    for rank in ranks {
+        while before + counts[at] <= *rank {
+            before += counts[at];
+            left_out += if is_left[at] { 0 } else { counts[at] };
+            at += 1;
+        }
+        is_left[at] = true;
+        *rank -= left_out;
+    }
+    let mut left = 0;
+    for place in 0..values.len() {
+        let value = values[place];
+        values[left] = value;
+        left += usize::from(is_left[bin(value)]);
+    }
+    &mut values[..left]
+}
+
+/// Whole numbers in the order of [`f64::total_cmp`].
+fn ordered(value: f64) -> u64 {
+    let bits = value.to_bits();
+    // A negative number is turned over, so that the largest comes first.
+    bits ^ ((bits.cast_signed() >> 63).cast_unsigned() | 1 << 63)
 }
 
 #[cfg(test)]
@@ -72,6 +127,30 @@ mod tests {
             assert_eq!(median(&mut whole), expected[0].map(|value| value as i64));
             let found = quantiles(&mut values, PERCENTILES);
             assert_eq!(found.map(|found| found.map(Some)), expected[0].map(|_| expected));
+        }
+    }
+
+    #[test]
+    fn quantiles_of_many_values_are_those_of_sorted_values_however_they_are_spread() {
+        let mut random = Random::new(41);
+        let odd = [f64::NEG_INFINITY, f64::INFINITY, f64::NAN, f64::MIN, f64::MAX, 0.0, -0.0, 5e-324];
+        for round in 0..400 {
+            let (count, spread) = (random.range::<usize>(1, 3_000), random.pick(&[1, 3, 900, 1 << 40]));
+            let (scale, odd_ones) = (random.pick(&[1.0, 0.01, 1e300, 1e-300]), random.pick(&[0, 0, 9]));
+            let mut value = || match random.range::<i64>(0, 10) < odd_ones {
+                true => random.pick(&odd),
+                false => random.range::<i64>(-spread, spread) as f64 * scale,
+            };
+            let mut values: Vec<f64> = (0..count).map(|_| value()).collect();
+            let mut whole: Vec<i64> =
+                (0..count).map(|_| random.pick(&[i64::MIN, -1, 7, 7, i64::MAX]) / (round + 1)).collect();
+            let (mut sorted, mut sorted_whole) = (values.clone(), whole.clone());
+            sorted.sort_by(f64::total_cmp);
+            sorted_whole.sort_unstable();
+            let expected =
+                PERCENTILES.map(|per_mille| sorted[nearest_rank(count, per_mille).unwrap()].to_bits());
+            assert_eq!(quantiles(&mut values, PERCENTILES).unwrap().map(f64::to_bits), expected);
+            assert_eq!(median(&mut whole), Some(sorted_whole[count.div_ceil(2) - 1]));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Numbers over time: events, subjects, and what their values add up to.
 
+mod by_time;
 mod flat;
 mod values;
 
@@ -180,43 +181,17 @@ impl<'a> Trend<'a> {
         self.series() * self.query.buckets.len()
     }
 
-    /// Reads only the events that have a value, whose names decide the filter.
-    fn read_values(
-        &self,
-        subjects: Range<u32>,
-        cancel: Cancel<'_>,
-        part: &mut TrendPart,
-    ) -> Result<(), Cancelled> {
-        let (buckets, keeps) = (self.query.buckets.len(), self.query.measures.percentiles);
-        let mut kept = Vec::new();
-        self.plan.walk(Order::Flat, subjects, cancel, |_, runs| {
-            for run in runs {
-                let (columns, compiled) = (self.plan.segments[run.segment], self.plan.compiled(run.segment));
-                let rows = columns.values.rows();
-                let place = |row: usize| rows.partition_point(|&other| (other as usize) < row);
-                for &row in &rows[place(run.rows.start)..place(run.rows.end)] {
-                    let row = row as usize;
-                    let bucket = (compiled.regions.of(columns.times[row]) as usize).wrapping_sub(1);
-                    if compiled.names.mask(columns.names[row]) == 0 || bucket >= buckets {
-                        continue;
-                    }
-                    let series =
-                        self.groups.as_ref().map_or(0, |it| it.of(run.segment, columns, row) as usize);
-                    let (cell, value) = (series * buckets + bucket, columns.values[row]);
-                    part.events[cell] += 1;
-                    if let Some(values) = part.values.get_mut(cell) {
-                        values.add(value);
-                    }
-                    if keeps {
-                        kept.push((cell as u32, value));
-                    }
-                }
-            }
-        })?;
-        if keeps {
-            part.kept.push(CellValues::new(self.cells(), &kept));
+    /// Nothing is read yet.
+    fn empty_part(&self) -> TrendPart {
+        let (cells, measures) = (self.cells(), self.query.measures);
+        let asked = |asked: bool| if asked { cells } else { 0 };
+        TrendPart {
+            events: vec![0; cells],
+            subjects: vec![0; asked(measures.subjects)],
+            values: vec![NO_VALUES; asked(measures.values)],
+            series_subjects: vec![0; self.series()],
+            kept: Vec::new(),
         }
-        Ok(())
     }
 }
 
@@ -242,6 +217,13 @@ impl Values {
         self.sum += value;
         self.min = self.min.min(value);
         self.max = self.max.max(value);
+    }
+
+    fn merge(&mut self, later: &Self) {
+        self.count += later.count;
+        self.sum += later.sum;
+        self.min = self.min.min(later.min);
+        self.max = self.max.max(later.max);
     }
 }
 
@@ -270,10 +252,7 @@ impl Partial for TrendPart {
             *into += from;
         }
         for (into, from) in self.values.iter_mut().zip(later.values) {
-            into.count += from.count;
-            into.sum += from.sum;
-            into.min = into.min.min(from.min);
-            into.max = into.max.max(from.max);
+            into.merge(&from);
         }
         self.kept.extend(later.kept);
     }
@@ -283,29 +262,28 @@ impl Kernel for Trend<'_> {
     type Partial = TrendPart;
     type Answer = Vec<Series>;
 
+    /// None where subjects do not matter: what is read by time is read at the end.
     fn segments(&self) -> &[&Columns] {
-        &self.plan.segments
+        if self.is_read_by_time() { &[] } else { &self.plan.segments }
+    }
+
+    fn prepare(&self, threads: usize) {
+        if self.is_read_by_time() {
+            self.sort_by_time(threads);
+        }
     }
 
     fn part(&self, subjects: Range<u32>, cancel: Cancel<'_>) -> Result<TrendPart, Cancelled> {
         let (start, buckets) = (self.plan.clamp(subjects.clone()).start, self.query.buckets.len());
         let (cells, measures) = (self.cells(), self.query.measures);
-        let asked = |asked: bool| if asked { cells } else { 0 };
-        let mut part = TrendPart {
-            events: vec![0; cells],
-            subjects: vec![0; asked(measures.subjects)],
-            values: vec![NO_VALUES; asked(measures.values)],
-            series_subjects: vec![0; self.series()],
-            kept: Vec::new(),
-        };
+        let mut part = self.empty_part();
+        if self.is_read_by_time() {
+            return Ok(part);
+        }
         // The last subject that was seen in each cell, and in each series.
         let (mut last, mut series_last) =
             (vec![u32::MAX; part.subjects.len()], vec![u32::MAX; self.series()]);
         let mut kept = Vec::new();
-        if self.with_value && !measures.subjects && self.plan.is_decided_by_names() {
-            self.read_values(subjects, cancel, &mut part)?;
-            return Ok(part);
-        }
         if measures == Measures::default()
             && !self.with_value
             && let Some(mut counts) =
@@ -359,7 +337,12 @@ impl Kernel for Trend<'_> {
     }
 
     fn finish(&self, partial: TrendPart, threads: usize) -> Vec<Series> {
-        let percentiles = percentiles(&partial.kept, self.cells(), threads);
+        let (partial, percentiles) = if self.is_read_by_time() {
+            self.read_by_time(threads)
+        } else {
+            let percentiles = percentiles(&partial.kept, self.cells(), threads);
+            (partial, percentiles)
+        };
         let point = |cell: usize| {
             let values = partial.values.get(cell).copied().unwrap_or(NO_VALUES);
             Point {

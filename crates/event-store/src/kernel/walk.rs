@@ -182,11 +182,7 @@ fn is_in_time(segments: &[&Columns], runs: &[Run]) -> bool {
 }
 
 /// Cuts runs that overlap in time into shorter ones that do not.
-pub(crate) fn merge_in_time(
-    segments: &[&Columns],
-    runs: &mut Vec<Run>,
-    events: &mut Vec<(i64, usize, usize)>,
-) {
+fn merge_in_time(segments: &[&Columns], runs: &mut Vec<Run>, events: &mut Vec<(i64, usize, usize)>) {
     events.clear();
     for run in runs.drain(..) {
         let columns = segments[run.segment];

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::columns::{Columns, TextColumn};
+use crate::columns::{Columns, TextColumn, Values};
 
 /// Whether all events lie in a stretch of milliseconds.
 pub(crate) fn lies_in(columns: &Columns, ms: &Range<i64>) -> bool {
@@ -47,13 +47,19 @@ pub(crate) fn cut(columns: &Columns, ms: &Range<i64>) -> Option<Columns> {
         name_dictionary: Arc::clone(&columns.name_dictionary),
         texts,
         sessions: gather(&columns.sessions, &kept).into(),
-        values: Arc::new(gather(&columns.values, &kept).into()),
+        values: Arc::new(kept_values(&columns.values, &kept).into()),
+        by_name: Arc::default(),
         props: columns
             .props
             .iter()
             .map(|(name, column)| (name.clone(), column.pick(kept.iter().cloned().flatten())))
             .collect(),
     })
+}
+
+fn kept_values(values: &Values, kept: &[Range<usize>]) -> Vec<f64> {
+    let rows = if values.is_empty() { &[] } else { kept };
+    rows.iter().cloned().flatten().map(|row| values.get(row)).collect()
 }
 
 fn gather<T: Copy>(column: &[T], kept: &[Range<usize>]) -> Vec<T> {

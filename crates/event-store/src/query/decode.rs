@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::columns::{Columns, ColumnsError, Dimension, PropColumn, PropName, SPAN_MS_MAX, TextColumn};
+use crate::gather::places_in_order;
 use crate::{Batch, NO_SUBJECT, TextField, Texts};
 
 /// Events in memory, those without a subject apart: nothing that is about subjects reads them.
@@ -71,7 +72,8 @@ fn weight(columns: &Columns) -> usize {
         + columns.names.len() * 2
         + dictionary_weight(&columns.name_dictionary)
         + columns.texts.iter().map(text_weight).sum::<usize>()
-        + columns.values.len() * 8
+        + columns.values.weight()
+        + columns.by_name.weight()
 }
 
 /// About how many bytes of memory a column of texts takes.
@@ -108,7 +110,7 @@ pub(crate) fn decode_sorted(batch: &Batch, wants: Wants) -> Result<Decoded, Colu
 
 /// Decodes batches in any order as one.
 pub(crate) fn decode_together(batches: &[&Batch], wants: Wants) -> Result<Decoded, ColumnsError> {
-    let order = order_of(batches);
+    let order = places_in_order(batches);
     let subject = |(batch, row): &(u32, u32)| {
         batches.get(*batch as usize).and_then(|batch| batch.subjects.get(*row as usize)).copied()
     };
@@ -117,22 +119,17 @@ pub(crate) fn decode_together(batches: &[&Batch], wants: Wants) -> Result<Decode
     Decoder { batches, order: Some(order), wants }.decode(known, count)
 }
 
-/// Batches and rows in the order of a segment.
-pub(crate) fn order_of(batches: &[&Batch]) -> Vec<(u32, u32)> {
-    let mut keyed = Vec::with_capacity(batches.iter().map(|batch| batch.count).sum());
-    for (place, batch) in (0_u32..).zip(batches) {
-        keyed.extend((0..batch.count).map(|row| (batch.sort_key(row), place, row as u32)));
-    }
-    keyed.sort_unstable();
-    keyed.into_iter().map(|(_, batch, row)| (batch, row)).collect()
-}
-
 /// Which columns, besides subject, time and name.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Wants {
     /// By [`Dimension::index`].
     pub(crate) dimensions: [bool; Dimension::COUNT],
     pub(crate) values: bool,
+}
+
+impl Wants {
+    /// Every column.
+    pub(crate) const ALL: Self = Self { dimensions: [true; Dimension::COUNT], values: true };
 }
 
 /// Rows of a part in the order of columns, by their places in the order of a segment.
@@ -272,9 +269,7 @@ impl Decoder<'_> {
                 let value = self.batches.get(batch).and_then(|batch| batch.values.get(row));
                 values.push(value.copied().unwrap_or(f64::NAN));
             });
-            if !values.iter().all(|value| value.is_nan()) {
-                columns.values = Arc::new(values.into());
-            }
+            columns.values = Arc::new(values.into());
         }
         Ok(columns)
     }
@@ -370,7 +365,7 @@ mod tests {
         event
     }
 
-    const ALL: Wants = Wants { dimensions: [true; Dimension::COUNT], values: true };
+    const ALL: Wants = Wants::ALL;
 
     fn batch(events: &[Event]) -> Batch {
         let mut builder = BatchBuilder::new(Fields::ALL);
@@ -420,7 +415,8 @@ mod tests {
             let whole = batch(&events);
             let mut sorted = BatchBuilder::new(Fields::ALL);
             let mut codes = crate::batch::Recoding::default();
-            whole.sorted_rows().into_iter().for_each(|row| sorted.push_row(&whole, row, &mut codes));
+            let places = places_in_order(&[&whole]);
+            places.into_iter().for_each(|(_, row)| sorted.push_row(&whole, row as usize, &mut codes));
             let one = decode_sorted(&sorted.finish(), ALL).unwrap();
             assert_eq!(plain(&one.known), expected(&events, true));
             assert_eq!(plain(&one.nobody), expected(&events, false));

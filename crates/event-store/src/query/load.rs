@@ -9,7 +9,7 @@ use belvedere_kernel::ProjectId;
 use super::QueriesError;
 use super::check::Need;
 use super::cut::{cut, lies_in};
-use super::decode::{Decoded, decode_sorted, decode_together};
+use super::decode::{Decoded, Wants, decode_sorted, decode_together};
 use super::props::{PropCounts, columns_of, counts_of};
 use super::segment::{self, Column, Piece as Decode, assemble};
 use super::work::Stop;
@@ -18,11 +18,11 @@ use crate::columns::{Columns, PropColumn, PropName};
 use crate::rollup::{By, Section};
 use crate::{Cache, Fields, Part, PartKey, SegmentId, Snapshot, Watch};
 
-/// The most batches of the tail that are decoded as one, as a power of two.
-const BLOCK_LOG2: u32 = 10;
+/// The most batches of the tail that are decoded as one, as a power of four.
+const BLOCK_LOG4: u32 = 5;
 
 /// Batches that were decoded as one: the project, and each batch with its revision.
-pub(crate) type BlockKey = (ProjectId, Fields, Vec<(i64, i64)>);
+pub(crate) type BlockKey = (ProjectId, Vec<(i64, i64)>);
 
 /// Decoded parts under a cap of bytes.
 #[derive(Debug)]
@@ -250,7 +250,7 @@ pub(crate) fn load(
 ) -> Result<Loaded, QueriesError> {
     let fields = need.fields();
     let departures = caches.departures.load(Ordering::SeqCst);
-    let pieces = pieces(snapshot, need.project, fields);
+    let pieces = pieces(snapshot, need.project);
     let decoded: Mutex<Vec<Option<Arc<Decoded>>>> = Mutex::new(vec![None; pieces.len()]);
     let next = AtomicUsize::new(0);
     let read = || -> Result<(), QueriesError> {
@@ -292,7 +292,7 @@ impl Piece {
     }
 }
 
-pub(crate) fn pieces(snapshot: Snapshot, project: ProjectId, fields: Fields) -> Vec<Piece> {
+pub(crate) fn pieces(snapshot: Snapshot, project: ProjectId) -> Vec<Piece> {
     let (mut pieces, mut tail) = (Vec::new(), Vec::new());
     for part in snapshot.parts {
         match part.key {
@@ -310,16 +310,17 @@ pub(crate) fn pieces(snapshot: Snapshot, project: ProjectId, fields: Fields) -> 
             keys.push(key);
             parts.push(part);
         }
-        pieces.push(Piece::Block((project, fields, keys), parts));
+        pieces.push(Piece::Block((project, keys), parts));
     }
     pieces
 }
 
 /// Before which sequence a block that begins at one ends: the largest aligned block that is complete.
 ///
-/// A new batch then changes few and small blocks, and kernels read few columns however many batches there are.
+/// A new batch then changes few and small blocks, and kernels read few columns however many batches there are. A batch is
+/// decoded once for each size of block, four times as large as the one before, until it is sealed.
 fn block_end(sequence: i64, last: i64) -> i64 {
-    let ends = (0..=BLOCK_LOG2).rev().map(|log2| ((sequence >> log2) + 1) << log2);
+    let ends = (0..=BLOCK_LOG4).rev().map(|log4| ((sequence >> (2 * log4)) + 1) << (2 * log4));
     ends.into_iter().find(|end| *end <= last + 1).unwrap_or(sequence + 1)
 }
 
@@ -357,9 +358,10 @@ pub(crate) fn decode(
             }
         },
         Piece::Block(key, parts) => caches.blocks.find_or_load(key.clone(), || {
-            let batches = parts.iter().map(|part| part.read(fields)).collect::<Result<Vec<_>, _>>()?;
+            // All columns at once, whichever the question reads: a block is small, and soon another one takes its place.
+            let batches = parts.iter().map(|part| part.read(Fields::ALL)).collect::<Result<Vec<_>, _>>()?;
             let batches: Vec<_> = batches.iter().map(AsRef::as_ref).collect();
-            let decoded = decode_together(&batches, need.wants)?;
+            let decoded = decode_together(&batches, Wants::ALL)?;
             let weight = decoded.weight();
             Ok((decoded, weight))
         }),
@@ -382,10 +384,7 @@ fn with_props(
         Piece::Segment(part) => {
             caches.props(&PropsOf::Segment(part.key), std::slice::from_ref(part), &names, stop)?
         }
-        Piece::Block((project, _, batches), parts) => {
-            let key = (*project, Fields::PROPS, batches.clone());
-            caches.props(&PropsOf::Block(key), parts, &names, stop)?
-        }
+        Piece::Block(key, parts) => caches.props(&PropsOf::Block(key.clone()), parts, &names, stop)?,
     };
     Ok(Arc::new(decoded.with_props(&props)))
 }
@@ -398,7 +397,11 @@ fn decode_columns(part: &Part, need: &Need, caches: &Caches) -> Result<Option<De
     let (mut pieces, mut missing) = (Vec::new(), Vec::new());
     for column in need.columns() {
         match caches.columns.find(&(part.key, column)) {
-            Some(piece) => pieces.push(piece),
+            Some(piece) => {
+                // Questions may have added to it since it was decoded.
+                caches.columns.weigh(&(part.key, column), piece.weight());
+                pieces.push(piece);
+            }
             None => missing.push(column),
         }
     }
@@ -437,12 +440,12 @@ mod tests {
     #[test]
     fn blocks_are_few_and_a_new_batch_changes_only_small_ones() {
         assert_eq!(blocks(1, 1), [(1, 2)]);
-        assert_eq!(blocks(1, 7), [(1, 8)]);
-        assert_eq!(blocks(1, 8), [(1, 8), (8, 9)]);
-        assert_eq!(blocks(5, 14), [(5, 8), (8, 12), (12, 14), (14, 15)]);
-        assert_eq!(blocks(0, 2500).len(), 7);
+        assert_eq!(blocks(1, 3), [(1, 4)]);
+        assert_eq!(blocks(1, 8), [(1, 4), (4, 8), (8, 9)]);
+        assert_eq!(blocks(5, 14), [(5, 8), (8, 12), (12, 13), (13, 14), (14, 15)]);
+        assert_eq!(blocks(0, 2500).len(), 9);
         let before = blocks(3, 5000);
         let after = blocks(3, 5001);
-        assert_eq!(before[..7], after[..7]);
+        assert_eq!(before[..before.len() - 1], after[..before.len() - 1]);
     }
 }

@@ -11,9 +11,10 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::QueriesError;
-use super::decode::{order_of, text_field};
+use super::decode::text_field;
 use super::work::Stop;
 use crate::columns::{Dimension, PropColumn, PropColumnBuilder, PropName};
+use crate::gather::places_in_order;
 use crate::{Batch, Fields, Part, TEXT_BYTES_MAX};
 
 /// How deeply objects are looked into; what is deeper counts as a text.
@@ -151,7 +152,7 @@ pub(crate) fn columns_of(
         parts => {
             let batches = parts.iter().map(|part| part.read(Fields::ALL)).collect::<Result<Vec<_>, _>>()?;
             let batches: Vec<&Batch> = batches.iter().map(AsRef::as_ref).collect();
-            for (at, (batch, row)) in order_of(&batches).into_iter().enumerate() {
+            for (at, (batch, row)) in places_in_order(&batches).into_iter().enumerate() {
                 if at % 8_192 == 0 {
                     stop.check()?;
                 }

@@ -184,7 +184,7 @@ pub(crate) fn find(
     let fields = need.fields();
     let (mut rolled, mut to_read) = (Rolled::default(), Vec::new());
     let (mut events, mut read_events) = (0, 0);
-    let pieces = pieces(snapshot.clone(), need.project, fields);
+    let pieces = pieces(snapshot.clone(), need.project);
     if usage == RollupUse::WhenCheaper && is_mostly_read(&pieces, ask) {
         return Ok(None);
     }

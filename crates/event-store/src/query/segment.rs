@@ -54,7 +54,7 @@ impl Piece {
         match self {
             Self::Base(decoded) => decoded.weight(),
             Self::Text(_, sides) => text_weight(&sides.known) + text_weight(&sides.nobody),
-            Self::Values(sides) => (sides.known.len() + sides.nobody.len()) * 8,
+            Self::Values(sides) => sides.known.weight() + sides.nobody.weight(),
             Self::TooMany => size_of::<Self>(),
         }
     }
@@ -157,10 +157,7 @@ impl Builder {
                 Piece::Text(dimension, Sides { known: column(known), nobody: column(nobody) })
             }
             Self::Values(values) => {
-                let set = |values: Vec<f64>| {
-                    let is_set = values.iter().any(|value| !value.is_nan());
-                    if is_set { Arc::new(values.into()) } else { Arc::default() }
-                };
+                let set = |values: Vec<f64>| Arc::new(values.into());
                 let (nobody, known) = cut(values, nobody);
                 Piece::Values(Sides { known: set(known), nobody: set(nobody) })
             }

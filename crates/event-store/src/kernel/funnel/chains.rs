@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::kernel::funnel::gather::Served;
+
 /// Where no attempt stands.
 const NOBODY: i64 = i64::MIN;
 
@@ -69,6 +71,28 @@ impl Chains {
         }
     }
 
+    /// Takes all events of a subject, given in time order, without exclusions.
+    pub(super) fn follow(&mut self, events: &[Served]) {
+        for at_once in events.chunk_by(|a, b| a.ms() == b.ms()) {
+            match at_once {
+                // What moves nothing on is passed over: before the first step is reached all but it, then all but the
+                // first two, and so on.
+                [event] if event.mask() & self.wanted() == 0 => continue,
+                [event] => {
+                    self.held_ms = event.ms();
+                    self.release_one(event.mask());
+                }
+                many => {
+                    many.iter().for_each(|event| self.take(event.ms(), event.mask(), 0));
+                    self.settle();
+                }
+            }
+            if self.is_done() {
+                return;
+            }
+        }
+    }
+
     /// Counts what was taken so far: no more events of the same time come.
     pub(crate) fn settle(&mut self) {
         self.release();
@@ -81,7 +105,7 @@ impl Chains {
 
     /// The steps that an event must serve to move anything on, one bit each.
     #[inline]
-    pub(crate) fn wanted(&self) -> u32 {
+    fn wanted(&self) -> u32 {
         (2 << self.open) - 1
     }
 

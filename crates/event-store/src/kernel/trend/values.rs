@@ -1,5 +1,6 @@
 //! The values of many cells, kept for exact percentiles.
 
+use crate::kernel::make_each;
 use crate::kernel::quantile::{PERCENTILES, quantiles};
 
 /// Values that were read from one part, cell after cell.
@@ -40,25 +41,9 @@ pub(super) fn percentiles(
     cells: usize,
     threads: usize,
 ) -> Vec<Option<[f64; PERCENTILES.len()]>> {
-    let threads = threads.clamp(1, cells.max(1));
-    let of_every = |first: usize| -> Vec<_> {
+    make_each(cells, threads, |cell| {
         let mut all = Vec::new();
-        let cells = (first..cells).step_by(threads);
-        cells
-            .map(|cell| {
-                all.clear();
-                parts.iter().for_each(|part| all.extend_from_slice(part.of(cell)));
-                quantiles(&mut all, PERCENTILES)
-            })
-            .collect()
-    };
-    let found: Vec<Vec<_>> = std::thread::scope(|scope| {
-        let of_every = &of_every;
-        let others: Vec<_> = (1..threads).map(|first| scope.spawn(move || of_every(first))).collect();
-        let own = of_every(0);
-        let others =
-            others.into_iter().map(|it| it.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        std::iter::once(own).chain(others).collect()
-    });
-    (0..cells).map(|cell| found[cell % threads][cell / threads]).collect()
+        parts.iter().for_each(|part| all.extend_from_slice(part.of(cell)));
+        quantiles(&mut all, PERCENTILES)
+    })
 }
