@@ -47,8 +47,7 @@ impl Default for IntakeConfig {
     }
 }
 
-/// Digests what was accepted: one batch after the other, so that the door in the same process keeps its share of the
-/// processors. While one is stored, which is mostly waiting, the next is prepared, if enough waits to fill it.
+/// Digests what was accepted: one batch at a time, so that the door in the same process keeps its share of the processors.
 pub struct IntakeRunner {
     parts: IntakeParts,
     config: IntakeConfig,
@@ -87,7 +86,7 @@ impl IntakeRunner {
 
     async fn run(&self, name: &'static str, source: &dyn Source, tasks: &Tasks) {
         let pace = Pace::new(name, &self.parts, &self.config);
-        Loop { runner: self, source, tasks, pace, ahead: None, refusals: 0 }.run().await;
+        Loop { runner: self, source, tasks, pace, refusals: 0 }.run().await;
     }
 }
 
@@ -105,20 +104,6 @@ struct Work {
     items: Vec<Item>,
 }
 
-impl Work {
-    fn of(mut batch: Batch) -> Self {
-        let records = std::mem::take(&mut batch.records);
-        let items = records.into_iter().map(|(mark, bytes)| Item::decode(mark, bytes)).collect();
-        Self { batch, items }
-    }
-}
-
-/// A batch that was prepared before its turn.
-struct Ahead {
-    work: Work,
-    prepared: PreparedPart,
-}
-
 /// Records of a batch from `start` to before `end`, and how often they have been tried together.
 #[derive(Clone, Copy)]
 struct Part {
@@ -133,7 +118,6 @@ struct Loop<'a> {
     source: &'a dyn Source,
     tasks: &'a Tasks,
     pace: Pace<'a>,
-    ahead: Option<Ahead>,
     /// Deliveries in a row that the database refused.
     refusals: u32,
 }
@@ -141,12 +125,8 @@ struct Loop<'a> {
 impl Loop<'_> {
     async fn run(&mut self) {
         while !self.tasks.is_stopped() {
-            if let Some(Ahead { work, prepared }) = self.ahead.take() {
-                self.digest(work, Some(prepared)).await;
-                continue;
-            }
             match self.source.next(self.tasks).await {
-                Ok(Next::Batch(batch)) => self.digest(Work::of(batch), None).await,
+                Ok(Next::Batch(batch)) => self.digest(batch).await,
                 Ok(Next::Idle) => self.pace.succeeded(),
                 Ok(Next::End) => return,
                 Err(error) => {
@@ -158,10 +138,13 @@ impl Loop<'_> {
     }
 
     /// Digests a batch: whole if possible, else in halves, down to the delivery at fault, which is set aside.
-    async fn digest(&mut self, work: Work, mut prepared: Option<PreparedPart>) {
-        let mut todo = vec![Part { start: 0, end: work.items.len(), tries: 0 }];
+    async fn digest(&mut self, mut batch: Batch) {
+        let records = std::mem::take(&mut batch.records);
+        let items: Vec<Item> = records.into_iter().map(|(mark, bytes)| Item::decode(mark, bytes)).collect();
+        let mut todo = vec![Part { start: 0, end: items.len(), tries: 0 }];
+        let work = Work { batch, items };
         while let Some(part) = todo.pop() {
-            let failure = match self.digest_part(&work, part, prepared.take()).await {
+            let failure = match self.digest_part(&work, part).await {
                 Progress::Stored => {
                     self.refusals = 0;
                     continue;
@@ -200,16 +183,15 @@ impl Loop<'_> {
     }
 
     /// Tries a part until it is stored, or fails for another reason than a database that is away.
-    async fn digest_part(&mut self, work: &Work, part: Part, mut prepared: Option<PreparedPart>) -> Progress {
+    async fn digest_part(&mut self, work: &Work, part: Part) -> Progress {
+        let mut prepared = None;
         while !self.tasks.is_stopped() {
             let attempt = async {
                 let ready = match prepared.take() {
                     Some(ready) => ready,
                     None => self.runner.digester.prepare(&work.items[part.start..part.end]).await?,
                 };
-                let end = work.items.last().filter(|_| part.end == work.items.len()).map(|item| item.mark);
-                let (stored, ahead) = tokio::join!(self.commit(work, part, &ready), self.look_ahead(end));
-                self.ahead = ahead.filter(|_| stored.is_ok());
+                let stored = self.commit(work, part, &ready).await;
                 // After a lasting failure it is prepared anew: what it was prepared from may have changed.
                 if matches!(stored, Err(Failure::Transient(_))) {
                     prepared = Some(ready);
@@ -235,13 +217,6 @@ impl Loop<'_> {
             }
         }
         Progress::Over
-    }
-
-    /// Prepares what stands behind a mark, if a large batch waits there. What cannot be prepared is left to its turn.
-    async fn look_ahead(&self, after: Option<u64>) -> Option<Ahead> {
-        let work = Work::of(self.source.following(after?).await?);
-        let prepared = self.runner.digester.prepare(&work.items).await.ok()?;
-        Some(Ahead { work, prepared })
     }
 
     /// Sets a part of one record aside, trying for as long as it takes; returns whether that was done.

@@ -2,7 +2,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use belvedere_kernel::{KeyOwner, LiveMessage, Tasks, woken};
-use belvedere_storage::spool::{Record, Spool};
+use belvedere_storage::spool::Spool;
 use belvedere_storage::{Id, StorageError, Timestamp, Tx};
 use tokio::sync::broadcast;
 
@@ -17,13 +17,6 @@ pub(crate) struct Batch {
     pub(crate) after: u64,
     /// Each record with the mark that stands behind it.
     pub(crate) records: Vec<(u64, Vec<u8>)>,
-}
-
-impl Batch {
-    fn of_spool(after: u64, records: Vec<Record>) -> Self {
-        let records = records.into_iter().map(|record| (record.seq, record.payload)).collect();
-        Self { shared: None, after, records }
-    }
 }
 
 struct SharedPlace {
@@ -47,9 +40,6 @@ pub(crate) enum Next {
 pub(crate) trait Source: Send + Sync {
     /// Waits a while for a batch.
     async fn next(&self, tasks: &Tasks) -> Result<Next, IntakeError>;
-
-    /// A large batch of what stands behind the mark `after`, if so much waits already. Nothing is consumed by looking.
-    async fn following(&self, after: u64) -> Option<Batch>;
 
     /// Moves the mark of consumption from `from` to `to` in the transaction that stores the results; `false` if somebody
     /// else has moved it, so that the transaction must not be committed.
@@ -99,19 +89,13 @@ impl Source for LocalSpool {
             taken = self.spool.take(after, self.config.batch_records_max, self.config.batch_bytes_max) => taken,
         };
         match taken.map_err(IntakeError::from) {
-            Ok(records) => Ok(Next::Batch(Batch::of_spool(after, records))),
+            Ok(records) => {
+                let records = records.into_iter().map(|record| (record.seq, record.payload)).collect();
+                Ok(Next::Batch(Batch { shared: None, after, records }))
+            }
             Err(IntakeError::Closed) => Ok(Next::End),
             Err(error) => Err(error),
         }
-    }
-
-    async fn following(&self, after: u64) -> Option<Batch> {
-        let (records_max, bytes_max) = (self.config.batch_records_max, self.config.batch_bytes_max);
-        // What cannot be read is found again, and said, when it is its turn.
-        let records = self.spool.try_take(after, records_max, bytes_max).await.ok()?;
-        let bytes: usize = records.iter().map(|record| record.payload.len()).sum();
-        let is_large = records.len() >= records_max.div_ceil(2) || bytes >= bytes_max / 2;
-        is_large.then(|| Batch::of_spool(after, records))
     }
 
     async fn consume_in(&self, tx: &Tx, _: &Batch, from: u64, to: u64) -> Result<bool, StorageError> {
@@ -183,11 +167,6 @@ impl Source for SharedBatches {
             () = woken(&mut messages, WAKE_TOPIC) => Ok(Next::Idle),
             () = tokio::time::sleep(self.config.poll) => Ok(Next::Idle),
         }
-    }
-
-    async fn following(&self, _: u64) -> Option<Batch> {
-        // Other workers can have it.
-        None
     }
 
     async fn consume_in(&self, tx: &Tx, batch: &Batch, from: u64, to: u64) -> Result<bool, StorageError> {

@@ -29,8 +29,6 @@ belvedere_storage::database_tests!(
     accepted_deliveries_are_stored_once_counted_and_announced,
     every_failing_statement_leaves_each_delivery_stored_once,
     killed_again_and_again_each_delivery_is_stored_once,
-    next_batch_is_prepared_while_one_is_stored,
-    what_was_prepared_early_is_forgotten_when_its_predecessor_fails,
     delivery_at_fault_is_set_aside_and_the_rest_stored,
     panic_and_rejection_and_unknown_kind_are_set_aside,
     bytes_that_are_no_delivery_are_set_aside_without_a_project,
@@ -86,7 +84,7 @@ struct Numbers {
     /// Runs before each preparation.
     hook: Mutex<Option<Hook>>,
     /// How many deliveries each preparation was given.
-    prepared: Arc<Mutex<Vec<usize>>>,
+    prepared: Mutex<Vec<usize>>,
 }
 
 type Hook = Box<dyn FnOnce() -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
@@ -95,7 +93,6 @@ struct NumbersBatch {
     bodies: Vec<(ProjectId, String)>,
     failures_left: Arc<AtomicU32>,
     is_mended: Arc<AtomicBool>,
-    prepared: Arc<Mutex<Vec<usize>>>,
 }
 
 #[async_trait]
@@ -124,11 +121,7 @@ impl IntakeHandler for Numbers {
             }
         }
         let (failures_left, is_mended) = (Arc::clone(&self.failures_left), Arc::clone(&self.is_mended));
-        let prepared = Arc::clone(&self.prepared);
-        Ok(Prepared {
-            batch: Box::new(NumbersBatch { bodies, failures_left, is_mended, prepared }),
-            rejected,
-        })
+        Ok(Prepared { batch: Box::new(NumbersBatch { bodies, failures_left, is_mended }), rejected })
     }
 }
 
@@ -159,11 +152,6 @@ impl PreparedBatch for NumbersBatch {
                     return Err(StorageError::Conflict(taken).into());
                 }
                 "stumble" => panic!("unforeseen with {number}"),
-                "together" => {
-                    while self.prepared.lock().unwrap().len() < 2 {
-                        tokio::time::sleep(Duration::from_millis(2)).await;
-                    }
-                }
                 _ => {}
             }
             let number: i64 = number.parse().unwrap();
@@ -444,37 +432,6 @@ async fn killed_again_and_again_each_delivery_is_stored_once(db: TestDatabase) {
     stop(tasks).await;
     assert_eq!(house.seen_sorted().await, (0..750).collect::<Vec<_>>());
     assert_eq!(house.tallies(7).await, counts([("number stored ", 750)]));
-}
-
-async fn next_batch_is_prepared_while_one_is_stored(db: TestDatabase) {
-    let mut house = House::new(&db).await;
-    house.config.batch_records_max = 4;
-    let spool = house.spool("a");
-    let door = house.door(&spool);
-    accept(&door, ["together:0".to_owned()]).await;
-    accept(&door, good(1..9)).await;
-    let tasks = house.start(&spool);
-    house.digested(9).await;
-    stop(tasks).await;
-    assert_eq!(house.seen().await, (0..9).collect::<Vec<_>>());
-    assert_eq!(*house.handler.prepared.lock().unwrap(), [4, 4, 1]);
-    assert_eq!(house.tallies(7).await, counts([("number stored ", 9)]));
-}
-
-async fn what_was_prepared_early_is_forgotten_when_its_predecessor_fails(db: TestDatabase) {
-    let mut house = House::new(&db).await;
-    house.config.batch_records_max = 4;
-    let spool = house.spool("a");
-    let door = house.door(&spool);
-    for body in ["good:0", "bad:1", "good:2", "good:3", "good:4", "panic:5", "good:6", "away:7", "good:8"] {
-        accept(&door, [body.to_owned()]).await;
-    }
-    house.handler.failures_left.store(3, Ordering::SeqCst);
-    let tasks = house.start(&spool);
-    house.digested(9).await;
-    stop(tasks).await;
-    assert_eq!(house.seen().await, [0, 2, 3, 4, 6, 7, 8]);
-    assert_eq!(house.tallies(7).await, counts([("number stored ", 7), ("numbers set_aside failed", 2)]));
 }
 
 async fn delivery_at_fault_is_set_aside_and_the_rest_stored(db: TestDatabase) {
