@@ -1,8 +1,8 @@
 //! The events of one segment in memory, subject by subject: the layout that all kernels read.
 //!
 //! A kernel touches few columns of many events, so every column is its own vector and is as narrow as its
-//! content allows: 4 bytes for a time, 2 for a name or a text, 8 for a value. A column in which no event has
-//! anything takes no memory.
+//! content allows: 4 bytes for a time, 2 for a name or a text, 8 for a value that is there. A column in which no
+//! event has anything takes no memory.
 
 mod by_name;
 mod props;

@@ -92,8 +92,8 @@ pub trait Kernel: Sync {
     /// The segments that can hold something for the answer.
     fn segments(&self) -> &[&Columns];
 
-    /// Finds in segments what is kept beside them for later questions too, with that many threads; what was not prepared
-    /// is found when it is needed.
+    /// Finds what is kept beside segments for later questions too, with that many threads; what was not prepared is
+    /// found when it is needed.
     fn prepare(&self, _threads: usize) {}
 
     /// Reads the events of a range of subjects.

@@ -117,8 +117,8 @@ fn sealed_ids(
     Ok(found)
 }
 
-/// The numbers of the events' subjects, and those of them that were not remembered; a new subject gets the next one, and
-/// no number is ever given again.
+/// The numbers of the events' subjects, and those of them that were not remembered; a new subject gets the next one,
+/// and no number is ever given again.
 async fn number_subjects(
     tx: &Tx,
     project: ProjectId,

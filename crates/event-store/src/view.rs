@@ -200,8 +200,8 @@ impl ProjectState {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over what is newer than the view, as [`View::apply`] does, and what was unpacked for it; batches that the view
-    /// has no more are let go.
+    /// Takes over what is newer than the view, as [`View::apply`] does, and what was unpacked for it; batches that the
+    /// view has no more are let go.
     pub(crate) fn apply(&self, fresh: &Fresh) -> Option<Vec<SegmentId>> {
         let mut view = self.view();
         let gone = view.apply(fresh);

@@ -9,6 +9,7 @@ database_tests!(
     what_is_appended_is_read_back_from_the_tail_and_from_segments,
     an_id_counts_once,
     ids_of_a_transaction_that_is_rolled_back_are_not_known,
+    numbers_of_subjects_are_remembered_as_long_as_they_hold,
     a_filter_of_ids_that_is_lost_or_damaged_is_made_anew,
     invalid_events_and_a_full_tail_leave_nothing,
     columns_times_names_and_subjects_are_read_apart,
@@ -165,4 +166,39 @@ async fn projects_are_apart(db: TestDatabase) {
     assert_eq!(bench.content().await, events(0..20));
     assert_eq!(bench.store.stats(PROJECT).await.unwrap().segments, 0);
     assert_eq!(bench.store.list_projects().await.unwrap(), [PROJECT, other]);
+}
+
+async fn numbers_of_subjects_are_remembered_as_long_as_they_hold(db: TestDatabase) {
+    let bench = Bench::new(db);
+    let other = bench.another();
+    let of = |number: u64, subject: i64| [Event { subject: Some(SubjectId(subject)), ..event(number) }];
+    let number = async |subject: i64| bench.store.find_subject(PROJECT, SubjectId(subject)).await.unwrap();
+    bench.append(&of(0, 101)).await.unwrap();
+    let first = number(101).await.unwrap();
+    bench.append(&of(1, 101)).await.unwrap();
+    assert_eq!(number(101).await.unwrap(), first);
+    // What is rolled back was never given.
+    let failed: Result<(), EventStoreError> = bench
+        .db
+        .write(async |tx| {
+            bench.store.append_in(tx, PROJECT, &of(2, 102)).await?;
+            bench.store.append_in(tx, PROJECT, &of(3, 102)).await?;
+            Err(EventStoreError::TailFull(PROJECT))
+        })
+        .await;
+    assert!(failed.is_err());
+    append(&other, &of(4, 103)).await.unwrap();
+    bench.append(&of(5, 102)).await.unwrap();
+    let (second, third) = (number(102).await.unwrap(), number(103).await.unwrap());
+    assert!(first != second && second != third && first != third);
+    // Another process erases, and so does this one.
+    for (step, store) in [(0, &other), (1, &bench.store)] {
+        let before = number(101).await.unwrap();
+        store.erase_subject(PROJECT, SubjectId(101)).await.unwrap();
+        bench.append(&of(6 + step, 101)).await.unwrap();
+        let after = number(101).await.unwrap();
+        assert!(after > before.max(second).max(third));
+        let own = Select { subject: Some(SubjectId(101)), ..Select::all(PROJECT) };
+        assert_eq!(content(&bench.store, own).await.len(), 1);
+    }
 }
