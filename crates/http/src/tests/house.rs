@@ -626,7 +626,7 @@ impl House {
         self.first.project.id
     }
 
-    fn owner(&self) -> Principal {
+    pub(super) fn owner(&self) -> Principal {
         Principal {
             actor: Actor::User(self.first.owner),
             organisation: self.first.organisation.id,
