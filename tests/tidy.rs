@@ -197,8 +197,8 @@ fn architecture_stays_a_page_to_read_at_once() {
     assert!(read("ARCHITECTURE.md").lines().count() <= 200);
 }
 
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "ARCHITECTURE.md", "BENCHMARKS.md", "docs/events.md", "docs/sdks.md"];
+const DOCUMENTS: [&str; 6] =
+    ["README.md", "ARCHITECTURE.md", "BENCHMARKS.md", "docs/events.md", "docs/sdks.md", "docs/xapi.md"];
 
 #[test]
 fn commands_in_the_documents_exist() {

@@ -65,8 +65,7 @@ impl App {
         let (_, token) = self.accounts.create_api_token(&principal, token, &client).await?;
         let link = self.accounts.create_sign_in_link(first.owner).await?;
         let address = self.config.public_url();
-        let file = self.config.data.directory.join("ready.json");
-        let (xapi_key, xapi_secret) = self.xapi_key(&file, &principal, first.project.id).await?;
+        let (xapi_key, xapi_secret) = self.xapi_key(&principal, first.project.id).await?;
         let ready = Ready {
             dsn: dsn(&address, &first.key.public_key, first.project.id.0),
             sign_in: format!("{address}/sign-in/link/{}", link.0),
@@ -78,18 +77,15 @@ impl App {
             xapi_secret,
             address,
         };
-        write_private(&file, &serde_json::to_vec(&ready)?)?;
+        write_private(&self.config.data.directory.join("ready.json"), &serde_json::to_vec(&ready)?)?;
         Ok(ready)
     }
 
-    /// The key and secret that `file` has from the last start, if they still work; else new ones.
-    async fn xapi_key(
-        &self,
-        file: &Path,
-        principal: &Principal,
-        project: ProjectId,
-    ) -> Result<(String, String)> {
-        let last = std::fs::read(file).ok().and_then(|json| serde_json::from_slice::<Value>(&json).ok());
+    /// The key and secret that the first start left in `xapi_key.json` of the data directory, as long as they work; else
+    /// new ones.
+    async fn xapi_key(&self, principal: &Principal, project: ProjectId) -> Result<(String, String)> {
+        let file = self.config.data.directory.join("xapi_key.json");
+        let last = std::fs::read(&file).ok().and_then(|json| serde_json::from_slice::<Value>(&json).ok());
         let word = |key: &str| last.as_ref().and_then(|last| last.get(key)?.as_str()).unwrap_or_default();
         let (key, secret) = (word("xapi_key"), word("xapi_secret"));
         if let Some(found) = self.accounts.authenticate_xapi_key(key, secret).await?
@@ -99,6 +95,8 @@ impl App {
         }
         let new = NewXapiKey { project, label: TOKEN_LABEL.to_owned(), scopes: vec![XapiScope::All] };
         let (key, secret) = self.accounts.create_xapi_key(principal, new, &ClientInfo::default()).await?;
+        let kept = serde_json::json!({ "xapi_key": key.public_key, "xapi_secret": secret.0 });
+        write_private(&file, &serde_json::to_vec(&kept)?)?;
         Ok((key.public_key, secret.0))
     }
 }
