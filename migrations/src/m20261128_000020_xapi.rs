@@ -227,8 +227,19 @@ fn indexes() -> [IndexCreateStatement; 5] {
             .col("statement_id")
             .unique()
             .take(),
-        Index::create().name("xapi_agent_form").table("xapi_agent").col("project_id").col("form").unique().take(),
-        Index::create().name("xapi_agent_subject").table("xapi_agent").col("project_id").col("subject_id").take(),
+        Index::create()
+            .name("xapi_agent_form")
+            .table("xapi_agent")
+            .col("project_id")
+            .col("form")
+            .unique()
+            .take(),
+        Index::create()
+            .name("xapi_agent_subject")
+            .table("xapi_agent")
+            .col("project_id")
+            .col("subject_id")
+            .take(),
         Index::create()
             .name("xapi_attachment_use_stored")
             .table("xapi_attachment_use")

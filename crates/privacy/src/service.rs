@@ -3,9 +3,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use belvedere_kernel::{
-    Actor, Admitted, AuditSink, Clock, ConsentGate, Entry, Identity, KeyOwner, Outcome, PersonRegister, ProjectId,
-    RawPerson,
-    ScrubRules, Scrubber, SubjectId, Target, Vault, VaultError,
+    Actor, Admitted, AuditSink, Clock, ConsentGate, Entry, Identity, KeyOwner, Outcome, PersonRegister,
+    ProjectId, RawPerson, ScrubRules, Scrubber, SubjectId, Target, Vault, VaultError,
 };
 use belvedere_storage::{Database, StorageError, Tx};
 

@@ -103,7 +103,8 @@ pub(crate) async fn lock_project(tx: &Tx, project: ProjectId) -> Result<ProjectR
 }
 
 pub(crate) async fn update_project(tx: &Tx, project: ProjectId, row: ProjectRow) -> Result<(), StorageError> {
-    let sql = "UPDATE xapi_project SET last_stored = $2, next_agent = $3, generation = $4 WHERE project_id = $1";
+    let sql =
+        "UPDATE xapi_project SET last_stored = $2, next_agent = $3, generation = $4 WHERE project_id = $1";
     let values = [project.0.into(), row.last_stored.into(), row.next_agent.into(), row.generation.into()];
     execute_sql(tx, sql, values).await?;
     Ok(())
@@ -202,13 +203,18 @@ impl ProjectWork<'_> {
                     self.change_document(change, &mut overlay, self.now).await.map(|()| Outcome::Document)
                 }
                 Work::Statements { prepared, files: sent } => {
-                    let other = prepared.iter().find(|it| known.get(&it.id).is_some_and(|known| !known.is_same(it)));
+                    let other =
+                        prepared.iter().find(|it| known.get(&it.id).is_some_and(|known| !known.is_same(it)));
                     match other {
                         Some(other) => Err(XapiError::Conflict(value::uuid_text(&other.id))),
                         None => {
                             let before = accepted.len();
                             for statement in prepared.iter().filter(|it| !known.contains_key(&it.id)) {
-                                accepted.push(Accepted { statement, client: &command.client, stored: next_stored });
+                                accepted.push(Accepted {
+                                    statement,
+                                    client: &command.client,
+                                    stored: next_stored,
+                                });
                                 next_stored += 1;
                             }
                             for it in prepared {
@@ -229,7 +235,8 @@ impl ProjectWork<'_> {
             note(done, command, &answer, &accepted);
             answers[*index] = Some(answer);
         }
-        let events = if accepted.is_empty() { Vec::new() } else { self.write(&accepted, &files, &mut row).await? };
+        let events =
+            if accepted.is_empty() { Vec::new() } else { self.write(&accepted, &files, &mut row).await? };
         if let Some(last) = accepted.last() {
             row.last_stored = last.stored;
             update_project(self.tx, self.project, row).await?;
@@ -238,13 +245,18 @@ impl ProjectWork<'_> {
     }
 
     /// The statements of the same ids that are there.
-    async fn known(&self, commands: &[Command], indices: &[usize]) -> Result<HashMap<[u8; 16], Known>, XapiError> {
+    async fn known(
+        &self,
+        commands: &[Command],
+        indices: &[usize],
+    ) -> Result<HashMap<[u8; 16], Known>, XapiError> {
         let given = indices.iter().filter_map(|index| match &commands[*index].work {
             Work::Statements { prepared, .. } => Some(prepared),
             Work::Document(_) => None,
         });
         let ids: Vec<Value> = given.flatten().filter(|it| it.is_given_id).map(|it| id_value(it.id)).collect();
-        let head = "SELECT statement_id, digest, flags FROM xapi_statement WHERE project_id = $1 AND statement_id";
+        let head =
+            "SELECT statement_id, digest, flags FROM xapi_statement WHERE project_id = $1 AND statement_id";
         let mut known = HashMap::new();
         for row in query_in(self.tx, head, "", &[self.project.0.into()], ids).await? {
             let id: Id<()> = row.try_get_by_index(0).map_err(StorageError::from)?;
@@ -275,7 +287,8 @@ impl ProjectWork<'_> {
 
     /// The subjects of everybody whom the statements name.
     async fn register(&self, accepted: &[Accepted<'_>]) -> Result<HashMap<Ifi, SubjectId>, XapiError> {
-        let mut ifis: Vec<&Ifi> = accepted.iter().flat_map(|it| &it.statement.people).map(|it| &it.ifi).collect();
+        let mut ifis: Vec<&Ifi> =
+            accepted.iter().flat_map(|it| &it.statement.people).map(|it| &it.ifi).collect();
         let mut seen = HashSet::new();
         ifis.retain(|ifi| seen.insert(*ifi));
         self.subjects_of(&ifis).await
@@ -340,16 +353,19 @@ impl ProjectWork<'_> {
         Ok(())
     }
 
-    async fn write_files(&self, accepted: &[Accepted<'_>], files: &[&(String, Bytes)]) -> Result<(), XapiError> {
+    async fn write_files(
+        &self,
+        accepted: &[Accepted<'_>],
+        files: &[&(String, Bytes)],
+    ) -> Result<(), XapiError> {
         for (sha2, content) in files {
             let sql = "INSERT INTO xapi_attachment (project_id, sha2, content) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
             let values = [self.project.0.into(), sha2.as_str().into(), content.to_vec().into()];
             execute_sql(self.tx, sql, values).await?;
         }
         let uses = accepted.iter().flat_map(|it| it.statement.files.iter().map(|sha2| (sha2, it.stored)));
-        let values = uses.flat_map(|(sha2, stored)| {
-            [self.project.0.into(), Value::from(sha2.as_str()), stored.into()]
-        });
+        let values = uses
+            .flat_map(|(sha2, stored)| [self.project.0.into(), Value::from(sha2.as_str()), stored.into()]);
         let head = "INSERT INTO xapi_attachment_use (project_id, sha2, stored)";
         Ok(insert_rows(self.tx, head, " ON CONFLICT DO NOTHING", 3, values.collect()).await?)
     }
@@ -371,7 +387,12 @@ impl ProjectWork<'_> {
     }
 }
 
-fn note(done: &mut BTreeMap<Id<XapiKey>, Done>, command: &Command, answer: &Answer, accepted: &[Accepted<'_>]) {
+fn note(
+    done: &mut BTreeMap<Id<XapiKey>, Done>,
+    command: &Command,
+    answer: &Answer,
+    accepted: &[Accepted<'_>],
+) {
     let (statements, documents) = match answer {
         Ok(Outcome::Statements(stored)) if stored.new > 0 => (stored.new, 0),
         Ok(Outcome::Document) => (0, 1),
@@ -380,7 +401,8 @@ fn note(done: &mut BTreeMap<Id<XapiKey>, Done>, command: &Command, answer: &Answ
     let done = done.entry(command.client.key).or_default();
     done.statements += statements;
     done.documents += documents;
-    if let Some(id) = command.client.request_id.as_ref().filter(|_| done.requests.len() < REQUESTS_NAMED_MAX) {
+    if let Some(id) = command.client.request_id.as_ref().filter(|_| done.requests.len() < REQUESTS_NAMED_MAX)
+    {
         done.requests.push(id.clone());
     }
     for it in &accepted[accepted.len() - statements..] {

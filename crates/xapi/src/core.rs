@@ -91,7 +91,11 @@ impl Core {
     }
 
     /// The subject of somebody who is registered.
-    pub(crate) async fn find_subject(&self, project: ProjectId, ifi: &Ifi) -> Result<Option<SubjectId>, XapiError> {
+    pub(crate) async fn find_subject(
+        &self,
+        project: ProjectId,
+        ifi: &Ifi,
+    ) -> Result<Option<SubjectId>, XapiError> {
         let found = self.parts.register.find(&[raw_person(project, ifi)]).await?;
         Ok(found.into_iter().next().flatten())
     }
@@ -109,7 +113,12 @@ impl Core {
         let mut wordings = HashMap::with_capacity(rows.len());
         for row in rows {
             let read = || -> Result<(i64, i64, bool, Option<Vec<u8>>), sea_orm::DbErr> {
-                Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?, row.try_get_by_index(3)?))
+                Ok((
+                    row.try_get_by_index(0)?,
+                    row.try_get_by_index(1)?,
+                    row.try_get_by_index(2)?,
+                    row.try_get_by_index(3)?,
+                ))
             };
             let (agent, subject, is_group, sealed) = read().map_err(StorageError::from)?;
             if wordings.contains_key(&agent) {
@@ -124,7 +133,13 @@ impl Core {
         Ok(wordings)
     }
 
-    async fn open(&self, project: ProjectId, subject: SubjectId, is_group: bool, sealed: &[u8]) -> Result<String, XapiError> {
+    async fn open(
+        &self,
+        project: ProjectId,
+        subject: SubjectId,
+        is_group: bool,
+        sealed: &[u8],
+    ) -> Result<String, XapiError> {
         match self.parts.vault.open(KeyOwner::Subject(project, subject), sealed).await {
             Ok(text) => Ok(String::from_utf8(text).map_err(|_| StorageError::corrupt("xapi_agent.sealed"))?),
             Err(VaultError::Destroyed) => Ok(self.nobody(subject.0, is_group)),
@@ -134,7 +149,8 @@ impl Core {
 
     /// The account that stands for somebody who was erased.
     pub(crate) fn nobody(&self, subject: i64, is_group: bool) -> String {
-        let mut text = format!("{{\"objectType\":\"{}\",\"account\":", if is_group { "Group" } else { "Agent" });
+        let mut text =
+            format!("{{\"objectType\":\"{}\",\"account\":", if is_group { "Group" } else { "Agent" });
         self.account(&format!("erased-{subject}"), &mut text);
         text.push('}');
         text

@@ -54,7 +54,8 @@ impl Condition {
     }
 
     fn check(&self, document: Option<&Document>) -> Result<(), XapiError> {
-        let is_among = |tags: &[String]| document.is_some_and(|it| tags.iter().any(|tag| tag == "*" || *tag == it.etag));
+        let is_among =
+            |tags: &[String]| document.is_some_and(|it| tags.iter().any(|tag| tag == "*" || *tag == it.etag));
         let fails = self.if_match.as_deref().is_some_and(|tags| !is_among(tags))
             || self.if_none_match.as_deref().is_some_and(is_among);
         if fails { Err(XapiError::PreconditionFailed) } else { Ok(()) }
@@ -100,6 +101,9 @@ impl Place {
     }
 }
 
+/// The places of all registrations and ids.
+const OF_ACTIVITY: &str = "project_id = $1 AND kind = $2 AND subject_id = $3 AND activity_id = $4";
+
 const AT_PLACE: &str = "project_id = $1 AND kind = $2 AND subject_id = $3 AND activity_id = $4 AND registration = $5 \
                         AND document_id = $6";
 
@@ -140,11 +144,16 @@ impl ProjectWork<'_> {
             }
             DocumentChange::Merge { content_type, content } => match &old {
                 None => (content_type.clone(), content.clone()),
-                Some(old) => (old.content_type.clone(), merged(old, content, self.core.parts.limits.depth_max)?),
+                Some(old) => {
+                    (old.content_type.clone(), merged(old, content, self.core.parts.limits.depth_max)?)
+                }
             },
         };
         if content.len() > self.core.parts.limits.document_bytes_max {
-            return Err(XapiError::TooLarge { what: "bytes of a document", max: self.core.parts.limits.document_bytes_max });
+            return Err(XapiError::TooLarge {
+                what: "bytes of a document",
+                max: self.core.parts.limits.document_bytes_max,
+            });
         }
         let stored = match place.key(self.project) {
             Some(owner) => self.core.parts.vault.seal_in(self.tx, owner, &content).await?,
@@ -168,7 +177,7 @@ impl ProjectWork<'_> {
         overlay: &mut Overlay,
     ) -> Result<(), XapiError> {
         let of_one = matches!(owner, DocumentOwner::State { registration: Some(_), .. });
-        let mut sql = "DELETE FROM xapi_document WHERE project_id = $1 AND kind = $2 AND subject_id = $3 AND activity_id = $4".to_owned();
+        let mut sql = format!("DELETE FROM xapi_document WHERE {OF_ACTIVITY}");
         let mut values = place.values(self.project).into_iter().take(4).collect::<Vec<_>>();
         if of_one {
             sql.push_str(" AND registration = $5");
@@ -189,7 +198,8 @@ impl ProjectWork<'_> {
 
 /// Both must be JSON objects; members of the news take the place of those of the same names.
 fn merged(old: &Document, news: &[u8], depth_max: usize) -> Result<Bytes, XapiError> {
-    let refuse = || XapiError::invalid("document", "what exists is no JSON object, so nothing can be added to it");
+    let refuse =
+        || XapiError::invalid("document", "what exists is no JSON object, so nothing can be added to it");
     if !is_json(&old.content_type) {
         return Err(refuse());
     }
@@ -266,7 +276,9 @@ impl Core {
     ) -> Result<(Vec<String>, Option<Timestamp>), XapiError> {
         let Some(subject) = self.subject_of(project, owner).await? else { return Ok((Vec::new(), None)) };
         let place = owner.place(subject, "");
-        let mut sql = "SELECT document_id, updated_at FROM xapi_document WHERE project_id = $1 AND kind = $2 AND subject_id = $3 AND activity_id = $4 AND updated_at > $5".to_owned();
+        let mut sql = format!(
+            "SELECT document_id, updated_at FROM xapi_document WHERE {OF_ACTIVITY} AND updated_at > $5"
+        );
         let mut values = place.values(project).into_iter().take(4).collect::<Vec<_>>();
         values.push(since.map_or(i64::MIN, Timestamp::as_micros).into());
         if matches!(owner, DocumentOwner::State { registration: Some(_), .. }) {

@@ -28,7 +28,9 @@ pub enum XapiError {
     #[error("there is another statement with the id {0}")]
     Conflict(String),
     /// A document exists and was to be replaced without a word on which version of it is meant.
-    #[error("the document exists: say by If-Match which version of it is to be replaced, or by If-None-Match that none is")]
+    #[error(
+        "the document exists: say by If-Match which version of it is to be replaced, or by If-None-Match that none is"
+    )]
     Unconditional,
     /// A document is not the one that was meant.
     #[error("the document is not the one that If-Match or If-None-Match name")]

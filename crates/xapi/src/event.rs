@@ -39,7 +39,9 @@ fn level_of(activity: &Json) -> Option<Level> {
     Some(match last_word(kind) {
         "course" | "curriculum" => Level::Course,
         "lesson" | "module" | "unit" | "block" | "au" | "slide" | "page" => Level::Lesson,
-        "cmi.interaction" | "question" | "interaction" | "assessment" | "exercise" | "quiz" | "objective" => Level::Exercise,
+        "cmi.interaction" | "question" | "interaction" | "assessment" | "exercise" | "quiz" | "objective" => {
+            Level::Exercise
+        }
         "video" | "media" | "audio" => Level::Video,
         _ => return None,
     })
@@ -57,7 +59,9 @@ fn name_of(verb: &str, level: Option<Level>) -> Option<&'static str> {
         ("answered" | "attempted", _) => "exercise_attempt",
         ("completed" | "passed" | "failed" | "scored", Some(Level::Exercise)) => "exercise_attempt",
         ("failed", _) => "exercise_attempt",
-        ("played" | "paused" | "seeked" | "progressed" | "watched" | "completed", Some(Level::Video)) => "video_progress",
+        ("played" | "paused" | "seeked" | "progressed" | "watched" | "completed", Some(Level::Video)) => {
+            "video_progress"
+        }
         ("played" | "paused" | "seeked" | "watched", _) => "video_progress",
         ("completed" | "passed" | "satisfied" | "mastered", _) => "lesson_complete",
         ("experienced" | "initialized" | "launched" | "resumed" | "opened" | "viewed", _) => "lesson_start",
@@ -71,7 +75,9 @@ impl Draft {
     /// The event that a statement is; none if its verb is not mapped, or it is about no activity.
     pub(crate) fn of(statement: &Json) -> Option<Self> {
         let verb = statement.get("verb")?.text_of("id")?;
-        let object = statement.get("object").filter(|it| matches!(it.text_of("objectType"), None | Some("Activity")))?;
+        let object = statement
+            .get("object")
+            .filter(|it| matches!(it.text_of("objectType"), None | Some("Activity")))?;
         let level = level_of(object);
         let name = name_of(verb, level)?;
         let context = statement.get("context");
@@ -109,14 +115,16 @@ impl Draft {
         }
         let result = statement.get("result");
         let score = result.and_then(|it| it.get("score"));
-        let number = |key: &str| score.and_then(|it| it.get(key)).and_then(Json::number).filter(|it| it.is_finite());
+        let number =
+            |key: &str| score.and_then(|it| it.get(key)).and_then(Json::number).filter(|it| it.is_finite());
         let mut outcome = Map::new();
         for key in ["success", "completion"] {
             if let Some(Json::Bool(value)) = result.and_then(|it| it.get(key)) {
                 outcome.insert(key.to_owned(), (*value).into());
             }
         }
-        if let Some(seconds) = result.and_then(|it| it.text_of("duration")).and_then(value::duration_seconds) {
+        if let Some(seconds) = result.and_then(|it| it.text_of("duration")).and_then(value::duration_seconds)
+        {
             outcome.insert("duration_seconds".to_owned(), json!(seconds));
         }
         let mut details = Map::new();
@@ -189,8 +197,12 @@ mod tests {
         assert_eq!(event.lesson.as_deref(), Some("http://x/lesson"));
         assert_eq!(event.exercise.as_deref(), Some("http://x/q"));
         assert_eq!(event.session.as_deref(), Some("16fd2706-8baf-433b-82eb-8c7fada847da"));
-        assert_eq!(event.props, r#"{"duration_seconds":2.0,"source":"xapi","success":true,"verb":"http://adlnet.gov/expapi/verbs/answered"}"#);
-        let none = Admitted { subject: Some(SubjectId(9)), analytics: false, detailed: false, location: false };
+        assert_eq!(
+            event.props,
+            r#"{"duration_seconds":2.0,"source":"xapi","success":true,"verb":"http://adlnet.gov/expapi/verbs/answered"}"#
+        );
+        let none =
+            Admitted { subject: Some(SubjectId(9)), analytics: false, detailed: false, location: false };
         let event = draft.event([1; 16], Timestamp::EPOCH, Some(none)).unwrap();
         assert!(event.session.is_none() && event.id != [1; 16]);
         assert_eq!(event.props, r#"{"duration_seconds":2.0,"success":true}"#);
@@ -198,7 +210,11 @@ mod tests {
 
     #[test]
     fn verbs_and_types_decide_the_name() {
-        let activity = |verb: &str, kind: &str| format!(r#"{{"verb":{{"id":"http://adlnet.gov/expapi/verbs/{verb}"}},"object":{{"id":"http://x","definition":{{"type":"http://adlnet.gov/expapi/activities/{kind}"}}}}}}"#);
+        let activity = |verb: &str, kind: &str| {
+            format!(
+                r#"{{"verb":{{"id":"http://adlnet.gov/expapi/verbs/{verb}"}},"object":{{"id":"http://x","definition":{{"type":"http://adlnet.gov/expapi/activities/{kind}"}}}}}}"#
+            )
+        };
         for (verb, kind, name) in [
             ("experienced", "lesson", Some("lesson_start")),
             ("initialized", "course", Some("lesson_start")),
@@ -214,6 +230,11 @@ mod tests {
         ] {
             assert_eq!(draft(&activity(verb, kind)).map(|draft| draft.name), name, "{verb} {kind}");
         }
-        assert_eq!(draft(r#"{"verb":{"id":"http://adlnet.gov/expapi/verbs/passed"},"object":{"objectType":"Agent","mbox":"mailto:a@b"}}"#), None);
+        assert_eq!(
+            draft(
+                r#"{"verb":{"id":"http://adlnet.gov/expapi/verbs/passed"},"object":{"objectType":"Agent","mbox":"mailto:a@b"}}"#
+            ),
+            None
+        );
     }
 }

@@ -400,7 +400,8 @@ impl Parser<'_> {
     }
 
     fn hexadecimal(&mut self) -> Result<u32, JsonError> {
-        let digits = self.text.get(self.at..self.at + 4).filter(|it| it.bytes().all(|it| it.is_ascii_hexdigit()));
+        let digits =
+            self.text.get(self.at..self.at + 4).filter(|it| it.bytes().all(|it| it.is_ascii_hexdigit()));
         let Some(code) = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()) else {
             return self.fail("four hexadecimal digits are expected");
         };
@@ -443,7 +444,10 @@ mod tests {
             assert_eq!(Json::parse(text.as_bytes(), 2).unwrap_err().at, at, "{text}");
         }
         let many: Vec<String> = (0..40).map(|it| format!("\"k{}\":1", it % 39)).collect();
-        assert_eq!(Json::parse(format!("{{{}}}", many.join(",")).as_bytes(), 2).unwrap_err().what, "the key is there already");
+        assert_eq!(
+            Json::parse(format!("{{{}}}", many.join(",")).as_bytes(), 2).unwrap_err().what,
+            "the key is there already"
+        );
     }
 
     fn any_json() -> impl Strategy<Value = serde_json::Value> {

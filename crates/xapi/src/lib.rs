@@ -43,8 +43,8 @@ use belvedere_storage::Timestamp;
 pub use self::core::XapiParts;
 pub use error::XapiError;
 pub use model::{
-    ChangeDocument, Client, Condition, Document, DocumentChange, DocumentOwner, File, FoundStatements, Limits,
-    OneStatement, Reader, StatementQuery, StoreStatements, StoredStatements,
+    ChangeDocument, Client, Condition, Document, DocumentChange, DocumentOwner, File, FoundStatements,
+    Limits, OneStatement, Reader, StatementQuery, StoreStatements, StoredStatements,
 };
 pub use service::XapiService;
 pub use version::Version;
@@ -74,7 +74,11 @@ pub trait RecordStore: Send + Sync {
     ///
     /// # Errors
     /// A storage error.
-    async fn list_statements(&self, reader: &Reader, query: StatementQuery) -> Result<FoundStatements, XapiError>;
+    async fn list_statements(
+        &self,
+        reader: &Reader,
+        query: StatementQuery,
+    ) -> Result<FoundStatements, XapiError>;
 
     /// The next page, by [`FoundStatements::more`] of the one before; `None` if this key was not given that.
     ///

@@ -4,9 +4,9 @@ use belvedere_kernel::{Organisation, ProjectId, XapiKey};
 use belvedere_storage::{Id, Timestamp};
 use bytes::Bytes;
 
+use crate::Version;
 use crate::json::Json;
 use crate::statement::{Format, Ifi};
-use crate::Version;
 
 /// Who uses the store: a key of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]

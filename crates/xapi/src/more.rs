@@ -72,7 +72,8 @@ impl Plan {
         let first = i64::from_be_bytes(*take(8)?.first_chunk()?);
         let last = i64::from_be_bytes(*take(8)?.first_chunk()?);
         let count = usize::from(*take(1)?.first()?);
-        let authorities = take(count * 16)?.as_chunks::<16>().0.iter().map(|key| Id::from_bytes(*key)).collect();
+        let authorities =
+            take(count * 16)?.as_chunks::<16>().0.iter().map(|key| Id::from_bytes(*key)).collect();
         let mut conditions = Vec::new();
         while let Some(count) = take(1).and_then(<[u8]>::first) {
             let keys = take(usize::from(*count) * 8)?;
@@ -84,7 +85,16 @@ impl Plan {
             _ => Format::Canonical,
         };
         let (ascending, attachments) = (flags & 4 != 0, flags & 8 != 0);
-        is_ours.then_some(Self { conditions, authorities, first, last, ascending, limit, format, attachments })
+        is_ours.then_some(Self {
+            conditions,
+            authorities,
+            first,
+            last,
+            ascending,
+            limit,
+            format,
+            attachments,
+        })
     }
 }
 

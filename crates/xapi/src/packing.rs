@@ -15,7 +15,8 @@ const LEVEL: i32 = 3;
 /// The largest text that is taken for possible when it is read.
 const TEXT_BYTES_MAX: usize = 64 << 20;
 
-static ENCODER: LazyLock<EncoderDictionary<'static>> = LazyLock::new(|| EncoderDictionary::copy(COMMON, LEVEL));
+static ENCODER: LazyLock<EncoderDictionary<'static>> =
+    LazyLock::new(|| EncoderDictionary::copy(COMMON, LEVEL));
 static DECODER: LazyLock<DecoderDictionary<'static>> = LazyLock::new(|| DecoderDictionary::copy(COMMON));
 
 thread_local! {
@@ -27,7 +28,8 @@ thread_local! {
 
 /// The text in few bytes, and whether they are compressed.
 pub(crate) fn pack(text: &str) -> (Vec<u8>, bool) {
-    let compressed = COMPRESSOR.with_borrow_mut(|compressor| compressor.as_mut()?.compress(text.as_bytes()).ok());
+    let compressed =
+        COMPRESSOR.with_borrow_mut(|compressor| compressor.as_mut()?.compress(text.as_bytes()).ok());
     match compressed {
         Some(bytes) if bytes.len() < text.len() => (bytes, true),
         _ => (text.as_bytes().to_vec(), false),
@@ -38,7 +40,8 @@ pub(crate) fn unpack(bytes: Vec<u8>, is_compressed: bool) -> Result<String, Stor
     let corrupt = || StorageError::corrupt("xapi_statement.body");
     let bytes = if is_compressed {
         let length = zstd::zstd_safe::get_frame_content_size(&bytes).ok().flatten();
-        let length = length.and_then(|length| usize::try_from(length).ok()).filter(|it| *it <= TEXT_BYTES_MAX);
+        let length =
+            length.and_then(|length| usize::try_from(length).ok()).filter(|it| *it <= TEXT_BYTES_MAX);
         let length = length.ok_or_else(corrupt)?;
         DECOMPRESSOR
             .with_borrow_mut(|decompressor| decompressor.as_mut()?.decompress(&bytes, length).ok())
@@ -55,12 +58,24 @@ mod tests {
 
     #[test]
     fn text_survives_and_takes_less() {
-        for text in ["", "x", &"statement ".repeat(100), r#"{"verb":{"id":"http://adlnet.gov/expapi/verbs/answered","display":{"en-US":"answered"}}}"#] {
+        for text in [
+            "",
+            "x",
+            &"statement ".repeat(100),
+            r#"{"verb":{"id":"http://adlnet.gov/expapi/verbs/answered","display":{"en-US":"answered"}}}"#,
+        ] {
             let (bytes, is_compressed) = pack(text);
             assert!(bytes.len() <= text.len());
             assert_eq!(unpack(bytes, is_compressed).unwrap(), text);
         }
-        assert!(pack(r#"{"verb":{"id":"http://adlnet.gov/expapi/verbs/answered","display":{"en-US":"answered"}}}"#).0.len() < 40);
+        assert!(
+            pack(
+                r#"{"verb":{"id":"http://adlnet.gov/expapi/verbs/answered","display":{"en-US":"answered"}}}"#
+            )
+            .0
+            .len()
+                < 40
+        );
         assert!(unpack(vec![1, 2, 3], true).is_err());
     }
 }

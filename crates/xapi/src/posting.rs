@@ -62,7 +62,8 @@ pub(crate) async fn insert(
     project: ProjectId,
     postings: &HashMap<i64, Vec<i64>>,
 ) -> Result<(), StorageError> {
-    let mut keys: Vec<(&i64, &Vec<i64>)> = postings.iter().filter(|(_, instants)| !instants.is_empty()).collect();
+    let mut keys: Vec<(&i64, &Vec<i64>)> =
+        postings.iter().filter(|(_, instants)| !instants.is_empty()).collect();
     // In the order of the index, so that neighbours are written together.
     keys.sort_unstable_by_key(|(key, _)| **key);
     let mut values = Vec::with_capacity(keys.len() * 4);
@@ -107,7 +108,12 @@ impl Range {
 
 impl Stream {
     /// The first instant at `from` or behind it; later calls ask for the same or what lies behind.
-    async fn seek(&mut self, connection: &impl ConnectionTrait, range: Range, from: i64) -> Result<Option<i64>, StorageError> {
+    async fn seek(
+        &mut self,
+        connection: &impl ConnectionTrait,
+        range: Range,
+        from: i64,
+    ) -> Result<Option<i64>, StorageError> {
         loop {
             while let Some(last) = self.read.last() {
                 if range.is_before(*last, from) {
@@ -122,8 +128,14 @@ impl Stream {
         }
     }
 
-    async fn load(&mut self, connection: &impl ConnectionTrait, range: Range, start: i64) -> Result<(), StorageError> {
-        let head = "SELECT first_stored, others FROM xapi_posting WHERE project_id = $1 AND posting_key = $2 AND first_stored";
+    async fn load(
+        &mut self,
+        connection: &impl ConnectionTrait,
+        range: Range,
+        start: i64,
+    ) -> Result<(), StorageError> {
+        let head = "SELECT first_stored, others FROM xapi_posting \
+                    WHERE project_id = $1 AND posting_key = $2 AND first_stored";
         let bound = |at: i64, limit: i64| [range.project.0.into(), self.key.into(), at.into(), limit.into()];
         let mut rows = Vec::new();
         if range.ascending {
@@ -177,7 +189,12 @@ impl Union {
         Self { streams: keys.iter().map(stream).collect() }
     }
 
-    async fn seek(&mut self, connection: &impl ConnectionTrait, range: Range, from: i64) -> Result<Option<i64>, StorageError> {
+    async fn seek(
+        &mut self,
+        connection: &impl ConnectionTrait,
+        range: Range,
+        from: i64,
+    ) -> Result<Option<i64>, StorageError> {
         let mut first = None;
         for stream in &mut self.streams {
             let found = stream.seek(connection, range, from).await?;

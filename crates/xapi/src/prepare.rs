@@ -46,7 +46,9 @@ pub(crate) fn raw_person(project: ProjectId, ifi: &Ifi) -> RawPerson {
         // None of these words can begin with one of the others: IRIs have no blanks.
         Ifi::MailboxSha1(sum) => Identity { id: Some(format!("mbox_sha1sum {sum}")), ..Identity::default() },
         Ifi::OpenId(id) => Identity { id: Some(format!("openid {id}")), ..Identity::default() },
-        Ifi::Account { home_page, name } => Identity { id: Some(format!("{home_page} {name}")), ..Identity::default() },
+        Ifi::Account { home_page, name } => {
+            Identity { id: Some(format!("{home_page} {name}")), ..Identity::default() }
+        }
     };
     RawPerson { project, identity }
 }
@@ -68,7 +70,8 @@ pub(crate) fn check_all(body: Json, version: Version, limits: &Limits) -> Result
     let mut ids = HashSet::new();
     for (index, statement) in statements.iter().enumerate() {
         if statement.id.is_some_and(|id| !ids.insert(id)) {
-            return Ok(Path::Key(&Path::Item(&Path::Root, index), "id").refuse("is the id of another statement here")?);
+            return Ok(Path::Key(&Path::Item(&Path::Root, index), "id")
+                .refuse("is the id of another statement here")?);
         }
     }
     Ok(statements)
@@ -98,7 +101,8 @@ pub(crate) fn prepare(statement: Statement, version: Version, secrets: &Secrets)
             definitions.push((id.to_owned(), definition.clone()));
         }
     });
-    let actor = json.get("actor").filter(|actor| actor.text_of("objectType") != Some("Group")).and_then(ifi_of);
+    let actor =
+        json.get("actor").filter(|actor| actor.text_of("objectType") != Some("Group")).and_then(ifi_of);
     let references = References::of(&json);
     let template = template(&json);
     let (body, is_compressed) = pack(&template.text);

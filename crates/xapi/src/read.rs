@@ -50,7 +50,11 @@ fn row_of(row: &QueryResult) -> Result<Row, StorageError> {
 
 impl Core {
     /// The plan of a question; none if nothing can fit.
-    pub(crate) async fn plan(&self, reader: &Reader, query: &StatementQuery) -> Result<Option<Plan>, XapiError> {
+    pub(crate) async fn plan(
+        &self,
+        reader: &Reader,
+        query: &StatementQuery,
+    ) -> Result<Option<Plan>, XapiError> {
         let project = reader.client.project;
         let (mut conditions, mut authorities) = (Vec::new(), Vec::new());
         let with_late = |keys: Vec<i64>| keys.iter().flat_map(|key| [*key, late(*key)]).collect::<Vec<i64>>();
@@ -62,7 +66,8 @@ impl Core {
             if authorities.is_empty() {
                 let Some(subject) = self.find_subject(project, agent).await? else { return Ok(None) };
                 if query.related_agents {
-                    conditions.push(with_late(vec![Term::Agent(subject).key(), Term::RelatedAgent(subject).key()]));
+                    conditions
+                        .push(with_late(vec![Term::Agent(subject).key(), Term::RelatedAgent(subject).key()]));
                 } else if let Some(verb) = verb.take() {
                     conditions.push(with_late(vec![Term::AgentVerb(subject, verb).key()]));
                 } else {
@@ -111,7 +116,11 @@ impl Core {
         }
         let sql = "SELECT key_id FROM xapi_authority WHERE project_id = $1 AND name = $2 LIMIT 200";
         let rows = query_sql(self.parts.db.read(), sql, [project.0.into(), name.as_str().into()]).await?;
-        Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>().map_err(StorageError::from)?)
+        Ok(rows
+            .iter()
+            .map(|row| row.try_get_by_index(0))
+            .collect::<Result<_, _>>()
+            .map_err(StorageError::from)?)
     }
 
     /// The statements of a plan, with what their rest is asked for.
@@ -176,8 +185,15 @@ impl Core {
         Ok(rows)
     }
 
-    async fn next_rows(&self, project: ProjectId, plan: &Plan, from: i64, wanted: usize) -> Result<Vec<Row>, XapiError> {
-        let (bounds, order) = if plan.ascending { ((from, plan.last), "") } else { ((plan.first, from), " DESC") };
+    async fn next_rows(
+        &self,
+        project: ProjectId,
+        plan: &Plan,
+        from: i64,
+        wanted: usize,
+    ) -> Result<Vec<Row>, XapiError> {
+        let (bounds, order) =
+            if plan.ascending { ((from, plan.last), "") } else { ((plan.first, from), " DESC") };
         let sql = format!(
             "SELECT {COLUMNS} FROM xapi_statement WHERE project_id = $1 AND stored >= $2 AND stored <= $3 \
              ORDER BY stored{order} LIMIT $4"
@@ -189,7 +205,11 @@ impl Core {
     }
 
     /// See [`crate::RecordStore::find_statement`].
-    pub(crate) async fn find(&self, reader: &Reader, one: OneStatement) -> Result<Option<FoundStatements>, XapiError> {
+    pub(crate) async fn find(
+        &self,
+        reader: &Reader,
+        one: OneStatement,
+    ) -> Result<Option<FoundStatements>, XapiError> {
         let row = self.find_row(self.parts.db.read(), reader.client.project, one.id).await?;
         let is_mine = |row: &Row| !reader.only_mine || row.key == reader.client.key;
         let row = row.filter(|row| (row.flags & IS_VOIDED != 0) == one.is_voided && is_mine(row));
@@ -302,14 +322,21 @@ impl Core {
         Ok(texts)
     }
 
-    async fn reformat(&self, reader: &Reader, statements: Vec<String>, format: Format) -> Result<Vec<String>, XapiError> {
+    async fn reformat(
+        &self,
+        reader: &Reader,
+        statements: Vec<String>,
+        format: Format,
+    ) -> Result<Vec<String>, XapiError> {
         let mut parsed = statements.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?;
         if format == Format::Ids {
             parsed.iter_mut().for_each(to_ids);
         } else {
             let mut ids = HashSet::new();
             for statement in &parsed {
-                activity::each(statement, &mut |activity| ids.extend(activity.text_of("id").map(str::to_owned)));
+                activity::each(statement, &mut |activity| {
+                    ids.extend(activity.text_of("id").map(str::to_owned))
+                });
             }
             let ids = ids.into_iter().collect();
             let definitions = self.definitions(self.parts.db.read(), reader.client.project, ids).await?;
@@ -342,7 +369,8 @@ impl Core {
 
 fn text_of(row: &Row, wordings: &HashMap<i64, String>) -> Result<String, XapiError> {
     let template = unpack(row.body.clone(), row.flags & IS_COMPRESSED != 0)?;
-    let person = |number: usize| row.people.get(number).and_then(|agent| wordings.get(agent)).map(String::as_str);
+    let person =
+        |number: usize| row.people.get(number).and_then(|agent| wordings.get(agent)).map(String::as_str);
     Ok(restore(&template, person).ok_or_else(|| StorageError::corrupt("xapi_statement.body"))?)
 }
 

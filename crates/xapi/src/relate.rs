@@ -57,7 +57,12 @@ impl ProjectWork<'_> {
         for it in accepted {
             if let Some(target) = it.statement.references.target {
                 let is_voiding = it.statement.references.is_voiding;
-                targets.extend([self.project.0.into(), id_value(target), it.stored.into(), is_voiding.into()]);
+                targets.extend([
+                    self.project.0.into(),
+                    id_value(target),
+                    it.stored.into(),
+                    is_voiding.into(),
+                ]);
             }
         }
         // Only an id that a client gave can have been referred to before.
@@ -74,8 +79,12 @@ impl ProjectWork<'_> {
     }
 
     /// Which statements are about these: target, when it was stored, whether it voids.
-    async fn referrers(&self, ids: Vec<[u8; 16]>) -> Result<HashMap<[u8; 16], HashMap<i64, bool>>, XapiError> {
-        let head = "SELECT target_id, stored, is_voiding FROM xapi_target WHERE project_id = $1 AND target_id";
+    async fn referrers(
+        &self,
+        ids: Vec<[u8; 16]>,
+    ) -> Result<HashMap<[u8; 16], HashMap<i64, bool>>, XapiError> {
+        let head =
+            "SELECT target_id, stored, is_voiding FROM xapi_target WHERE project_id = $1 AND target_id";
         let values = ids.into_iter().map(id_value).collect();
         let mut found: HashMap<[u8; 16], HashMap<i64, bool>> = HashMap::new();
         for row in query_in(self.tx, head, "", &[self.project.0.into()], values).await? {
@@ -105,7 +114,8 @@ impl ProjectWork<'_> {
             let values = targets.iter().copied().map(id_value).collect();
             execute_in(self.tx, &head, &[self.project.0.into()], values).await?;
         }
-        let was_voided = |id: &[u8; 16]| waiting.get(id).is_some_and(|them| them.values().any(|voids| *voids));
+        let was_voided =
+            |id: &[u8; 16]| waiting.get(id).is_some_and(|them| them.values().any(|voids| *voids));
         let new = accepted.iter().filter(|it| !it.statement.references.is_voiding).map(|it| it.statement.id);
         Ok(new.filter(|id| targets.contains(id) || was_voided(id)).collect())
     }
@@ -160,7 +170,8 @@ impl ProjectWork<'_> {
                 None => {
                     let Some(json) = self.core.find_json(self.tx, self.project, id).await? else { break };
                     let references = References::of(&json);
-                    let ifis: Vec<&Ifi> = references.people.iter().chain(&references.related_people).collect();
+                    let ifis: Vec<&Ifi> =
+                        references.people.iter().chain(&references.related_people).collect();
                     keys.extend(keys_of(&references, &self.subjects_of(&ifis).await?));
                     references.target
                 }

@@ -81,7 +81,10 @@ impl XapiService {
         }
         for (sha2, content) in files {
             if content.len() > limits.attachment_bytes_max {
-                return Err(XapiError::TooLarge { what: "bytes of an attachment", max: limits.attachment_bytes_max });
+                return Err(XapiError::TooLarge {
+                    what: "bytes of an attachment",
+                    max: limits.attachment_bytes_max,
+                });
             }
             if !is_sha2_of(sha2, content) {
                 return Err(XapiError::invalid("X-Experience-API-Hash", "is not the SHA-2 of its part"));
@@ -100,7 +103,12 @@ impl XapiService {
                         }
                     }
                     None if claim.has_url && !claim.is_signature => {}
-                    None => return Err(XapiError::invalid("attachments", "a part with the SHA-2 of a claim is missing")),
+                    None => {
+                        return Err(XapiError::invalid(
+                            "attachments",
+                            "a part with the SHA-2 of a claim is missing",
+                        ));
+                    }
                 }
             }
         }
@@ -134,7 +142,9 @@ impl RecordStore for XapiService {
                 (false, _) => return Err(XapiError::invalid("body", "must be one statement")),
                 (true, None) => body.set("id", Json::of(value::uuid_text(&id))),
                 (true, Some(given)) if given.text().and_then(value::uuid) == Some(id) => {}
-                (true, Some(_)) => return Err(XapiError::invalid("statementId", "is not the id of the statement")),
+                (true, Some(_)) => {
+                    return Err(XapiError::invalid("statementId", "is not the id of the statement"));
+                }
             }
         }
         let statements = check_all(body, version, &self.core.parts.limits)?;
@@ -158,7 +168,11 @@ impl RecordStore for XapiService {
         self.core.find(reader, one).await
     }
 
-    async fn list_statements(&self, reader: &Reader, query: StatementQuery) -> Result<FoundStatements, XapiError> {
+    async fn list_statements(
+        &self,
+        reader: &Reader,
+        query: StatementQuery,
+    ) -> Result<FoundStatements, XapiError> {
         match self.core.plan(reader, &query).await? {
             Some(mut plan) => {
                 if plan.attachments {
@@ -232,7 +246,9 @@ impl RecordStore for XapiService {
             let agents = agents.map_err(StorageError::from)?;
             let wordings = self.core.wordings(self.core.parts.db.read(), project, agents.clone()).await?;
             for wording in agents.iter().filter_map(|agent| wordings.get(agent)) {
-                let name = Json::parse(wording.as_bytes(), 8).ok().and_then(|it| it.text_of("name").map(str::to_owned));
+                let name = Json::parse(wording.as_bytes(), 8)
+                    .ok()
+                    .and_then(|it| it.text_of("name").map(str::to_owned));
                 names.extend(name.filter(|name| !names.contains(name)));
             }
         }

@@ -36,7 +36,8 @@ pub(crate) fn check(
     else {
         return refuse("must be in base 64 for URLs");
     };
-    let (Ok(header), Ok(payload)) = (Json::parse(&header, depth_max), Json::parse(&payload, depth_max)) else {
+    let (Ok(header), Ok(payload)) = (Json::parse(&header, depth_max), Json::parse(&payload, depth_max))
+    else {
         return refuse("must have JSON as its header and payload");
     };
     let algorithm: &'static RsaParameters = match header.text_of("alg") {
@@ -48,7 +49,9 @@ pub(crate) fn check(
     let Ok(payload) = Statement::check(payload, version, &Path::Root) else {
         return refuse("must have a statement as its payload");
     };
-    if compare::canonical(&unsigned(payload.json), true) != compare::canonical(&unsigned(statement.clone()), true) {
+    if compare::canonical(&unsigned(payload.json), true)
+        != compare::canonical(&unsigned(statement.clone()), true)
+    {
         return refuse("is of another statement");
     }
     if let Some(chain) = header.get("x5c") {
@@ -82,7 +85,8 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (length, rest) = if *first < 0x80 {
         (usize::from(*first), rest)
     } else {
-        let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f)).filter(|(bytes, _)| bytes.len() <= 4)?;
+        let (bytes, rest) =
+            rest.split_at_checked(usize::from(first & 0x7f)).filter(|(bytes, _)| bytes.len() <= 4)?;
         (bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
     };
     let (content, rest) = rest.split_at_checked(length)?;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use belvedere_kernel::{Actor, Entry, KeyOwner, ProjectId, SubjectData, SubjectDataError, SubjectId, SubjectRecords, Target};
+use belvedere_kernel::{
+    Actor, Entry, KeyOwner, ProjectId, SubjectData, SubjectDataError, SubjectId, SubjectRecords, Target,
+};
 use belvedere_storage::{StorageError, Tx, execute_sql, query_sql};
 use sea_orm::Value;
 use serde_json::json;
@@ -60,7 +62,9 @@ impl StatementData {
         let range = Range { project, ascending: true };
         let (mut instants, mut from) = (Vec::new(), first);
         while instants.len() < limit {
-            let Some(at) = next_common(self.core.parts.db.read(), range, &mut conditions, from).await? else { break };
+            let Some(at) = next_common(self.core.parts.db.read(), range, &mut conditions, from).await? else {
+                break;
+            };
             instants.push(at);
             from = at + 1;
         }
@@ -71,7 +75,11 @@ impl StatementData {
     async fn wordings(&self, project: ProjectId, subject: SubjectId) -> Result<Vec<i64>, XapiError> {
         let sql = "SELECT agent_id FROM xapi_agent WHERE project_id = $1 AND subject_id = $2 AND sealed IS NOT NULL";
         let rows = query_sql(self.core.parts.db.read(), sql, [project.0.into(), subject.0.into()]).await?;
-        Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>().map_err(StorageError::from)?)
+        Ok(rows
+            .iter()
+            .map(|row| row.try_get_by_index(0))
+            .collect::<Result<_, _>>()
+            .map_err(StorageError::from)?)
     }
 
     async fn count_named(&self, project: ProjectId, subject: SubjectId) -> Result<u64, XapiError> {
@@ -146,7 +154,9 @@ impl SubjectData for StatementData {
         subject: SubjectId,
         after: Option<String>,
     ) -> Result<SubjectRecords, SubjectDataError> {
-        let first = after.and_then(|after| after.parse::<i64>().ok()).map_or(i64::MIN, |after| after.saturating_add(1));
+        let first = after
+            .and_then(|after| after.parse::<i64>().ok())
+            .map_or(i64::MIN, |after| after.saturating_add(1));
         let read = async {
             if self.wordings(project, subject).await?.is_empty() {
                 return Ok(SubjectRecords::default());
@@ -187,7 +197,8 @@ impl DocumentData {
         for row in &rows {
             let text = |index: usize| row.try_get_by_index::<String>(index).map_err(StorageError::from);
             let sealed: Vec<u8> = row.try_get_by_index(4).map_err(StorageError::from)?;
-            let updated_at: belvedere_storage::Timestamp = row.try_get_by_index(5).map_err(StorageError::from)?;
+            let updated_at: belvedere_storage::Timestamp =
+                row.try_get_by_index(5).map_err(StorageError::from)?;
             let content = self.core.parts.vault.open(KeyOwner::Subject(project, subject), &sealed).await?;
             let content = match String::from_utf8(content) {
                 Ok(text) => json!({ "text": text }),
@@ -220,10 +231,12 @@ impl DocumentData {
     }
 
     async fn count_all(&self, project: ProjectId, subject: SubjectId) -> Result<u64, XapiError> {
-        let sql = "SELECT COUNT(*) FROM xapi_document WHERE project_id = $1 AND kind = $2 AND subject_id = $3";
+        let sql =
+            "SELECT COUNT(*) FROM xapi_document WHERE project_id = $1 AND kind = $2 AND subject_id = $3";
         let values = [project.0.into(), self.kind.into(), subject.0.into()];
         let rows = query_sql(self.core.parts.db.read(), sql, values).await?;
-        let count = rows.first().map(|row| row.try_get_by_index::<i64>(0)).transpose().map_err(StorageError::from)?;
+        let count =
+            rows.first().map(|row| row.try_get_by_index::<i64>(0)).transpose().map_err(StorageError::from)?;
         Ok(count.unwrap_or(0).unsigned_abs())
     }
 }

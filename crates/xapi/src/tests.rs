@@ -83,7 +83,8 @@ impl World {
 
     async fn store_by(&self, client: Client, body: &str) -> Result<StoredStatements, XapiError> {
         let body = Json::parse(body.as_bytes(), 32).unwrap();
-        let store = StoreStatements { client, version: Version::Two, body, id: None, files: Default::default() };
+        let store =
+            StoreStatements { client, version: Version::Two, body, id: None, files: Default::default() };
         self.service.store_statements(store).await
     }
 

@@ -40,7 +40,10 @@ pub fn uuid_text(bytes: &[u8; 16]) -> String {
 #[must_use]
 pub fn random_uuid() -> [u8; 16] {
     let mut bytes = [0; 16];
-    #[expect(clippy::expect_used, reason = "without random numbers no id can be made; nothing sensible can go on")]
+    #[expect(
+        clippy::expect_used,
+        reason = "without random numbers no id can be made; nothing sensible can go on"
+    )]
     getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
@@ -60,7 +63,9 @@ pub fn is_iri(text: &str) -> bool {
         && letters.all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, b'+' | b'-' | b'.'))
         && !rest.is_empty()
         && !rest.chars().any(|letter| {
-            letter.is_control() || letter.is_whitespace() || matches!(letter, '<' | '>' | '"' | '{' | '}' | '|' | '\\' | '^' | '`')
+            letter.is_control()
+                || letter.is_whitespace()
+                || matches!(letter, '<' | '>' | '"' | '{' | '}' | '|' | '\\' | '^' | '`')
         })
 }
 
@@ -86,9 +91,32 @@ pub fn is_sha1(text: &str) -> bool {
 
 /// Irregular tags that RFC 5646 lists, in lower case.
 const GRANDFATHERED: [&str; 26] = [
-    "en-gb-oed", "i-ami", "i-bnn", "i-default", "i-enochian", "i-hak", "i-klingon", "i-lux", "i-mingo", "i-navajo",
-    "i-pwn", "i-tao", "i-tay", "i-tsu", "sgn-be-fr", "sgn-be-nl", "sgn-ch-de", "art-lojban", "cel-gaulish", "no-bok",
-    "no-nyn", "zh-guoyu", "zh-hakka", "zh-min", "zh-min-nan", "zh-xiang",
+    "en-gb-oed",
+    "i-ami",
+    "i-bnn",
+    "i-default",
+    "i-enochian",
+    "i-hak",
+    "i-klingon",
+    "i-lux",
+    "i-mingo",
+    "i-navajo",
+    "i-pwn",
+    "i-tao",
+    "i-tay",
+    "i-tsu",
+    "sgn-be-fr",
+    "sgn-be-nl",
+    "sgn-ch-de",
+    "art-lojban",
+    "cel-gaulish",
+    "no-bok",
+    "no-nyn",
+    "zh-guoyu",
+    "zh-hakka",
+    "zh-min",
+    "zh-min-nan",
+    "zh-xiang",
 ];
 
 /// Whether text is a well-formed language tag (RFC 5646, section 2.1).
@@ -99,7 +127,10 @@ pub fn is_language_tag(text: &str) -> bool {
         return true;
     }
     let parts: Vec<&str> = text.split('-').collect();
-    if parts.iter().any(|part| !(1..=8).contains(&part.len()) || !part.bytes().all(|it| it.is_ascii_alphanumeric())) {
+    if parts
+        .iter()
+        .any(|part| !(1..=8).contains(&part.len()) || !part.bytes().all(|it| it.is_ascii_alphanumeric()))
+    {
         return false;
     }
     let alpha = |part: &str| part.bytes().all(|letter| letter.is_ascii_alphabetic());
@@ -167,7 +198,8 @@ pub fn duration_seconds(text: &str) -> Option<f64> {
             let length = rest.find(|letter: char| letter.is_ascii_uppercase())?;
             let (number, unit) = (&rest[..length], rest[length..].chars().next()?);
             let place = units.iter().position(|(letter, _)| *letter == unit)?;
-            let (whole, fraction) = number.split_once(['.', ',']).map_or((number, None), |(it, rest)| (it, Some(rest)));
+            let (whole, fraction) =
+                number.split_once(['.', ',']).map_or((number, None), |(it, rest)| (it, Some(rest)));
             let is_number = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
             if has_fraction || !is_number(whole) || !fraction.is_none_or(is_number) {
                 return None;
@@ -186,9 +218,13 @@ pub fn duration_seconds(text: &str) -> Option<f64> {
 #[must_use]
 pub fn timestamp(text: &str, version: Version) -> Option<Timestamp> {
     let is_lenient = version == Version::One;
-    let number = |text: Option<&str>| text.filter(|it| it.bytes().all(|it| it.is_ascii_digit()))?.parse::<u16>().ok();
+    let number =
+        |text: Option<&str>| text.filter(|it| it.bytes().all(|it| it.is_ascii_digit()))?.parse::<u16>().ok();
     let (date, rest) = (text.get(..10)?, text.get(11..)?);
-    if date.as_bytes()[4] != b'-' || date.as_bytes()[7] != b'-' || !matches!(text.as_bytes()[10], b'T' | b't' | b' ') {
+    if date.as_bytes()[4] != b'-'
+        || date.as_bytes()[7] != b'-'
+        || !matches!(text.as_bytes()[10], b'T' | b't' | b' ')
+    {
         return None;
     }
     let month = Month::try_from(u8::try_from(number(date.get(5..7))?).ok()?).ok()?;
@@ -202,7 +238,9 @@ pub fn timestamp(text: &str, version: Version) -> Option<Timestamp> {
         None => (clock, None),
     };
     let parts: Vec<&str> = clock.split(':').collect();
-    let pair = |text: &str| (text.len() == 2).then(|| number(Some(text))).flatten().and_then(|it| u8::try_from(it).ok());
+    let pair = |text: &str| {
+        (text.len() == 2).then(|| number(Some(text))).flatten().and_then(|it| u8::try_from(it).ok())
+    };
     let (hour, minute, second) = match parts.as_slice() {
         [hour, minute, second] => (pair(hour)?, pair(minute)?, pair(second)?),
         [hour, minute] if is_lenient && fraction.is_none() => (pair(hour)?, pair(minute)?, 0),
@@ -228,7 +266,8 @@ pub fn timestamp(text: &str, version: Version) -> Option<Timestamp> {
 
 fn offset(zone: &str, is_lenient: bool) -> Option<UtcOffset> {
     let (sign, rest) = zone.split_at_checked(1)?;
-    let pair = |text: &str| text.bytes().all(|it| it.is_ascii_digit()).then(|| text.parse::<i8>().ok()).flatten();
+    let pair =
+        |text: &str| text.bytes().all(|it| it.is_ascii_digit()).then(|| text.parse::<i8>().ok()).flatten();
     let (hours, minutes) = match (rest.len(), is_lenient) {
         (5, _) if rest.as_bytes()[2] == b':' => (pair(rest.get(..2)?)?, pair(rest.get(3..)?)?),
         (4, true) => (pair(rest.get(..2)?)?, pair(rest.get(2..)?)?),
@@ -238,7 +277,11 @@ fn offset(zone: &str, is_lenient: bool) -> Option<UtcOffset> {
     if hours > 23 || minutes > 59 || sign == "-" && hours == 0 && minutes == 0 {
         return None;
     }
-    if sign == "-" { UtcOffset::from_hms(-hours, -minutes, 0).ok() } else { UtcOffset::from_hms(hours, minutes, 0).ok() }
+    if sign == "-" {
+        UtcOffset::from_hms(-hours, -minutes, 0).ok()
+    } else {
+        UtcOffset::from_hms(hours, minutes, 0).ok()
+    }
 }
 
 #[cfg(test)]
@@ -249,7 +292,13 @@ mod tests {
     fn uuids_have_one_form() {
         let id = "39e24cc4-69af-4b01-a824-1fdc6ea8a3AF";
         assert_eq!(uuid_text(&uuid(id).unwrap()), id.to_lowercase());
-        for wrong in ["", "39e24cc4-69af-4b01-a824-1fdc6ea8a3a", "39e24cc469af4b01a8241fdc6ea8a3af", "39e24cc4-69af-4b01-a824-1fdc6ea8a3ag", "{39e24cc4-69af-4b01-a824-1fdc6ea8a3a}"] {
+        for wrong in [
+            "",
+            "39e24cc4-69af-4b01-a824-1fdc6ea8a3a",
+            "39e24cc469af4b01a8241fdc6ea8a3af",
+            "39e24cc4-69af-4b01-a824-1fdc6ea8a3ag",
+            "{39e24cc4-69af-4b01-a824-1fdc6ea8a3a}",
+        ] {
             assert_eq!(uuid(wrong), None, "{wrong}");
         }
         let random = uuid_text(&random_uuid());
@@ -261,32 +310,79 @@ mod tests {
         for good in ["http://a", "urn:uuid:1", "tag:x,2020:y", "https://ex.org/ü?a=b#c", "mailto:a@b"] {
             assert!(is_iri(good), "{good}");
         }
-        for bad in ["", "ab=c", "a b:c", "http://a b", "http:", "1:a", "http://<a>", "www.example.com", "http://a\n"] {
+        for bad in
+            ["", "ab=c", "a b:c", "http://a b", "http:", "1:a", "http://<a>", "www.example.com", "http://a\n"]
+        {
             assert!(!is_iri(bad), "{bad}");
         }
         assert!(is_mailbox("mailto:ada@example.org"));
-        for bad in ["ada@example.org", "mailto:ada", "mailto:@x", "mailto:a@", "mailto:a b@c", "MAILTO:a@b", "mailto:a@b,c@d"] {
+        for bad in [
+            "ada@example.org",
+            "mailto:ada",
+            "mailto:@x",
+            "mailto:a@",
+            "mailto:a b@c",
+            "MAILTO:a@b",
+            "mailto:a@b,c@d",
+        ] {
             assert!(!is_mailbox(bad), "{bad}");
         }
-        assert!(is_sha1("cd9b00a5611f94eaa7b1661edab976068e364975") && !is_sha1("cd9b00a5611f94eaa7b1661edab97606"));
+        assert!(
+            is_sha1("cd9b00a5611f94eaa7b1661edab976068e364975")
+                && !is_sha1("cd9b00a5611f94eaa7b1661edab97606")
+        );
     }
 
     #[test]
     fn language_tags() {
-        for good in ["en", "en-US", "zh-Hans-CN", "de-1996", "sl-rozaj-biske", "en-a-bbb-x-a", "x-whatever", "i-klingon", "zh-cmn-Hans-CN", "es-419", "und", "de-CH-1901"] {
+        for good in [
+            "en",
+            "en-US",
+            "zh-Hans-CN",
+            "de-1996",
+            "sl-rozaj-biske",
+            "en-a-bbb-x-a",
+            "x-whatever",
+            "i-klingon",
+            "zh-cmn-Hans-CN",
+            "es-419",
+            "und",
+            "de-CH-1901",
+        ] {
             assert!(is_language_tag(good), "{good}");
         }
-        for bad in ["", "a", "en_US", "en-", "123", "en-abcdefghi", "a-DE", "en-a", "ar-a-aaa-b-bbb-a-ccc", "x", "should error"] {
+        for bad in [
+            "",
+            "a",
+            "en_US",
+            "en-",
+            "123",
+            "en-abcdefghi",
+            "a-DE",
+            "en-a",
+            "ar-a-aaa-b-bbb-a-ccc",
+            "x",
+            "should error",
+        ] {
             assert!(!is_language_tag(bad), "{bad}");
         }
     }
 
     #[test]
     fn durations() {
-        for (text, seconds) in [("PT1H30M", 5_400.0), ("P4W", 2_419_200.0), ("PT0.5S", 0.5), ("P1DT1S", 86_401.0), ("P1Y2M", 36_720_000.0), ("PT4,5M", 270.0)] {
+        for (text, seconds) in [
+            ("PT1H30M", 5_400.0),
+            ("P4W", 2_419_200.0),
+            ("PT0.5S", 0.5),
+            ("P1DT1S", 86_401.0),
+            ("P1Y2M", 36_720_000.0),
+            ("PT4,5M", 270.0),
+        ] {
             assert_eq!(duration_seconds(text), Some(seconds), "{text}");
         }
-        for bad in ["", "P", "PT", "1H", "PT1", "P1S", "PT1.5H3M", "PT1M1H", "-PT1S", "P1.DT1S", "PTS", "P1YT", "10"] {
+        for bad in
+            ["", "P", "PT", "1H", "PT1", "P1S", "PT1.5H3M", "PT1M1H", "-PT1S", "P1.DT1S", "PTS", "P1YT", "10"]
+        {
             assert_eq!(duration_seconds(bad), None, "{bad}");
         }
     }
@@ -297,11 +393,28 @@ mod tests {
         for version in [Version::One, Version::Two] {
             assert_eq!(micros("2026-11-23T13:04:05.2500019+01:00", version), Some(1_795_435_445_250_001));
             assert_eq!(micros("2026-11-23 12:04:05.250001Z", version), Some(1_795_435_445_250_001));
-            for bad in ["", "yesterday", "2026-11-23", "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "2026-11-23T24:00:00Z", "2026-11-23T12:04:05-00:00", "2026-11-23T12:04:05-0000", "2026-11-23T12:04:05-00", "01/011/2015", "2026-11-23T12:04:05.Z", "2026-11-23T1:04:05Z", "2026-11-23T12:04:05+25:00", "ü026-11-23T12:04:05Z"] {
+            for bad in [
+                "",
+                "yesterday",
+                "2026-11-23",
+                "2026-13-01T00:00:00Z",
+                "2026-02-29T00:00:00Z",
+                "2026-11-23T24:00:00Z",
+                "2026-11-23T12:04:05-00:00",
+                "2026-11-23T12:04:05-0000",
+                "2026-11-23T12:04:05-00",
+                "01/011/2015",
+                "2026-11-23T12:04:05.Z",
+                "2026-11-23T1:04:05Z",
+                "2026-11-23T12:04:05+25:00",
+                "ü026-11-23T12:04:05Z",
+            ] {
                 assert_eq!(timestamp(bad, version), None, "{bad} {version:?}");
             }
         }
-        for only_in_one in ["2026-11-23T12:04:05", "2026-11-23T12:04Z", "2026-11-23T12:04:05+01", "2026-11-23T12:04:05+0100"] {
+        for only_in_one in
+            ["2026-11-23T12:04:05", "2026-11-23T12:04Z", "2026-11-23T12:04:05+01", "2026-11-23T12:04:05+0100"]
+        {
             assert!(timestamp(only_in_one, Version::One).is_some(), "{only_in_one}");
             assert!(timestamp(only_in_one, Version::Two).is_none(), "{only_in_one}");
         }

@@ -45,7 +45,20 @@ mod tests {
 
     #[test]
     fn headers_name_an_edition() {
-        for (text, version) in [("1.0", Some(Version::One)), ("1.0.3", Some(Version::One)), ("1.0.12", Some(Version::One)), ("2.0.0", Some(Version::Two)), ("2.0", Some(Version::Two)), ("0.9", None), ("1.1", None), ("1.0.", None), ("1.0.x", None), ("", None), ("2.1.0", None), ("10", None)] {
+        for (text, version) in [
+            ("1.0", Some(Version::One)),
+            ("1.0.3", Some(Version::One)),
+            ("1.0.12", Some(Version::One)),
+            ("2.0.0", Some(Version::Two)),
+            ("2.0", Some(Version::Two)),
+            ("0.9", None),
+            ("1.1", None),
+            ("1.0.", None),
+            ("1.0.x", None),
+            ("", None),
+            ("2.1.0", None),
+            ("10", None),
+        ] {
             assert_eq!(Version::parse(text), version, "{text}");
         }
     }

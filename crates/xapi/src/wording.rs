@@ -49,14 +49,16 @@ impl ProjectWork<'_> {
             if numbers.contains_key(form) || learned.contains_key(form) {
                 continue;
             }
-            let subject = subjects.get(&person.ifi).ok_or_else(|| StorageError::corrupt("a person has no subject"))?;
+            let subject =
+                subjects.get(&person.ifi).ok_or_else(|| StorageError::corrupt("a person has no subject"))?;
             let owner = KeyOwner::Subject(self.project, *subject);
-            let (form_stored, sealed) = match self.core.parts.vault.seal_in(self.tx, owner, person.text.as_bytes()).await {
-                Ok(sealed) => (*form, Some(sealed)),
-                // Whoever was erased stays forgotten.
-                Err(VaultError::Destroyed) => (random_uuid(), None),
-                Err(error) => return Err(error.into()),
-            };
+            let (form_stored, sealed) =
+                match self.core.parts.vault.seal_in(self.tx, owner, person.text.as_bytes()).await {
+                    Ok(sealed) => (*form, Some(sealed)),
+                    // Whoever was erased stays forgotten.
+                    Err(VaultError::Destroyed) => (random_uuid(), None),
+                    Err(error) => return Err(error.into()),
+                };
             let number = row.next_agent;
             row.next_agent += 1;
             if sealed.is_some() {
@@ -103,10 +105,13 @@ impl ProjectWork<'_> {
         let ids: HashSet<&str> = said.iter().map(|(id, _)| id.as_str()).collect();
         let mut known: HashMap<String, Json> = {
             let memory = self.core.memory();
-            let known = |id: &&str| Some(((*id).to_owned(), memory.definitions.get(&(self.project, (*id).to_owned()))?.clone()));
+            let known = |id: &&str| {
+                Some(((*id).to_owned(), memory.definitions.get(&(self.project, (*id).to_owned()))?.clone()))
+            };
             ids.iter().filter_map(known).collect()
         };
-        let unknown: Vec<String> = ids.iter().filter(|id| !known.contains_key(**id)).map(|id| (*id).to_owned()).collect();
+        let unknown: Vec<String> =
+            ids.iter().filter(|id| !known.contains_key(**id)).map(|id| (*id).to_owned()).collect();
         let mut learned: HashSet<String> = unknown.iter().cloned().collect();
         known.extend(self.core.definitions(self.tx, self.project, unknown).await?);
         let mut changed: BTreeMap<&str, ()> = BTreeMap::new();
@@ -119,9 +124,10 @@ impl ProjectWork<'_> {
                 changed.insert(id, ());
             }
         }
-        let values = changed.keys().filter_map(|id| Some((id, known.get(*id)?))).flat_map(|(id, definition)| {
-            [self.project.0.into(), Value::from(*id), definition.to_string().into()]
-        });
+        let values =
+            changed.keys().filter_map(|id| Some((id, known.get(*id)?))).flat_map(|(id, definition)| {
+                [self.project.0.into(), Value::from(*id), definition.to_string().into()]
+            });
         let head = "INSERT INTO xapi_activity (project_id, activity_id, definition)";
         let tail = " ON CONFLICT (project_id, activity_id) DO UPDATE SET definition = excluded.definition";
         insert_rows(self.tx, head, tail, 3, values.collect()).await?;
@@ -135,7 +141,9 @@ impl ProjectWork<'_> {
             self.tx.after_commit(move || {
                 let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
                 memory.generations.insert(project, generation);
-                memory.definitions.extend(known.into_iter().map(|(id, definition)| ((project, id), definition)));
+                memory
+                    .definitions
+                    .extend(known.into_iter().map(|(id, definition)| ((project, id), definition)));
             });
         }
         Ok(())

@@ -66,11 +66,17 @@ async fn write(core: &Core, commands: Vec<Command>) {
                 let alone = [command];
                 let answer = core.commit(&alone).await;
                 let [command] = alone;
-                let _ = command.reply.send(answer.and_then(|mut answers| answers.pop().unwrap_or(Err(XapiError::Closed))));
+                let _ = command
+                    .reply
+                    .send(answer.and_then(|mut answers| answers.pop().unwrap_or(Err(XapiError::Closed))));
             }
         }
         Err(error) => {
-            tracing::debug!(error = error_chain(&error), requests = commands.len(), "xAPI records were not written");
+            tracing::debug!(
+                error = error_chain(&error),
+                requests = commands.len(),
+                "xAPI records were not written"
+            );
             for command in commands {
                 let _ = command.reply.send(Err(error.clone()));
             }

@@ -155,7 +155,9 @@ impl Drop for Api {
 /// What a learning tool sends with every request.
 fn xapi_headers(key: &str, secret: &str) -> String {
     let basic = base64(format!("{key}:{secret}").as_bytes());
-    format!("authorization: Basic {basic}\r\ncontent-type: application/json\r\nx-experience-api-version: 2.0.0\r\n")
+    format!(
+        "authorization: Basic {basic}\r\ncontent-type: application/json\r\nx-experience-api-version: 2.0.0\r\n"
+    )
 }
 
 /// RFC 4648, section 4.
@@ -163,7 +165,8 @@ fn base64(bytes: &[u8]) -> String {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for three in bytes.chunks(3) {
-        let number = (0..3).fold(0, |number, at| number << 8 | u32::from(three.get(at).copied().unwrap_or(0)));
+        let number =
+            (0..3).fold(0, |number, at| number << 8 | u32::from(three.get(at).copied().unwrap_or(0)));
         for at in 0..4 {
             let digit = alphabet[(number >> (18 - 6 * at)) as usize & 63];
             text.push(if at <= three.len() { char::from(digit) } else { '=' });

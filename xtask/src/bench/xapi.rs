@@ -67,7 +67,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     ask(&server, options.questions, stored)?;
     println!("\npeak RSS {:.0} MB", server.peak_rss_mb()?);
     if options.postgres.is_none() {
-        println!("database {:.0} bytes per statement, events included", server.disk_bytes()? as f64 / stored as f64);
+        println!(
+            "database {:.0} bytes per statement, events included",
+            server.disk_bytes()? as f64 / stored as f64
+        );
     }
     Ok(())
 }
@@ -125,7 +128,8 @@ fn load(server: &Api, bodies: &[String], concurrency: usize) -> Result<Vec<Durat
                     let mut latencies = Vec::new();
                     while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let started = Instant::now();
-                        let answer = client.send("POST", "/xapi/statements", &server.xapi_headers, body.as_bytes())?;
+                        let answer =
+                            client.send("POST", "/xapi/statements", &server.xapi_headers, body.as_bytes())?;
                         if answer.status != 200 {
                             bail!("status {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
                         }
@@ -135,7 +139,10 @@ fn load(server: &Api, bodies: &[String], concurrency: usize) -> Result<Vec<Durat
                 })
             })
             .collect();
-        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a worker panicked"))).collect()
+        workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|_| bail!("a worker panicked")))
+            .collect()
     });
     let mut latencies = results.into_iter().collect::<Result<Vec<_>>>()?.concat();
     latencies.sort_unstable();
@@ -148,11 +155,15 @@ fn ask(server: &Api, questions: usize, stored: usize) -> Result<()> {
     println!("|---|---|---|");
     let agent = |number: usize| {
         let learner = number * 7 % LEARNERS;
-        format!("agent=%7B%22account%22%3A%7B%22homePage%22%3A%22https%3A%2F%2Flms.example.org%22%2C%22name%22%3A%22learner-{learner}%22%7D%7D")
+        format!(
+            "agent=%7B%22account%22%3A%7B%22homePage%22%3A%22https%3A%2F%2Flms.example.org%22%2C%22name%22%3A%22learner-{learner}%22%7D%7D"
+        )
     };
     let verb = "verb=http%3A%2F%2Fadlnet.gov%2Fexpapi%2Fverbs%2Fcompleted";
-    let lesson = |number: usize| format!("activity=https%3A%2F%2Flms.example.org%2Flessons%2F{}", number % 400);
-    let course = |number: usize| format!("activity=https%3A%2F%2Flms.example.org%2Fcourses%2F{}", number % 20);
+    let lesson =
+        |number: usize| format!("activity=https%3A%2F%2Flms.example.org%2Flessons%2F{}", number % 400);
+    let course =
+        |number: usize| format!("activity=https%3A%2F%2Flms.example.org%2Fcourses%2F{}", number % 20);
     let kinds: [(&str, &dyn Fn(usize) -> String); 8] = [
         ("all", &|_| String::new()),
         ("agent", &agent),

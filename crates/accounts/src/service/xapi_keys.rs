@@ -13,7 +13,8 @@ use crate::secret::{hash, random_public_key, random_secret};
 use crate::store::xapi_keys::KnownXapiKey;
 use crate::store::{organisations, xapi_keys};
 use crate::{
-    AccountsError, ClientInfo, NewXapiKey, Permission, Principal, Secret, XapiKeyInfo, XapiKeys, XapiScope, fields,
+    AccountsError, ClientInfo, NewXapiKey, Permission, Principal, Secret, XapiKeyInfo, XapiKeys, XapiScope,
+    fields,
 };
 
 /// The most working keys of a project.
@@ -38,7 +39,9 @@ impl XapiKeys for AccountsService {
             Lookup::Ask(ticket) => self.ask_for_xapi_key(ticket, public_key).await?,
             Lookup::Away => return Err(away().into()),
         };
-        Ok(known.filter(|known| hash(secret).ct_eq(&known.secret_hash).into()).map(|known| Arc::clone(&known.info)))
+        Ok(known
+            .filter(|known| hash(secret).ct_eq(&known.secret_hash).into())
+            .map(|known| Arc::clone(&known.info)))
     }
 
     async fn list_xapi_keys(

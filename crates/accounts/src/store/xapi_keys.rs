@@ -23,7 +23,8 @@ pub(crate) async fn find_by_public_key(
     connection: &impl ConnectionTrait,
     public_key: &str,
 ) -> Result<Option<KnownXapiKey>, StorageError> {
-    let row = xapi_key::Entity::find().filter(xapi_key::Column::PublicKey.eq(public_key)).one(connection).await?;
+    let row =
+        xapi_key::Entity::find().filter(xapi_key::Column::PublicKey.eq(public_key)).one(connection).await?;
     let Some(row) = row else { return Ok(None) };
     let Some(project) = project::Entity::find_by_id(row.project_id).one(connection).await? else {
         return Ok(None);

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use belvedere_accounts::{
     AcceptInvite, Accounts, AccountsError, ApiTokenInfo, ApiTokens, ClientInfo, FirstSteps, IngestKeyChange,
     IngestKeyInfo, IngestKeys, InviteInfo, InviteLink, Member, Members, NewApiToken, NewIngestKey, NewInvite,
-    NewOrganisation, NewProject, NewSession, OrganisationChange, OrganisationInfo, PasswordChange,
-    NewXapiKey, Permission, Principal, ProfileChange, Project, ProjectChange, Rights, Role, RoleChange, Scope,
-    Secret, SignIn, XapiKeyInfo, XapiKeys, XapiScope,
+    NewOrganisation, NewProject, NewSession, NewXapiKey, OrganisationChange, OrganisationInfo,
+    PasswordChange, Permission, Principal, ProfileChange, Project, ProjectChange, Rights, Role, RoleChange,
+    Scope, Secret, SignIn, XapiKeyInfo, XapiKeys, XapiScope,
 };
 use belvedere_audit::{AuditError, AuditLog, AuditRow, EntryFilter};
 use belvedere_error_tracking::attachment::{
@@ -566,7 +566,11 @@ impl IngestKeys for Fake {
 
 #[async_trait]
 impl XapiKeys for Fake {
-    async fn authenticate_xapi_key(&self, _: &str, _: &str) -> Result<Option<Arc<XapiKeyInfo>>, AccountsError> {
+    async fn authenticate_xapi_key(
+        &self,
+        _: &str,
+        _: &str,
+    ) -> Result<Option<Arc<XapiKeyInfo>>, AccountsError> {
         Ok(None)
     }
     async fn list_xapi_keys(

@@ -32,7 +32,8 @@ impl Tool {
         let new = NewXapiKey { project: house.project(), label: "tool".to_owned(), scopes: scopes.to_vec() };
         let (key, secret) =
             house.accounts.create_xapi_key(&house.owner(), new, &ClientInfo::default()).await.unwrap();
-        let authorization = format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{}", key.public_key, secret.0)));
+        let authorization =
+            format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{}", key.public_key, secret.0)));
         Self { house, authorization }
     }
 
@@ -40,8 +41,16 @@ impl Tool {
         Self::new(&[XapiScope::All]).await
     }
 
-    async fn send(&self, method: Method, uri: &str, version: &str, more: &[(&str, &str)], body: String) -> Answer {
-        let mut headers = vec![("authorization", self.authorization.as_str()), ("content-type", "application/json")];
+    async fn send(
+        &self,
+        method: Method,
+        uri: &str,
+        version: &str,
+        more: &[(&str, &str)],
+        body: String,
+    ) -> Answer {
+        let mut headers =
+            vec![("authorization", self.authorization.as_str()), ("content-type", "application/json")];
         if !version.is_empty() {
             headers.push(("x-experience-api-version", version));
         }
@@ -127,7 +136,9 @@ fn versions_credentials_and_scopes_decide() {
             assert_eq!(answer.headers["x-experience-api-version"], answered);
         }
         for wrong in ["", "Basic !!!", "Basic Og==", "Bearer x", &format!("{}x", tool.authorization)] {
-            let answer = tool.send(Method::GET, "/xapi/statements", TWO, &[("authorization", wrong)], String::new()).await;
+            let answer = tool
+                .send(Method::GET, "/xapi/statements", TWO, &[("authorization", wrong)], String::new())
+                .await;
             assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{wrong}");
             assert!(answer.headers["www-authenticate"].to_str().unwrap().starts_with("Basic"));
         }
@@ -172,14 +183,27 @@ fn parameters_must_be_known_single_and_well_formed() {
             let answer = tool.get(&format!("/xapi/statements?{query}")).await;
             assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
         }
-        assert_eq!(tool.get(&format!("/xapi/statements?statementId={ID}")).await.status, StatusCode::NOT_FOUND);
+        assert_eq!(
+            tool.get(&format!("/xapi/statements?statementId={ID}")).await.status,
+            StatusCode::NOT_FOUND
+        );
         assert_eq!(tool.get("/xapi/statements?more=abc").await.status, StatusCode::NOT_FOUND);
-        for uri in ["/xapi/activities", "/xapi/agents", "/xapi/activities/state?stateId=1", "/xapi/agents/profile", "/xapi/activities?activityId=x"] {
+        for uri in [
+            "/xapi/activities",
+            "/xapi/agents",
+            "/xapi/activities/state?stateId=1",
+            "/xapi/agents/profile",
+            "/xapi/activities?activityId=x",
+        ] {
             assert_eq!(tool.get(uri).await.status, StatusCode::BAD_REQUEST, "{uri}");
         }
         let post = |kind: &'static str, body: &'static str| {
             let tool = &tool;
-            async move { tool.send(Method::POST, "/xapi/statements", TWO, &[("content-type", kind)], body.to_owned()).await.status }
+            async move {
+                tool.send(Method::POST, "/xapi/statements", TWO, &[("content-type", kind)], body.to_owned())
+                    .await
+                    .status
+            }
         };
         assert_eq!(post("text/plain", "{}").await, StatusCode::BAD_REQUEST);
         assert_eq!(post("application/json", "{").await, StatusCode::BAD_REQUEST);
@@ -228,17 +252,24 @@ fn documents_have_entity_tags_and_conditions() {
             (format!("/xapi/agents/profile?agent={agent}"), "profileId"),
         ] {
             let one = format!("{uri}&{name}=d");
-            let send = |method: Method, version: &'static str, headers: Vec<(&'static str, String)>, body: &'static str| {
+            let send = |method: Method,
+                        version: &'static str,
+                        headers: Vec<(&'static str, String)>,
+                        body: &'static str| {
                 let (tool, one) = (&tool, &one);
                 async move {
-                    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                    let headers: Vec<(&str, &str)> =
+                        headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
                     tool.send(method, one, version, &headers, body.to_owned()).await
                 }
             };
             assert_eq!(send(Method::GET, TWO, vec![], "").await.status, StatusCode::NOT_FOUND);
             assert_eq!(send(Method::PUT, TWO, vec![], "{\"a\":1}").await.status, StatusCode::NO_CONTENT);
             let found = send(Method::GET, ONE, vec![], "").await;
-            assert_eq!((found.text.as_str(), &found.headers["content-type"]), ("{\"a\":1}", &"application/json".parse().unwrap()));
+            assert_eq!(
+                (found.text.as_str(), &found.headers["content-type"]),
+                ("{\"a\":1}", &"application/json".parse().unwrap())
+            );
             let tag = found.headers["etag"].to_str().unwrap().to_owned();
             assert!(tag.len() == 42 && tag.starts_with('"') && found.headers.contains_key("last-modified"));
             assert_eq!(send(Method::PUT, TWO, vec![], "{}").await.status, StatusCode::CONFLICT);
@@ -248,7 +279,10 @@ fn documents_have_entity_tags_and_conditions() {
             assert_eq!(send(Method::PUT, TWO, wrong, "{}").await.status, StatusCode::PRECONDITION_FAILED);
             assert_eq!(send(Method::POST, TWO, vec![], "{\"b\":2}").await.status, StatusCode::NO_CONTENT);
             assert_eq!(send(Method::GET, TWO, vec![], "").await.text, "{\"a\":1,\"b\":2}");
-            assert_eq!(send(Method::PUT, TWO, vec![("if-match", tag)], "{}").await.status, StatusCode::PRECONDITION_FAILED);
+            assert_eq!(
+                send(Method::PUT, TWO, vec![("if-match", tag)], "{}").await.status,
+                StatusCode::PRECONDITION_FAILED
+            );
             assert_eq!(send(Method::POST, TWO, vec![], "[]").await.status, StatusCode::BAD_REQUEST);
             assert_eq!(tool.get(&uri).await.json(), json!(["d"]));
             assert_eq!(send(Method::DELETE, TWO, vec![], "").await.status, StatusCode::NO_CONTENT);
@@ -275,7 +309,11 @@ fn attached_files_come_in_parts_and_go_out_in_parts() {
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
         let found = tool.get("/xapi/statements?attachments=true").await;
         assert!(found.headers["content-type"].to_str().unwrap().starts_with("multipart/mixed; boundary="));
-        assert!(found.text.contains(&format!("X-Experience-API-Hash: {sha2}\r\n\r\nabc\r\n--")), "{}", found.text);
+        assert!(
+            found.text.contains(&format!("X-Experience-API-Hash: {sha2}\r\n\r\nabc\r\n--")),
+            "{}",
+            found.text
+        );
         let plain = tool.post(&statement).await;
         assert_eq!(plain.status, StatusCode::BAD_REQUEST);
         let damaged = body.replace("\r\n\r\nabc", "\r\n\r\nabd");
@@ -297,7 +335,11 @@ fn keys_are_made_listed_and_revoked_by_the_api() {
         let user = format!("{}:{}", made["public_key"].as_str().unwrap(), made["secret"].as_str().unwrap());
         let basic = format!("Basic {}", BASE64_STANDARD.encode(user));
         let post = || {
-            let headers = [("authorization", basic.as_str()), ("content-type", "application/json"), ("x-experience-api-version", TWO)];
+            let headers = [
+                ("authorization", basic.as_str()),
+                ("content-type", "application/json"),
+                ("x-experience-api-version", TWO),
+            ];
             tool.house.send(request(Method::POST, "/xapi/statements", &headers, statement().to_string()))
         };
         assert_eq!(post().await.status, StatusCode::OK);

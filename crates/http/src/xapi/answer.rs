@@ -73,7 +73,9 @@ impl From<AccountsError> for Refusal {
 impl From<XapiError> for Refusal {
     fn from(error: XapiError) -> Self {
         let status = match &error {
-            XapiError::Statement(_) | XapiError::Json(_) | XapiError::Invalid { .. } => StatusCode::BAD_REQUEST,
+            XapiError::Statement(_) | XapiError::Json(_) | XapiError::Invalid { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             XapiError::Conflict(_) | XapiError::Unconditional => StatusCode::CONFLICT,
             XapiError::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             XapiError::NotFound(_) => StatusCode::NOT_FOUND,

@@ -37,8 +37,15 @@ pub(super) struct Visit {
 
 /// Headers that an alternate request may have as fields of its form (1.0.3, Communication 1.3).
 const FORM_HEADERS: [&str; 9] = [
-    "authorization", "x-experience-api-version", "content-type", "content-length", "if-match", "if-none-match",
-    "accept-language", "accept", "content-transfer-encoding",
+    "authorization",
+    "x-experience-api-version",
+    "content-type",
+    "content-length",
+    "if-match",
+    "if-none-match",
+    "accept-language",
+    "accept",
+    "content-transfer-encoding",
 ];
 
 pub(super) fn version_of(headers: &HeaderMap) -> Option<Version> {
@@ -76,7 +83,8 @@ impl Visit {
         };
         // The form may name the version; the header, if there is one, must not forbid it.
         if version_of(&parts.headers) == Some(Version::Two) || parts.method != Method::POST {
-            let why = "method: there is no such parameter here; the alternate request syntax is for POST and 1.0.x";
+            let why =
+                "method: there is no such parameter here; the alternate request syntax is for POST and 1.0.x";
             return Err(refuse(Refusal::bad_request(why)));
         }
         let held = shared.bodies.read(body, shared.limits.body_bytes_max).await;
@@ -132,9 +140,8 @@ impl Call {
 }
 
 fn stated(headers: &HeaderMap) -> Result<Version, Refusal> {
-    version_of(headers).ok_or_else(|| {
-        Refusal::bad_request("X-Experience-API-Version: must be 2.0.0 or 1.0.0 to 1.0.3")
-    })
+    version_of(headers)
+        .ok_or_else(|| Refusal::bad_request("X-Experience-API-Version: must be 2.0.0 or 1.0.0 to 1.0.3"))
 }
 
 async fn authenticate(shared: &Shared, headers: &HeaderMap) -> Result<Arc<XapiKeyInfo>, Refusal> {
@@ -146,7 +153,8 @@ async fn authenticate(shared: &Shared, headers: &HeaderMap) -> Result<Arc<XapiKe
 /// User and password of `Basic` (RFC 7617).
 fn basic(value: &str) -> Option<(String, String)> {
     let (scheme, encoded) = value.trim().split_once(' ')?;
-    let decoded = BASE64_STANDARD.decode(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let decoded =
+        BASE64_STANDARD.decode(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
     let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
     Some((user.to_owned(), password.to_owned()))
 }
@@ -158,7 +166,9 @@ fn taken_apart(
     parameters: Parameters,
     body: &[u8],
 ) -> Result<Call, Refusal> {
-    parameters.end().map_err(|_| Refusal::bad_request("method: must be the only parameter in the address"))?;
+    parameters
+        .end()
+        .map_err(|_| Refusal::bad_request("method: must be the only parameter in the address"))?;
     let method = match method {
         "GET" => Method::GET,
         "HEAD" => Method::HEAD,
@@ -169,7 +179,11 @@ fn taken_apart(
     };
     let kind = headers.remove(CONTENT_TYPE);
     let is_form = kind.as_ref().and_then(|kind| kind.to_str().ok()).is_some_and(|kind| {
-        kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        kind.split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
     });
     let form = std::str::from_utf8(body).ok().filter(|_| is_form || body.is_empty());
     let Some(form) = form else {

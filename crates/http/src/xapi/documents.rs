@@ -24,7 +24,12 @@ pub(super) enum Kind {
 /// The most entity tags of a condition.
 const TAGS_MAX: usize = 50;
 
-pub(super) async fn serve(shared: &Shared, visit: Visit, mut call: Call, kind: Kind) -> Result<Response, Refusal> {
+pub(super) async fn serve(
+    shared: &Shared,
+    visit: Visit,
+    mut call: Call,
+    kind: Kind,
+) -> Result<Response, Refusal> {
     let scope = if kind == Kind::State { XapiScope::State } else { XapiScope::Profile };
     visit.require(shared, &[scope]).await?;
     let parameters = &mut call.parameters;
@@ -43,11 +48,14 @@ pub(super) async fn serve(shared: &Shared, visit: Visit, mut call: Call, kind: K
     if is_read {
         let version = visit.version;
         let since = parameters.find("since", |text| {
-            value::timestamp(text, version).ok_or_else(|| "must be a timestamp such as 2026-11-28T12:00:00Z".to_owned())
+            value::timestamp(text, version)
+                .ok_or_else(|| "must be a timestamp such as 2026-11-28T12:00:00Z".to_owned())
         })?;
         parameters.end()?;
         return match id {
-            Some(_) if since.is_some() => Err(Refusal::bad_request(format!("since: must not be there together with {name}"))),
+            Some(_) if since.is_some() => {
+                Err(Refusal::bad_request(format!("since: must not be there together with {name}")))
+            }
             Some(id) => find(shared, &visit, &owner, &id).await,
             None => {
                 let (ids, last) = shared.xapi.list_documents(visit.key.project, &owner, since).await?;
@@ -73,11 +81,15 @@ pub(super) async fn serve(shared: &Shared, visit: Visit, mut call: Call, kind: K
             let needs_condition = kind != Kind::State || visit.version == Version::Two;
             DocumentChange::Put { content_type, content, needs_condition }
         }
-        Method::POST if call.media_type() == "application/json" => DocumentChange::Merge { content_type, content },
+        Method::POST if call.media_type() == "application/json" => {
+            DocumentChange::Merge { content_type, content }
+        }
         // What is no JSON cannot be added to anything; where nothing is, it is stored as by PUT.
         Method::POST => {
             if shared.xapi.find_document(visit.key.project, &owner, &id).await?.is_some() {
-                return Err(Refusal::bad_request("Content-Type: only JSON can be added to a document that exists"));
+                return Err(Refusal::bad_request(
+                    "Content-Type: only JSON can be added to a document that exists",
+                ));
             }
             DocumentChange::Put { content_type, content, needs_condition: true }
         }
@@ -85,7 +97,10 @@ pub(super) async fn serve(shared: &Shared, visit: Visit, mut call: Call, kind: K
     };
     let tags = |name| call.header(name).map(tags_of);
     let condition = Condition { if_match: tags(IF_MATCH), if_none_match: tags(IF_NONE_MATCH) };
-    shared.xapi.change_document(ChangeDocument { client: visit.client(), owner, id, condition, change }).await?;
+    shared
+        .xapi
+        .change_document(ChangeDocument { client: visit.client(), owner, id, condition, change })
+        .await?;
     Ok(no_content())
 }
 

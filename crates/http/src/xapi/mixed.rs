@@ -36,7 +36,9 @@ pub(super) fn taken_apart(
     let refuse = |why: &str| Err(Refusal::bad_request(format!("multipart/mixed: {why}")));
     let Some(boundary) = boundary_of(content_type) else { return refuse("the type must name a boundary") };
     let Some(parts) = parts(boundary, body, files_max + 1) else {
-        return refuse(&format!("the body is not what its type says, or has more than {files_max} attachments"));
+        return refuse(&format!(
+            "the body is not what its type says, or has more than {files_max} attachments"
+        ));
     };
     let mut parts = parts.into_iter();
     let Some(first) = parts.next() else { return refuse("has no parts") };
@@ -81,7 +83,8 @@ fn parts(boundary: &str, body: &Bytes, parts_max: usize) -> Option<Vec<Part>> {
         let head = rest[padding..].strip_prefix(b"\r\n")?;
         let near = &head[..head.len().min(HEAD_BYTES_MAX)];
         // A part may have no head at all.
-        let (head_length, gap) = if near.starts_with(b"\r\n") { (0, 2) } else { (memchr::memmem::find(near, b"\r\n\r\n")?, 4) };
+        let (head_length, gap) =
+            if near.starts_with(b"\r\n") { (0, 2) } else { (memchr::memmem::find(near, b"\r\n\r\n")?, 4) };
         let content_at = at + padding + 2 + head_length + gap;
         // The line end of the head may be that of the delimiter, if there is no content.
         let length = finder.find(&body[content_at - 2..])?;
@@ -129,7 +132,8 @@ mod tests {
     #[test]
     fn what_is_put_together_comes_apart() {
         let content = Bytes::from_static(b"\x00\r\n--x\r\n");
-        let file = File { sha2: "ab".to_owned(), content_type: "text/plain".to_owned(), content: content.clone() };
+        let file =
+            File { sha2: "ab".to_owned(), content_type: "text/plain".to_owned(), content: content.clone() };
         let (kind, body) = put_together("{\"a\":1}", &[file]);
         let (json, files) = taken_apart(&kind, &body.into(), 2).unwrap();
         assert_eq!((&json[..], files), (&b"{\"a\":1}"[..], HashMap::from([("ab".to_owned(), content)])));
@@ -139,7 +143,8 @@ mod tests {
     fn what_is_damaged_is_refused() {
         let kind = "multipart/mixed; boundary=x";
         let json = "--x\r\nContent-Type:application/json\r\n\r\n{}";
-        let file = "\r\n--x\r\nContent-Type:text/plain\r\nContent-Transfer-Encoding:binary\r\nX-Experience-API-Hash:ab\r\n\r\nabc";
+        let file = "\r\n--x\r\nContent-Type:text/plain\r\nContent-Transfer-Encoding:binary\r\n\
+                    X-Experience-API-Hash:ab\r\n\r\nabc";
         let apart = |kind: &str, body: String| taken_apart(kind, &body.into(), 1).map(drop);
         assert!(apart(kind, format!("{json}{file}\r\n--x--")).is_ok());
         assert!(apart(kind, format!("preamble\r\n{json}\r\n--x--")).is_ok());

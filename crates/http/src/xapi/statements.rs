@@ -7,7 +7,9 @@ use belvedere_accounts::XapiScope;
 use belvedere_storage::Timestamp;
 use belvedere_xapi::json::Json;
 use belvedere_xapi::statement::Format;
-use belvedere_xapi::{FoundStatements, OneStatement, Reader, StatementQuery, StoreStatements, Version, value};
+use belvedere_xapi::{
+    FoundStatements, OneStatement, Reader, StatementQuery, StoreStatements, Version, value,
+};
 use http::header::{ACCEPT_LANGUAGE, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
 
@@ -97,7 +99,8 @@ pub(super) async fn find(shared: &Shared, visit: Visit, mut call: Call) -> Resul
 }
 
 fn instant(text: &str, version: Version) -> Result<Timestamp, String> {
-    value::timestamp(text, version).ok_or_else(|| "must be a timestamp such as 2026-11-28T12:00:00Z".to_owned())
+    value::timestamp(text, version)
+        .ok_or_else(|| "must be a timestamp such as 2026-11-28T12:00:00Z".to_owned())
 }
 
 /// A StatementResult.

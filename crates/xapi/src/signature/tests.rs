@@ -27,7 +27,14 @@ fn everything_else_is_refused() {
     let other = STATEMENT.replace("http://o", "http://p");
     assert!(checked(&other, RS256).unwrap_err().contains("another statement"));
     let (signed, signature) = RS256.rsplit_once('.').unwrap();
-    let altered = format!("{signed}.{}", if signature.starts_with('A') { signature.replacen('A', "B", 1) } else { format!("A{}", &signature[1..]) });
+    let altered = format!(
+        "{signed}.{}",
+        if signature.starts_with('A') {
+            signature.replacen('A', "B", 1)
+        } else {
+            format!("A{}", &signature[1..])
+        }
+    );
     assert!(checked(STATEMENT, &altered).unwrap_err().contains("not by the key"));
     let payload = signed.split_once('.').unwrap().1;
     let with_header = |header: &str| format!("{}.{payload}.{signature}", URL_SAFE_NO_PAD.encode(header));
@@ -53,7 +60,8 @@ fn everything_else_is_refused() {
 fn a_certificate_cut_anywhere_gets_an_answer() {
     let header = URL_SAFE_NO_PAD.decode(RS256.split('.').next().unwrap()).unwrap();
     let header = Json::parse(&header, 8).unwrap();
-    let certificate = STANDARD.decode(header.get("x5c").unwrap().items().unwrap()[0].text().unwrap()).unwrap();
+    let certificate =
+        STANDARD.decode(header.get("x5c").unwrap().items().unwrap()[0].text().unwrap()).unwrap();
     assert!(public_key(&certificate).is_some());
     for length in 0..certificate.len() {
         let _ = public_key(&certificate[..length]);

@@ -2,11 +2,21 @@
 
 use std::collections::HashSet;
 
-use super::check::{Checked, Path, extensions, iri, language_map, list, object, optional, required, string, text};
+use super::check::{
+    Checked, Path, extensions, iri, language_map, list, object, optional, required, string, text,
+};
 use crate::json::Json;
 
 const INTERACTIONS: [&str; 10] = [
-    "true-false", "choice", "fill-in", "long-fill-in", "matching", "performance", "sequencing", "likert", "numeric",
+    "true-false",
+    "choice",
+    "fill-in",
+    "long-fill-in",
+    "matching",
+    "performance",
+    "sequencing",
+    "likert",
+    "numeric",
     "other",
 ];
 const COMPONENTS: [&str; 5] = ["choices", "scale", "source", "target", "steps"];
@@ -22,8 +32,18 @@ pub(super) fn activity(json: &Json, path: &Path<'_>) -> Checked {
 
 fn definition(json: &Json, path: &Path<'_>) -> Checked {
     let allowed = [
-        "name", "description", "type", "moreInfo", "extensions", "interactionType", "correctResponsesPattern",
-        "choices", "scale", "source", "target", "steps",
+        "name",
+        "description",
+        "type",
+        "moreInfo",
+        "extensions",
+        "interactionType",
+        "correctResponsesPattern",
+        "choices",
+        "scale",
+        "source",
+        "target",
+        "steps",
     ];
     object(json, path, &allowed)?;
     optional(json, path, "name", language_map)?;
@@ -36,12 +56,16 @@ fn definition(json: &Json, path: &Path<'_>) -> Checked {
         if is_known { Ok(()) } else { path.refuse("is not an interaction type of the specification") }
     })?;
     optional(json, path, "correctResponsesPattern", |json, path| {
-        list(json, path)?.iter().enumerate().try_for_each(|(index, item)| string(item, &Path::Item(path, index)))
+        list(json, path)?
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, item)| string(item, &Path::Item(path, index)))
     })?;
     for key in COMPONENTS {
         optional(json, path, key, components)?;
     }
-    let is_interaction = COMPONENTS.iter().chain(&["correctResponsesPattern"]).any(|key| json.get(key).is_some());
+    let is_interaction =
+        COMPONENTS.iter().chain(&["correctResponsesPattern"]).any(|key| json.get(key).is_some());
     if is_interaction {
         required(json, path, "interactionType")?;
     }

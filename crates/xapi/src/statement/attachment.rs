@@ -49,7 +49,8 @@ pub(super) fn attachments(json: &Json, path: &Path<'_>) -> Checked {
 fn is_media_type(text: &str) -> bool {
     let name = text.split(';').next().unwrap_or_default().trim();
     let is_token = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+*'%`|~".contains(&byte))
+        !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+*'%`|~".contains(&byte))
     };
     text.len() <= 200
         && !text.chars().any(char::is_control)
@@ -76,7 +77,9 @@ pub(super) fn claims(statement: &Json) -> Vec<Claim> {
         }
     };
     add(statement);
-    if let Some(object) = statement.get("object").filter(|it| it.text_of("objectType") == Some("SubStatement")) {
+    if let Some(object) =
+        statement.get("object").filter(|it| it.text_of("objectType") == Some("SubStatement"))
+    {
         add(object);
     }
     claims

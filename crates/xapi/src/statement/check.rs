@@ -60,7 +60,11 @@ impl Path<'_> {
 pub(super) type Checked = Result<(), Invalid>;
 
 /// The members of an object that has none but `allowed` keys, and none that is null.
-pub(super) fn object<'a>(json: &'a Json, path: &Path<'_>, allowed: &[&str]) -> Result<&'a [(String, Json)], Invalid> {
+pub(super) fn object<'a>(
+    json: &'a Json,
+    path: &Path<'_>,
+    allowed: &[&str],
+) -> Result<&'a [(String, Json)], Invalid> {
     let Some(members) = json.members() else { return path.refuse("must be an object") };
     for (key, value) in members {
         let at = Path::Key(path, key);
@@ -82,7 +86,12 @@ pub(super) fn required<'a>(json: &'a Json, path: &Path<'_>, key: &str) -> Result
 }
 
 /// Checks a member if it is there.
-pub(super) fn optional(json: &Json, path: &Path<'_>, key: &str, rule: impl FnOnce(&Json, &Path<'_>) -> Checked) -> Checked {
+pub(super) fn optional(
+    json: &Json,
+    path: &Path<'_>,
+    key: &str,
+    rule: impl FnOnce(&Json, &Path<'_>) -> Checked,
+) -> Checked {
     match json.get(key) {
         Some(value) => rule(value, &Path::Key(path, key)),
         None => Ok(()),
@@ -134,7 +143,11 @@ pub(super) fn timestamp(version: Version) -> impl Fn(&Json, &Path<'_>) -> Checke
 }
 
 pub(super) fn language_tag(json: &Json, path: &Path<'_>) -> Checked {
-    if value::is_language_tag(text(json, path)?) { Ok(()) } else { path.refuse("must be a language tag (RFC 5646)") }
+    if value::is_language_tag(text(json, path)?) {
+        Ok(())
+    } else {
+        path.refuse("must be a language tag (RFC 5646)")
+    }
 }
 
 pub(super) fn language_map(json: &Json, path: &Path<'_>) -> Checked {
@@ -159,7 +172,17 @@ pub(super) fn extensions(json: &Json, path: &Path<'_>) -> Checked {
 }
 
 const STATEMENT: [&str; 11] = [
-    "id", "actor", "verb", "object", "result", "context", "timestamp", "stored", "authority", "version", "attachments",
+    "id",
+    "actor",
+    "verb",
+    "object",
+    "result",
+    "context",
+    "timestamp",
+    "stored",
+    "authority",
+    "version",
+    "attachments",
 ];
 const SUB_STATEMENT: [&str; 8] =
     ["objectType", "actor", "verb", "object", "result", "context", "timestamp", "attachments"];
@@ -170,12 +193,10 @@ pub(super) fn statement(json: &Json, version: Version, path: &Path<'_>) -> Check
     said(json, version, path, false)?;
     optional(json, path, "stored", timestamp(version))?;
     optional(json, path, "authority", actor::authority)?;
-    optional(json, path, "version", |json, path| {
-        match Version::parse(text(json, path)?) {
-            Some(Version::One) => Ok(()),
-            Some(Version::Two) if version == Version::Two => Ok(()),
-            _ => path.refuse("is no version that this request can have"),
-        }
+    optional(json, path, "version", |json, path| match Version::parse(text(json, path)?) {
+        Some(Version::One) => Ok(()),
+        Some(Version::Two) if version == Version::Two => Ok(()),
+        _ => path.refuse("is no version that this request can have"),
     })?;
     let is_voiding = json.get("verb").and_then(|verb| verb.text_of("id")) == Some(VOIDED);
     let object_type = json.get("object").and_then(|object| object.text_of("objectType"));

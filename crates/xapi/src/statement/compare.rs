@@ -24,7 +24,9 @@ pub(crate) fn canonical(statement: &Json, with_timestamp: bool) -> String {
     });
     people::each_mut(&mut copy, &mut plain_person);
     plain(&mut copy);
-    if let Some(sub) = copy.get_mut("object").filter(|object| object.text_of("objectType") == Some("SubStatement")) {
+    if let Some(sub) =
+        copy.get_mut("object").filter(|object| object.text_of("objectType") == Some("SubStatement"))
+    {
         plain(sub);
     }
     let mut text = String::new();

@@ -1,16 +1,36 @@
 //! Where and with whom a statement happened.
 
-use super::check::{Checked, Path, extensions, iri, language_tag, list, object, optional, required, statement_ref, string, uuid};
+use super::check::{
+    Checked, Path, extensions, iri, language_tag, list, object, optional, required, statement_ref, string,
+    uuid,
+};
 use super::{activity, actor};
 use crate::Version;
 use crate::json::Json;
 
 const ONE: [&str; 9] = [
-    "registration", "instructor", "team", "contextActivities", "revision", "platform", "language", "statement", "extensions",
+    "registration",
+    "instructor",
+    "team",
+    "contextActivities",
+    "revision",
+    "platform",
+    "language",
+    "statement",
+    "extensions",
 ];
 const TWO: [&str; 11] = [
-    "registration", "instructor", "team", "contextActivities", "revision", "platform", "language", "statement", "extensions",
-    "contextAgents", "contextGroups",
+    "registration",
+    "instructor",
+    "team",
+    "contextActivities",
+    "revision",
+    "platform",
+    "language",
+    "statement",
+    "extensions",
+    "contextAgents",
+    "contextGroups",
 ];
 const ACTIVITIES: [&str; 4] = ["parent", "grouping", "category", "other"];
 
@@ -54,7 +74,11 @@ fn people(json: &Json, path: &Path<'_>, kind: &'static str, key: &'static str) -
             return Path::Key(&path, "objectType").refuse(format!("must be {kind}"));
         }
         let (person, at) = (required(entry, &path, key)?, Path::Key(&path, key));
-        if key == "agent" { actor::agent(person, &at)? } else { actor::group(person, &at)? }
+        if key == "agent" {
+            actor::agent(person, &at)?
+        } else {
+            actor::group(person, &at)?
+        }
         optional(entry, &path, "relevantTypes", |json, path| {
             let types = list(json, path)?;
             if types.is_empty() {

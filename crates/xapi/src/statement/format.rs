@@ -45,10 +45,16 @@ impl Languages {
             .filter_map(|part| {
                 let (tag, rest) = part.split_once(';').unwrap_or((part, ""));
                 let quality = match rest.trim().strip_prefix("q=") {
-                    Some(quality) => quality.trim().parse::<f64>().ok().filter(|it| (0.0..=1.0).contains(it))?,
+                    Some(quality) => {
+                        quality.trim().parse::<f64>().ok().filter(|it| (0.0..=1.0).contains(it))?
+                    }
                     None => 1.0,
                 };
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 1,000")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "from 0 to 1,000"
+                )]
                 let quality = (quality * 1_000.0) as u32;
                 let tag = tag.trim().to_ascii_lowercase();
                 (quality > 0 && !tag.is_empty()).then_some((tag, quality))
@@ -64,10 +70,12 @@ impl Languages {
     fn pick<'a>(&self, map: &'a [(String, Json)]) -> Option<&'a (String, Json)> {
         for wanted in self.0.iter().filter(|wanted| *wanted != "*") {
             let exact = map.iter().find(|(tag, _)| tag.eq_ignore_ascii_case(wanted));
-            let special = || map.iter().find(|(tag, _)| {
-                let tag = tag.to_ascii_lowercase();
-                tag.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with('-'))
-            });
+            let special = || {
+                map.iter().find(|(tag, _)| {
+                    let tag = tag.to_ascii_lowercase();
+                    tag.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with('-'))
+                })
+            };
             let general = || {
                 let mut shorter = wanted.as_str();
                 while let Some((head, _)) = shorter.rsplit_once('-') {
@@ -122,7 +130,9 @@ fn each_verb(statement: &mut Json, change: &mut dyn FnMut(&mut Json)) {
     if let Some(verb) = statement.get_mut("verb") {
         change(verb);
     }
-    if let Some(sub) = statement.get_mut("object").filter(|it| it.text_of("objectType") == Some("SubStatement")) {
+    if let Some(sub) =
+        statement.get_mut("object").filter(|it| it.text_of("objectType") == Some("SubStatement"))
+    {
         each_verb(sub, change);
     }
 }
@@ -166,7 +176,18 @@ mod tests {
     #[test]
     fn the_wanted_language_is_given() {
         let map = json(r#"{"en-US":"a","de":"b","fr-CA":"c"}"#);
-        for (header, expected) in [("de", "b"), ("de-CH", "b"), ("en", "a"), ("fr;q=0.4, de;q=0.5", "b"), ("it", "a"), ("", "a"), ("*", "a"), ("de;q=0, fr", "c"), ("EN-us", "a"), ("x;q=7", "a")] {
+        for (header, expected) in [
+            ("de", "b"),
+            ("de-CH", "b"),
+            ("en", "a"),
+            ("fr;q=0.4, de;q=0.5", "b"),
+            ("it", "a"),
+            ("", "a"),
+            ("*", "a"),
+            ("de;q=0, fr", "c"),
+            ("EN-us", "a"),
+            ("x;q=7", "a"),
+        ] {
             let (_, words) = Languages::parse(header).pick(map.members().unwrap()).unwrap();
             assert_eq!(words.text(), Some(expected), "{header}");
         }
@@ -174,16 +195,29 @@ mod tests {
 
     #[test]
     fn ids_leave_only_identifiers() {
-        let mut statement = json(r#"{"actor":{"objectType":"Group","name":"x","member":[{"name":"A","mbox":"mailto:a@b"}]},"verb":{"id":"http://v","display":{"en":"did"}},"object":{"id":"http://a","definition":{"name":{"en":"A"}}},"context":{"team":{"objectType":"Group","name":"T","mbox":"mailto:t@b","member":[]}},"authority":{"name":"K","mbox":"mailto:k@b"}}"#);
+        let mut statement = json(
+            r#"{"actor":{"objectType":"Group","name":"x","member":[{"name":"A","mbox":"mailto:a@b"}]},"verb":{"id":"http://v","display":{"en":"did"}},"object":{"id":"http://a","definition":{"name":{"en":"A"}}},"context":{"team":{"objectType":"Group","name":"T","mbox":"mailto:t@b","member":[]}},"authority":{"name":"K","mbox":"mailto:k@b"}}"#,
+        );
         to_ids(&mut statement);
-        assert_eq!(statement.to_string(), r#"{"actor":{"objectType":"Group","member":[{"mbox":"mailto:a@b"}]},"verb":{"id":"http://v"},"object":{"id":"http://a"},"context":{"team":{"objectType":"Group","mbox":"mailto:t@b"}},"authority":{"mbox":"mailto:k@b"}}"#);
+        assert_eq!(
+            statement.to_string(),
+            r#"{"actor":{"objectType":"Group","member":[{"mbox":"mailto:a@b"}]},"verb":{"id":"http://v"},"object":{"id":"http://a"},"context":{"team":{"objectType":"Group","mbox":"mailto:t@b"}},"authority":{"mbox":"mailto:k@b"}}"#
+        );
     }
 
     #[test]
     fn canonical_statements_have_the_known_definition_in_one_language() {
-        let mut statement = json(r#"{"verb":{"id":"http://v","display":{"en":"did","de":"tat"}},"object":{"id":"http://a","definition":{"name":{"en":"old"}}}}"#);
-        let known = HashMap::from([("http://a".to_owned(), json(r#"{"name":{"en":"new","de":"neu"},"type":"http://t"}"#))]);
+        let mut statement = json(
+            r#"{"verb":{"id":"http://v","display":{"en":"did","de":"tat"}},"object":{"id":"http://a","definition":{"name":{"en":"old"}}}}"#,
+        );
+        let known = HashMap::from([(
+            "http://a".to_owned(),
+            json(r#"{"name":{"en":"new","de":"neu"},"type":"http://t"}"#),
+        )]);
         to_canonical(&mut statement, &known, &Languages::parse("de"));
-        assert_eq!(statement.to_string(), r#"{"verb":{"id":"http://v","display":{"de":"tat"}},"object":{"id":"http://a","definition":{"name":{"de":"neu"},"type":"http://t"}}}"#);
+        assert_eq!(
+            statement.to_string(),
+            r#"{"verb":{"id":"http://v","display":{"de":"tat"}},"object":{"id":"http://a","definition":{"name":{"de":"neu"},"type":"http://t"}}}"#
+        );
     }
 }

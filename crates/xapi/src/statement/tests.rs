@@ -110,11 +110,19 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("/object/definition/choices/0/id", "-", ""),
     ("/object/definition/choices/0/id", "\"b\"", "/object/definition/choices/1/id"),
     ("/object/definition/choices/0/x", "1", ""),
-    ("/object/definition/scale", "[{\"id\":\"a\",\"description\":\"x\"}]", "/object/definition/scale/0/description"),
+    (
+        "/object/definition/scale",
+        "[{\"id\":\"a\",\"description\":\"x\"}]",
+        "/object/definition/scale/0/description",
+    ),
     ("/object/definition/extensions", r#"{"x":1}"#, "/object/definition/extensions/x"),
     ("/object/definition/color", "1", ""),
     ("/object", r#"{"objectType":"StatementRef","id":"x"}"#, "/object/id"),
-    ("/object", r#"{"objectType":"StatementRef","id":"39e24cc4-69af-4b01-a824-1fdc6ea8a3af","x":1}"#, "/object/x"),
+    (
+        "/object",
+        r#"{"objectType":"StatementRef","id":"39e24cc4-69af-4b01-a824-1fdc6ea8a3af","x":1}"#,
+        "/object/x",
+    ),
     ("/object", r#"{"objectType":"Person","mbox":"mailto:a@b"}"#, "/object/objectType"),
     ("/object", r#"{"objectType":"Agent"}"#, ""),
     ("/verb/id", "\"http://adlnet.gov/expapi/verbs/voided\"", "/object"),
@@ -146,7 +154,11 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("/context/revision", "1", ""),
     ("/context/platform", "1", ""),
     ("/context/language", "\"e\"", ""),
-    ("/context/statement", r#"{"id":"39e24cc4-69af-4b01-a824-1fdc6ea8a3af"}"#, "/context/statement/objectType"),
+    (
+        "/context/statement",
+        r#"{"id":"39e24cc4-69af-4b01-a824-1fdc6ea8a3af"}"#,
+        "/context/statement/objectType",
+    ),
     ("/context/extensions", r#"{"a b":1}"#, "/context/extensions/a b"),
     ("/context/unknown", "1", ""),
     ("/timestamp", "\"today\"", ""),
@@ -182,7 +194,8 @@ fn every_broken_rule_is_named_with_its_place_in_both_versions() {
         for version in [Version::One, Version::Two] {
             let statement = changed(GOOD, pointer, value);
             let text = statement.to_string();
-            let invalid = check(statement, version).expect_err(&format!("{pointer} = {value} was taken: {text}"));
+            let invalid =
+                check(statement, version).expect_err(&format!("{pointer} = {value} was taken: {text}"));
             let place = if place.is_empty() { pointer } else { place };
             assert_eq!(invalid.pointer, *place, "{pointer} = {value}: {invalid}");
         }
@@ -205,7 +218,10 @@ fn sub_statements_have_rules_of_their_own() {
         let invalid = check(changed(SUB, pointer, value), Version::Two).unwrap_err();
         assert_eq!(invalid.pointer, if place.is_empty() { pointer } else { place });
     }
-    for object in [r#"{"objectType":"Agent","mbox":"mailto:a@b"}"#, r#"{"objectType":"StatementRef","id":"39e24cc4-69af-4b01-a824-1fdc6ea8a3af"}"#] {
+    for object in [
+        r#"{"objectType":"Agent","mbox":"mailto:a@b"}"#,
+        r#"{"objectType":"StatementRef","id":"39e24cc4-69af-4b01-a824-1fdc6ea8a3af"}"#,
+    ] {
         let mut statement = changed(SUB, "/object/object", object);
         check(statement.clone(), Version::One).unwrap();
         statement.get_mut("object").unwrap().set("context", json(r#"{"platform":"p"}"#));
@@ -215,19 +231,41 @@ fn sub_statements_have_rules_of_their_own() {
 
 #[test]
 fn people_of_the_context_belong_to_version_two() {
-    let agents = r#"[{"objectType":"contextAgent","agent":{"mbox":"mailto:x@b"},"relevantTypes":["http://t"]}]"#;
-    let groups = r#"[{"objectType":"contextGroup","group":{"objectType":"Group","member":[{"mbox":"mailto:y@b"}]}}]"#;
+    let agents =
+        r#"[{"objectType":"contextAgent","agent":{"mbox":"mailto:x@b"},"relevantTypes":["http://t"]}]"#;
+    let groups =
+        r#"[{"objectType":"contextGroup","group":{"objectType":"Group","member":[{"mbox":"mailto:y@b"}]}}]"#;
     for (pointer, value) in [("/context/contextAgents", agents), ("/context/contextGroups", groups)] {
         check(changed(GOOD, pointer, value), Version::Two).unwrap();
         assert_eq!(check(changed(GOOD, pointer, value), Version::One).unwrap_err().pointer, pointer);
     }
     for (pointer, value, place) in [
         ("/context/contextAgents", "{}", "/context/contextAgents"),
-        ("/context/contextAgents", &agents.replace("contextAgent", "agent"), "/context/contextAgents/0/objectType"),
-        ("/context/contextAgents", &agents.replace("[\"http://t\"]", "[]"), "/context/contextAgents/0/relevantTypes"),
-        ("/context/contextAgents", &agents.replace("http://t", "t"), "/context/contextAgents/0/relevantTypes/0"),
-        ("/context/contextAgents", &agents.replace("\"mbox\":\"mailto:x@b\"", ""), "/context/contextAgents/0/agent"),
-        ("/context/contextGroups", &groups.replace("member", "members"), "/context/contextGroups/0/group/members"),
+        (
+            "/context/contextAgents",
+            &agents.replace("contextAgent", "agent"),
+            "/context/contextAgents/0/objectType",
+        ),
+        (
+            "/context/contextAgents",
+            &agents.replace("[\"http://t\"]", "[]"),
+            "/context/contextAgents/0/relevantTypes",
+        ),
+        (
+            "/context/contextAgents",
+            &agents.replace("http://t", "t"),
+            "/context/contextAgents/0/relevantTypes/0",
+        ),
+        (
+            "/context/contextAgents",
+            &agents.replace("\"mbox\":\"mailto:x@b\"", ""),
+            "/context/contextAgents/0/agent",
+        ),
+        (
+            "/context/contextGroups",
+            &groups.replace("member", "members"),
+            "/context/contextGroups/0/group/members",
+        ),
         ("/context/contextGroups", "[{\"objectType\":\"contextGroup\"}]", "/context/contextGroups/0/group"),
     ] {
         assert_eq!(check(changed(GOOD, pointer, value), Version::Two).unwrap_err().pointer, place);
@@ -252,7 +290,8 @@ fn people_leave_a_statement_and_come_back() {
             assert!(!template.text.contains(secret), "{secret} in {}", template.text);
         }
         let people = template.people.clone();
-        let restored = restore(&template.text, |number| people.get(number).map(|person| person.text.as_str()));
+        let restored =
+            restore(&template.text, |number| people.get(number).map(|person| person.text.as_str()));
         let (restored, mut sorted) = (json(&restored.unwrap()), [String::new(), String::new()]);
         compare::sorted(&restored, &mut sorted[0]);
         // The authority is not kept, and not hidden: the store sets its own.
@@ -280,7 +319,9 @@ fn a_statement_is_found_by_what_it_refers_to() {
 
 #[test]
 fn what_a_store_may_change_does_not_make_another_statement() {
-    let text = |pointer, value| compare::canonical(&check(changed(GOOD, pointer, value), Version::Two).unwrap().json, true);
+    let text = |pointer, value| {
+        compare::canonical(&check(changed(GOOD, pointer, value), Version::Two).unwrap().json, true)
+    };
     let same = text("/id", "\"39e24cc4-69af-4b01-a824-1fdc6ea8a3aa\"");
     for (pointer, value) in [
         ("/stored", "\"2020-01-01T00:00:00Z\""),
@@ -291,7 +332,10 @@ fn what_a_store_may_change_does_not_make_another_statement() {
         ("/object/definition", "{}"),
         ("/object/objectType", "-"),
         ("/result/score/scaled", "5e-1"),
-        ("/actor/member", r#"[{"account":{"name":"bob","homePage":"http://example.org"}},{"mbox":"mailto:ada@example.org","name":"Ada"}]"#),
+        (
+            "/actor/member",
+            r#"[{"account":{"name":"bob","homePage":"http://example.org"}},{"mbox":"mailto:ada@example.org","name":"Ada"}]"#,
+        ),
         ("/context/contextActivities/grouping", r#"{"id":"http://example.org/course"}"#),
     ] {
         assert_eq!(text(pointer, value), same, "{pointer}");

@@ -20,7 +20,10 @@ fn put(content: &'static str, needs_condition: bool) -> DocumentChange {
 }
 
 fn merge(content: &'static str) -> DocumentChange {
-    DocumentChange::Merge { content_type: "application/json".to_owned(), content: Bytes::from_static(content.as_bytes()) }
+    DocumentChange::Merge {
+        content_type: "application/json".to_owned(),
+        content: Bytes::from_static(content.as_bytes()),
+    }
 }
 
 impl World {
@@ -51,7 +54,9 @@ fn if_none_match(tag: &str) -> Condition {
 
 async fn documents_are_put_found_merged_and_deleted(db: TestDatabase) {
     let world = World::new(db);
-    for owner in [state(None), DocumentOwner::Activity("http://a/x".to_owned()), DocumentOwner::Agent(mailbox("ada"))] {
+    for owner in
+        [state(None), DocumentOwner::Activity("http://a/x".to_owned()), DocumentOwner::Agent(mailbox("ada"))]
+    {
         let none = Condition::default;
         assert_eq!(world.document(&owner, "d").await, None);
         world.change(owner.clone(), "d", none(), put(r#"{"a":1,"b":{"c":2}}"#, true)).await.unwrap();
@@ -68,8 +73,14 @@ async fn documents_are_put_found_merged_and_deleted(db: TestDatabase) {
         assert_eq!(world.document(&owner, "d").await.unwrap(), r#"{"a":1,"b":3,"d":[1.0]}"#);
         let found = world.service.find_document(ProjectId(1), &owner, "d").await.unwrap().unwrap();
         world.change(owner.clone(), "d", if_match(&found.etag), put("[1]", true)).await.unwrap();
-        assert!(matches!(world.change(owner.clone(), "d", none(), merge("{}")).await, Err(XapiError::Invalid { .. })));
-        assert!(matches!(world.change(owner.clone(), "n", none(), merge("[]")).await, Err(XapiError::Invalid { .. })));
+        assert!(matches!(
+            world.change(owner.clone(), "d", none(), merge("{}")).await,
+            Err(XapiError::Invalid { .. })
+        ));
+        assert!(matches!(
+            world.change(owner.clone(), "n", none(), merge("[]")).await,
+            Err(XapiError::Invalid { .. })
+        ));
         world.change(owner.clone(), "d", none(), put("{}", false)).await.unwrap();
         let refused = world.change(owner.clone(), "d", if_match("x"), DocumentChange::Delete).await;
         assert!(matches!(refused, Err(XapiError::PreconditionFailed)));
@@ -89,7 +100,8 @@ async fn of_two_writers_on_one_state_one_wins(db: TestDatabase) {
             world.change(state(None), "d", if_none_match("*"), put(r#"{"by":2}"#, false)),
         );
         let winners = [&one, &other].into_iter().filter(|it| it.is_ok()).count();
-        let losers = [&one, &other].into_iter().filter(|it| matches!(it, Err(XapiError::PreconditionFailed))).count();
+        let losers =
+            [&one, &other].into_iter().filter(|it| matches!(it, Err(XapiError::PreconditionFailed))).count();
         assert_eq!((winners, losers), (1, 1));
         let expected = if one.is_ok() { r#"{"by":1}"# } else { r#"{"by":2}"# };
         assert_eq!(world.document(&state(None), "d").await.unwrap(), expected);
@@ -110,7 +122,9 @@ async fn states_are_listed_and_deleted_together(db: TestDatabase) {
     world.clock.advance(std::time::Duration::from_secs(60));
     world.change(state(Some(1)), "b", none(), put("2", false)).await.unwrap();
     world.change(state(Some(2)), "c", none(), put("3", false)).await.unwrap();
-    let list = async |owner: &DocumentOwner, since| world.service.list_documents(ProjectId(1), owner, since).await.unwrap().0;
+    let list = async |owner: &DocumentOwner, since| {
+        world.service.list_documents(ProjectId(1), owner, since).await.unwrap().0
+    };
     assert_eq!(list(&state(None), None).await, ["a", "b", "c"]);
     assert_eq!(list(&state(Some(1)), None).await, ["b"]);
     assert_eq!(list(&state(None), Some(START)).await, ["b", "c"]);

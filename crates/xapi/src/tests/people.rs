@@ -11,12 +11,21 @@ belvedere_storage::database_tests!(
 );
 
 async fn with_documents(world: &World) {
-    let state = DocumentOwner::State { activity: "http://a/x".to_owned(), agent: mailbox("ada"), registration: None };
+    let state =
+        DocumentOwner::State { activity: "http://a/x".to_owned(), agent: mailbox("ada"), registration: None };
     for owner in [state, DocumentOwner::Agent(mailbox("ada"))] {
         let content = Bytes::from_static(b"{\"note\":\"secret words\"}");
-        let change = DocumentChange::Put { content_type: "application/json".to_owned(), content, needs_condition: false };
+        let change = DocumentChange::Put {
+            content_type: "application/json".to_owned(),
+            content,
+            needs_condition: false,
+        };
         let (id, condition) = ("d".to_owned(), Condition::default());
-        world.service.change_document(ChangeDocument { client: client(1), owner, id, condition, change }).await.unwrap();
+        world
+            .service
+            .change_document(ChangeDocument { client: client(1), owner, id, condition, change })
+            .await
+            .unwrap();
     }
 }
 
@@ -31,7 +40,8 @@ async fn nothing_in_the_tables_says_who_somebody_is(db: TestDatabase) {
         ("xapi_posting", vec!["others"]),
     ] {
         for column in columns {
-            for row in query_sql(world.db.read(), &format!("SELECT {column} FROM {table}"), []).await.unwrap() {
+            for row in query_sql(world.db.read(), &format!("SELECT {column} FROM {table}"), []).await.unwrap()
+            {
                 let bytes: Vec<u8> = row.try_get_by_index(0).unwrap();
                 for word in ["ada", "Name", "example.org", "secret"] {
                     let is_there = bytes.windows(word.len()).any(|part| part == word.as_bytes());
@@ -69,12 +79,14 @@ async fn an_erased_person_is_an_anonymous_account_and_has_no_documents(db: TestD
         assert_eq!(data.erase(ProjectId(1), ada).await.unwrap(), 0);
         assert_eq!(data.export(ProjectId(1), ada, None).await.unwrap().records.len(), 0);
     }
-    let nobody = r#"{"objectType":"Agent","account":{"homePage":"https://belvedere.example","name":"erased-1"}}"#;
+    let nobody =
+        r#"{"objectType":"Agent","account":{"homePage":"https://belvedere.example","name":"erased-1"}}"#;
     assert_eq!(world.find(1, false).await.unwrap().get("actor").unwrap().to_string(), nobody);
     let of_bob = world.find(2, false).await.unwrap();
     assert_eq!(of_bob.get("actor").unwrap().text_of("mbox"), Some("mailto:bob@example.org"));
     assert!(of_bob.get("context").unwrap().to_string().contains(nobody));
-    let count = world.entries.0.lock().unwrap().iter().filter(|it| it.action == "xapi_subject_erased").count();
+    let count =
+        world.entries.0.lock().unwrap().iter().filter(|it| it.action == "xapi_subject_erased").count();
     assert_eq!(count, 3);
     // Who comes again is worded anew.
     world.store(&statement(3, "ada", "did", "x")).await.unwrap();

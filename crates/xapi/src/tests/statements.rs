@@ -69,7 +69,10 @@ async fn a_batch_is_stored_whole_or_not_at_all(db: TestDatabase) {
     assert!(world.store(&batch).await.unwrap_err().to_string().starts_with("/1/id"));
     assert_eq!(world.ids(StatementQuery::default()).await, [1]);
     let batch = format!("[{},{}]", statement(1, "ada", "did", "x"), statement(3, "ada", "did", "x"));
-    assert_eq!(world.store(&batch).await.unwrap(), StoredStatements { ids: vec![id_text(1), id_text(3)], new: 1 });
+    assert_eq!(
+        world.store(&batch).await.unwrap(),
+        StoredStatements { ids: vec![id_text(1), id_text(3)], new: 1 }
+    );
     assert_eq!(world.store("[]").await.unwrap().new, 0);
 }
 
@@ -134,7 +137,10 @@ async fn filters_find_what_fits_and_nothing_else(db: TestDatabase) {
     assert_eq!(world.ids(StatementQuery { until: at(0), ..Default::default() }).await, [1]);
     assert_eq!(world.ids(StatementQuery { since: at(0), until: at(1), ..Default::default() }).await, [2]);
     let other = Reader { client: Client { project: ProjectId(2), ..client(1) }, ..reader() };
-    assert_eq!(world.service.list_statements(&other, StatementQuery::default()).await.unwrap().statements.len(), 0);
+    assert_eq!(
+        world.service.list_statements(&other, StatementQuery::default()).await.unwrap().statements.len(),
+        0
+    );
     let ids = StatementQuery { format: Format::Ids, limit: Some(1), ..Default::default() };
     assert_eq!(
         world.list(ids).await[0].get("actor").unwrap().to_string(),
@@ -145,22 +151,31 @@ async fn filters_find_what_fits_and_nothing_else(db: TestDatabase) {
 async fn a_list_goes_on_where_it_ended(db: TestDatabase) {
     let world = World::new(db);
     for number in 1..=10 {
-        world.store(&statement(number, if number % 3 == 0 { "bob" } else { "ada" }, "did", "x")).await.unwrap();
+        world
+            .store(&statement(number, if number % 3 == 0 { "bob" } else { "ada" }, "did", "x"))
+            .await
+            .unwrap();
     }
     for ascending in [false, true] {
         for agent in [None, Some(mailbox("ada"))] {
-            let query = StatementQuery { limit: Some(3), ascending, agent: agent.clone(), ..Default::default() };
+            let query =
+                StatementQuery { limit: Some(3), ascending, agent: agent.clone(), ..Default::default() };
             let mut found = world.service.list_statements(&reader(), query).await.unwrap();
             let mut ids: Vec<String> = Vec::new();
             let mut pages = 0;
             loop {
                 pages += 1;
-                let of = |text: &String| Json::parse(text.as_bytes(), 9).unwrap().text_of("id").unwrap().to_owned();
+                let of = |text: &String| {
+                    Json::parse(text.as_bytes(), 9).unwrap().text_of("id").unwrap().to_owned()
+                };
                 ids.extend(found.statements.iter().map(of));
                 let Some(more) = &found.more else { break };
                 // What comes in meanwhile is on no page of a list that goes back in time.
                 if pages == 1 && !ascending {
-                    world.store(&statement(100 + u8::from(agent.is_some()), "ada", "did", "x")).await.unwrap();
+                    world
+                        .store(&statement(100 + u8::from(agent.is_some()), "ada", "did", "x"))
+                        .await
+                        .unwrap();
                 }
                 let stranger = Reader { client: client(2), ..reader() };
                 assert!(world.service.list_more(&stranger, more).await.unwrap().is_none());
@@ -203,7 +218,11 @@ async fn random_statements_are_found_by_every_filter_as_by_looking_at_all(db: Te
     }
     for _ in 0..60 {
         let (actor, verb, activity) = (random(6), random(4), random(5));
-        let mut query = StatementQuery { ascending: random(2) == 0, limit: Some(1 + random(60) as usize), ..Default::default() };
+        let mut query = StatementQuery {
+            ascending: random(2) == 0,
+            limit: Some(1 + random(60) as usize),
+            ..Default::default()
+        };
         let mut expected: Vec<_> = all.clone();
         if random(2) == 0 {
             query.agent = Some(mailbox(&format!("a{actor}")));
@@ -235,7 +254,10 @@ async fn voided_statements_are_hidden_whichever_comes_first(db: TestDatabase) {
     let both = format!("[{},{}]", about(5, "admin", VOIDED, 6), statement(6, "ada", "did", "x"));
     world.store(&both).await.unwrap();
     for voided in [1, 4, 6] {
-        assert!(world.find(voided, false).await.is_none() && world.find(voided, true).await.is_some(), "{voided}");
+        assert!(
+            world.find(voided, false).await.is_none() && world.find(voided, true).await.is_some(),
+            "{voided}"
+        );
     }
     // What voids cannot be voided.
     world.store(&about(7, "admin", VOIDED, 2)).await.unwrap();
@@ -252,7 +274,10 @@ async fn a_statement_is_found_by_what_it_is_about(db: TestDatabase) {
     let world = World::new(db);
     world.store(&about(1, "eve", "http://v/liked", 2)).await.unwrap();
     world.store(&about(2, "bob", "http://v/answered", 3)).await.unwrap();
-    assert_eq!(world.ids(StatementQuery { agent: Some(mailbox("ada")), ..Default::default() }).await, [0_u8; 0]);
+    assert_eq!(
+        world.ids(StatementQuery { agent: Some(mailbox("ada")), ..Default::default() }).await,
+        [0_u8; 0]
+    );
     world.store(&statement(3, "ada", "did", "x")).await.unwrap();
     world.store(&about(4, "tom", "http://v/liked", 1)).await.unwrap();
     let by = |agent: &str| StatementQuery { agent: Some(mailbox(agent)), ..Default::default() };
@@ -306,23 +331,41 @@ async fn files_belong_to_statements(db: TestDatabase) {
     // SHA-256 of "abc".
     let sha2 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     let with_file = |sha2: &str, url: &str| {
-        let claim = format!(r#","attachments":[{{"usageType":"http://u","display":{{"en":"d"}},"contentType":"text/plain","length":3,"sha2":"{sha2}"{url}}}]}}"#);
+        let claim = format!(
+            r#","attachments":[{{"usageType":"http://u","display":{{"en":"d"}},"contentType":"text/plain","length":3,"sha2":"{sha2}"{url}}}]}}"#
+        );
         statement(1, "ada", "did", "x").strip_suffix('}').unwrap().to_owned() + &claim
     };
     let store = async |body: String, files: &[(&str, &'static [u8])]| {
         let body = Json::parse(body.as_bytes(), 32).unwrap();
         let files: HashMap<String, Bytes> =
             files.iter().map(|(sha2, content)| ((*sha2).to_owned(), Bytes::from_static(content))).collect();
-        world.service.store_statements(StoreStatements { client: client(1), version: Version::One, body, id: None, files }).await
+        world
+            .service
+            .store_statements(StoreStatements {
+                client: client(1),
+                version: Version::One,
+                body,
+                id: None,
+                files,
+            })
+            .await
     };
     let message = |result: Result<StoredStatements, XapiError>| result.unwrap_err().to_string();
     assert!(message(store(with_file(sha2, ""), &[]).await).contains("missing"));
     assert!(message(store(with_file(sha2, ""), &[(sha2, b"abd")]).await).contains("is not the SHA-2"));
-    assert!(message(store(statement(1, "ada", "did", "x"), &[(sha2, b"abc")]).await).contains("no statement claims"));
+    assert!(
+        message(store(statement(1, "ada", "did", "x"), &[(sha2, b"abc")]).await)
+            .contains("no statement claims")
+    );
     store(with_file(sha2, ""), &[(sha2, b"abc")]).await.unwrap();
     let query = StatementQuery { attachments: true, ..Default::default() };
     let found = world.service.list_statements(&reader(), query).await.unwrap();
-    let expected = File { sha2: sha2.to_owned(), content_type: "text/plain".to_owned(), content: Bytes::from_static(b"abc") };
+    let expected = File {
+        sha2: sha2.to_owned(),
+        content_type: "text/plain".to_owned(),
+        content: Bytes::from_static(b"abc"),
+    };
     assert_eq!(found.files, [expected]);
     let elsewhere = with_file(sha2, r#","fileUrl":"http://f""#).replace(&id_text(1), &id_text(2));
     store(elsewhere, &[]).await.unwrap();
@@ -331,7 +374,8 @@ async fn files_belong_to_statements(db: TestDatabase) {
 async fn activities_are_brought_together(db: TestDatabase) {
     let world = World::new(db);
     let with = |number: u8, definition: &str| {
-        statement(number, "ada", "did", "x").replace("\"http://a/x\"", &format!("\"http://a/x\",\"definition\":{definition}"))
+        statement(number, "ada", "did", "x")
+            .replace("\"http://a/x\"", &format!("\"http://a/x\",\"definition\":{definition}"))
     };
     world.store(&with(1, r#"{"name":{"en":"One"},"type":"http://t"}"#)).await.unwrap();
     world.store(&with(2, r#"{"name":{"de":"Eins"},"moreInfo":"http://m"}"#)).await.unwrap();
@@ -344,17 +388,29 @@ async fn activities_are_brought_together(db: TestDatabase) {
         r#"{"objectType":"Activity","id":"http://a/y"}"#
     );
     let german = Reader { languages: "de".to_owned(), ..reader() };
-    let query = StatementQuery { format: Format::Canonical, limit: Some(1), ascending: true, ..Default::default() };
+    let query =
+        StatementQuery { format: Format::Canonical, limit: Some(1), ascending: true, ..Default::default() };
     let found = world.service.list_statements(&german, query).await.unwrap().statements.remove(0);
-    assert!(found.contains(r#""definition":{"name":{"de":"Eins"},"type":"http://t","moreInfo":"http://m"}"#), "{found}");
+    assert!(
+        found.contains(r#""definition":{"name":{"de":"Eins"},"type":"http://t","moreInfo":"http://m"}"#),
+        "{found}"
+    );
     // The exact form is still what was sent.
-    assert!(world.find(1, false).await.unwrap().to_string().contains(r#"{"name":{"en":"One"},"type":"http://t"}"#));
+    assert!(
+        world
+            .find(1, false)
+            .await
+            .unwrap()
+            .to_string()
+            .contains(r#"{"name":{"en":"One"},"type":"http://t"}"#)
+    );
 }
 
 async fn statements_are_events_too(db: TestDatabase) {
     let world = World::new(db);
     let verb = |number, verb: &str| {
-        statement(number, "ada", "did", "x").replace("http://v/did", &format!("http://adlnet.gov/expapi/verbs/{verb}"))
+        statement(number, "ada", "did", "x")
+            .replace("http://v/did", &format!("http://adlnet.gov/expapi/verbs/{verb}"))
     };
     let batch = [verb(1, "experienced"), verb(2, "answered"), verb(3, "completed"), verb(4, "terminated")];
     world.store(&format!("[{}]", batch.join(","))).await.unwrap();
@@ -367,12 +423,15 @@ async fn a_key_may_be_kept_to_its_own_statements(db: TestDatabase) {
     world.store(&statement(1, "ada", "did", "x")).await.unwrap();
     world.store_by(client(2), &statement(2, "ada", "did", "x")).await.unwrap();
     let mine = Reader { client: client(2), only_mine: true, languages: String::new() };
-    for query in [StatementQuery::default(), StatementQuery { agent: Some(mailbox("ada")), ..Default::default() }] {
+    for query in
+        [StatementQuery::default(), StatementQuery { agent: Some(mailbox("ada")), ..Default::default() }]
+    {
         let found = world.service.list_statements(&mine, query).await.unwrap();
         assert_eq!(found.statements.len(), 1);
         assert!(found.statements[0].contains(&id_text(2)));
     }
-    let one = |number| OneStatement { id: id(number), is_voided: false, format: Format::Exact, attachments: false };
+    let one =
+        |number| OneStatement { id: id(number), is_voided: false, format: Format::Exact, attachments: false };
     assert!(world.service.find_statement(&mine, one(1)).await.unwrap().is_none());
     assert!(world.service.find_statement(&mine, one(2)).await.unwrap().is_some());
 }
