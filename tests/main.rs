@@ -15,3 +15,4 @@ mod reports;
 mod schema;
 mod split;
 mod tidy;
+mod xapi;

@@ -25,6 +25,7 @@ mod m20261125_000016_regressions;
 mod m20261128_000017_tag_counts;
 mod m20261128_000018_event_store;
 mod m20261128_000019_rollup_checks;
+mod m20261128_000020_xapi;
 
 /// Applies the migrations in order.
 pub struct Migrator;
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000017_tag_counts::Migration),
             Box::new(m20261128_000018_event_store::Migration),
             Box::new(m20261128_000019_rollup_checks::Migration),
+            Box::new(m20261128_000020_xapi::Migration),
         ]
     }
 

@@ -4,6 +4,7 @@ mod analytics;
 mod ingest;
 mod issues;
 mod server;
+mod xapi;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -16,6 +17,8 @@ pub(crate) enum Options {
     Ingest(ingest::Options),
     /// The list of issues and their pages, with a million events
     Issues(issues::Options),
+    /// The xAPI record store: storing statements, and finding them among many
+    Xapi(xapi::Options),
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -23,5 +26,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Options::Analytics(options) => analytics::run(options),
         Options::Ingest(options) => ingest::run(options),
         Options::Issues(options) => issues::run(options),
+        Options::Xapi(options) => xapi::run(options),
     }
 }

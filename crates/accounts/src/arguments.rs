@@ -1,7 +1,7 @@
 use belvedere_kernel::{IngestKey, ProjectId, User};
 use belvedere_storage::{Id, Timestamp};
 
-use crate::{Role, Scope, Secret};
+use crate::{Role, Scope, Secret, XapiScope};
 
 /// An organisation to be made.
 #[derive(Clone, PartialEq, Eq)]
@@ -135,4 +135,15 @@ pub struct PasswordChange {
     pub current: Option<Secret>,
     /// The new one, 12 to 200 characters.
     pub new: Secret,
+}
+
+/// A key of the xAPI record store to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewXapiKey {
+    /// The project whose store it opens.
+    pub project: ProjectId,
+    /// What people call it, 1 to 100 characters; the authority of what it stores has this name.
+    pub label: String,
+    /// What it may do; at least one.
+    pub scopes: Vec<XapiScope>,
 }

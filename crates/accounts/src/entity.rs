@@ -10,3 +10,4 @@ pub(crate) mod organisation;
 pub(crate) mod project;
 pub(crate) mod session;
 pub(crate) mod user;
+pub(crate) mod xapi_key;

@@ -1,4 +1,4 @@
-//! Ingest keys in memory: what the database said at most 5 s ago, or, while it is away, what it said last.
+//! Keys in memory: what the database said at most 5 s ago, or, while it is away, what it said last.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,8 +6,6 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use belvedere_storage::Timestamp;
-
-use crate::IngestKeyInfo;
 
 /// An answer older than this is not given any more, unless the database is away.
 const STALE_AFTER: Duration = Duration::from_secs(5);
@@ -24,9 +22,9 @@ const KEYS_MAX: usize = 10_000;
 
 /// What to do for a caller.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Lookup {
+pub(crate) enum Lookup<T> {
     /// Answer this.
-    Known(Option<Arc<IngestKeyInfo>>),
+    Known(Option<Arc<T>>),
     /// Ask the database, then [`KeyCache::remember`] or [`KeyCache::database_is_away`].
     Ask(Ticket),
     /// The database is away, has been asked a moment ago, and nothing is known of the key.
@@ -40,28 +38,35 @@ pub(crate) struct Ticket {
 }
 
 #[derive(Debug)]
-struct Remembered {
-    answer: Option<Arc<IngestKeyInfo>>,
+struct Remembered<T> {
+    answer: Option<Arc<T>>,
     asked_at: Timestamp,
     is_being_refreshed: AtomicBool,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    keys: HashMap<String, Remembered>,
+#[derive(Debug)]
+struct State<T> {
+    keys: HashMap<String, Remembered<T>>,
     /// Set while the database is away: it is not asked before.
     ask_again_at: Option<Timestamp>,
 }
 
 /// A bounded memory of answers by public key.
-#[derive(Debug, Default)]
-pub(crate) struct KeyCache {
-    state: RwLock<State>,
+#[derive(Debug)]
+pub(crate) struct KeyCache<T> {
+    state: RwLock<State<T>>,
     generation: AtomicU64,
 }
 
-impl KeyCache {
-    pub(crate) fn look_up(&self, public_key: &str, now: Timestamp) -> Lookup {
+impl<T> Default for KeyCache<T> {
+    fn default() -> Self {
+        let state = State { keys: HashMap::new(), ask_again_at: None };
+        Self { state: RwLock::new(state), generation: AtomicU64::new(0) }
+    }
+}
+
+impl<T> KeyCache<T> {
+    pub(crate) fn look_up(&self, public_key: &str, now: Timestamp) -> Lookup<T> {
         let state = self.read();
         let ticket = Ticket { generation: self.generation.load(Ordering::SeqCst) };
         let Some(remembered) = state.keys.get(public_key) else {
@@ -87,9 +92,9 @@ impl KeyCache {
         &self,
         ticket: Ticket,
         public_key: &str,
-        answer: Option<IngestKeyInfo>,
+        answer: Option<T>,
         now: Timestamp,
-    ) -> Option<Arc<IngestKeyInfo>> {
+    ) -> Option<Arc<T>> {
         let answer = answer.map(Arc::new);
         let mut state = self.write();
         state.ask_again_at = None;
@@ -106,7 +111,7 @@ impl KeyCache {
     }
 
     /// Notes that the database did not answer; gives what was last known of the key, if it was known.
-    pub(crate) fn database_is_away(&self, public_key: &str, now: Timestamp) -> Option<Arc<IngestKeyInfo>> {
+    pub(crate) fn database_is_away(&self, public_key: &str, now: Timestamp) -> Option<Arc<T>> {
         let mut state = self.write();
         state.ask_again_at = Some(now.plus(RETRY_AFTER));
         let remembered = state.keys.get(public_key)?;
@@ -121,16 +126,16 @@ impl KeyCache {
         state.keys.remove(public_key);
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State> {
+    fn read(&self) -> RwLockReadGuard<'_, State<T>> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
+    fn write(&self) -> RwLockWriteGuard<'_, State<T>> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl<T> State<T> {
     fn is_away(&self, now: Timestamp) -> bool {
         self.ask_again_at.is_some_and(|at| now < at && at.since(now) <= RETRY_AFTER)
     }
@@ -156,6 +161,7 @@ mod tests {
     use belvedere_storage::Id;
 
     use super::*;
+    use crate::IngestKeyInfo;
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -176,20 +182,20 @@ mod tests {
         Timestamp::from_micros(millis * 1_000)
     }
 
-    fn ask(cache: &KeyCache, millis: i64) -> Ticket {
+    fn ask(cache: &KeyCache<IngestKeyInfo>, millis: i64) -> Ticket {
         match cache.look_up(KEY, at(millis)) {
             Lookup::Ask(ticket) => ticket,
             other => panic!("not asked at {millis}: {other:?}"),
         }
     }
 
-    fn is_known(cache: &KeyCache, millis: i64) -> bool {
+    fn is_known(cache: &KeyCache<IngestKeyInfo>, millis: i64) -> bool {
         cache.look_up(KEY, at(millis)) == Lookup::Known(Some(Arc::new(info())))
     }
 
     #[test]
     fn an_answer_is_given_for_five_seconds_and_renewed_by_one_caller_from_the_fourth_on() {
-        let cache = KeyCache::default();
+        let cache = KeyCache::<IngestKeyInfo>::default();
         cache.remember(ask(&cache, 0), KEY, Some(info()), at(0));
         assert!(is_known(&cache, 3_999));
         let ticket = ask(&cache, 4_000);
@@ -202,7 +208,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_asked_for_before_a_change_is_not_kept() {
-        let cache = KeyCache::default();
+        let cache = KeyCache::<IngestKeyInfo>::default();
         let ticket = ask(&cache, 0);
         cache.forget(KEY);
         cache.remember(ticket, KEY, Some(info()), at(1));
@@ -211,7 +217,7 @@ mod tests {
 
     #[test]
     fn while_the_database_is_away_known_keys_go_on_and_unknown_ones_are_not_refused() {
-        let cache = KeyCache::default();
+        let cache = KeyCache::<IngestKeyInfo>::default();
         cache.remember(ask(&cache, 0), KEY, Some(info()), at(0));
         ask(&cache, 60_000);
         assert_eq!(cache.database_is_away(KEY, at(60_000)), Some(Arc::new(info())));
@@ -228,14 +234,14 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_makes_answers_old() {
-        let cache = KeyCache::default();
+        let cache = KeyCache::<IngestKeyInfo>::default();
         cache.remember(ask(&cache, 100_000), KEY, Some(info()), at(100_000));
         ask(&cache, 50_000);
     }
 
     #[test]
     fn the_memory_is_bounded_and_unknown_keys_leave_first() {
-        let cache = KeyCache::default();
+        let cache = KeyCache::<IngestKeyInfo>::default();
         cache.remember(ask(&cache, 0), KEY, Some(info()), at(0));
         for number in 0..25_000 {
             cache.remember(Ticket { generation: 0 }, &number.to_string(), None, at(1));

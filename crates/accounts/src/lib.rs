@@ -47,17 +47,17 @@ mod throttle;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use belvedere_kernel::{ApiToken, IngestKey, Organisation, ProjectId, User};
+use belvedere_kernel::{ApiToken, IngestKey, Organisation, ProjectId, User, XapiKey};
 use belvedere_storage::{Id, Page, PageRequest};
 
 pub use arguments::{
     AcceptInvite, IngestKeyChange, NewApiToken, NewIngestKey, NewInvite, NewOrganisation, NewProject,
-    OrganisationChange, PasswordChange, ProfileChange, ProjectChange, RoleChange,
+    NewXapiKey, OrganisationChange, PasswordChange, ProfileChange, ProjectChange, RoleChange,
 };
 pub use error::{AccountsError, Conflict};
 pub use model::{
     ApiTokenInfo, ClientInfo, FirstSteps, IngestKeyInfo, InviteInfo, InviteLink, Member, NewSession,
-    OrganisationInfo, Principal, Project, Rights, Role, Scope, Secret,
+    OrganisationInfo, Principal, Project, Rights, Role, Scope, Secret, XapiKeyInfo, XapiScope,
 };
 pub use permission::Permission;
 pub use service::{AccountsService, OWN_PROJECT, OwnersOfProjects};
@@ -330,4 +330,44 @@ pub trait ApiTokens: Send + Sync {
         token: Id<ApiToken>,
         client: &ClientInfo,
     ) -> Result<(), AccountsError>;
+}
+
+/// The keys by which learning tools use the xAPI record store of a project.
+#[async_trait]
+pub trait XapiKeys: Send + Sync {
+    /// The working key of these 32 hexadecimal digits whose secret this is; `None` if there is none.
+    ///
+    /// For the hot path: answered from memory as [`IngestKeys::find_ingest_key`] is.
+    async fn authenticate_xapi_key(
+        &self,
+        public_key: &str,
+        secret: &str,
+    ) -> Result<Option<Arc<XapiKeyInfo>>, AccountsError>;
+
+    /// A project's keys, newest first, revoked ones included; [`Permission::ViewKeys`].
+    async fn list_xapi_keys(
+        &self,
+        principal: &Principal,
+        project: ProjectId,
+        page: PageRequest,
+    ) -> Result<Page<XapiKeyInfo>, AccountsError>;
+
+    /// Makes a key and shows its secret this once; at most 100 working ones per project; [`Permission::ManageKeys`].
+    async fn create_xapi_key(
+        &self,
+        principal: &Principal,
+        new: NewXapiKey,
+        client: &ClientInfo,
+    ) -> Result<(XapiKeyInfo, Secret), AccountsError>;
+
+    /// Makes a key stop working for good; again is no error; [`Permission::ManageKeys`].
+    async fn revoke_xapi_key(
+        &self,
+        principal: &Principal,
+        key: Id<XapiKey>,
+        client: &ClientInfo,
+    ) -> Result<(), AccountsError>;
+
+    /// Writes into the audit log that `key` was refused something for want of a scope.
+    async fn record_xapi_denied(&self, key: &XapiKeyInfo, client: &ClientInfo) -> Result<(), AccountsError>;
 }

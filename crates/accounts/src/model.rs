@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-use belvedere_kernel::{Actor, ApiToken, IngestKey, Organisation, ProjectId, User};
+use belvedere_kernel::{Actor, ApiToken, IngestKey, Organisation, ProjectId, User, XapiKey};
 use belvedere_storage::{Id, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +105,95 @@ pub struct IngestKeyInfo {
     pub created_at: Timestamp,
     /// When it stopped working.
     pub revoked_at: Option<Timestamp>,
+}
+
+/// What a key of the xAPI record store may do (1.0.3, Communication 4.2, in our own words where it has none).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum XapiScope {
+    /// Store statements, and void them.
+    #[serde(rename = "statements/write")]
+    StatementsWrite,
+    /// Read the statements that the same key stored.
+    #[serde(rename = "statements/read/mine")]
+    StatementsReadMine,
+    /// Read all statements, activities and agents.
+    #[serde(rename = "statements/read")]
+    StatementsRead,
+    /// Read and change states.
+    #[serde(rename = "state")]
+    State,
+    /// Read and change profiles of activities and agents.
+    #[serde(rename = "profile")]
+    Profile,
+    /// Everything.
+    #[serde(rename = "all")]
+    All,
+}
+
+impl XapiScope {
+    /// Every scope.
+    pub const ALL: [Self; 6] = [
+        Self::StatementsWrite,
+        Self::StatementsReadMine,
+        Self::StatementsRead,
+        Self::State,
+        Self::Profile,
+        Self::All,
+    ];
+
+    /// The scope as a word, as in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StatementsWrite => "statements/write",
+            Self::StatementsReadMine => "statements/read/mine",
+            Self::StatementsRead => "statements/read",
+            Self::State => "state",
+            Self::Profile => "profile",
+            Self::All => "all",
+        }
+    }
+}
+
+impl FromStr for XapiScope {
+    type Err = AccountsError;
+
+    fn from_str(text: &str) -> Result<Self, AccountsError> {
+        let why = "must be statements/write, statements/read/mine, statements/read, state, profile or all";
+        Self::ALL
+            .into_iter()
+            .find(|scope| scope.as_str() == text)
+            .ok_or_else(|| AccountsError::invalid("scopes", why))
+    }
+}
+
+/// A key of the xAPI record store without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct XapiKeyInfo {
+    /// Its key in the database.
+    pub id: Id<XapiKey>,
+    /// The project whose store it opens.
+    pub project: ProjectId,
+    /// The project's organisation.
+    pub organisation: Id<Organisation>,
+    /// 32 hexadecimal digits: the user name of Basic authentication.
+    pub public_key: String,
+    /// What people call it.
+    pub label: String,
+    /// What it may do.
+    pub scopes: Vec<XapiScope>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it stopped working.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl XapiKeyInfo {
+    /// Whether it may do something for which one of `scopes` is needed.
+    #[must_use]
+    pub fn allows(&self, scopes: &[XapiScope]) -> bool {
+        self.scopes.iter().any(|scope| *scope == XapiScope::All || scopes.contains(scope))
+    }
 }
 
 /// What an API token may do.

@@ -9,6 +9,7 @@ mod project_owners;
 mod proof;
 mod sign_in;
 mod time_zone;
+mod xapi_keys;
 
 pub use self::own_project::OWN_PROJECT;
 pub use self::project_owners::OwnersOfProjects;
@@ -27,7 +28,8 @@ use crate::key_cache::KeyCache;
 use crate::password::Passwords;
 use crate::secret::LookupKey;
 use crate::store::organisations;
-use crate::{AccountsError, ClientInfo, Conflict, Member, Principal, Role};
+use crate::store::xapi_keys::KnownXapiKey;
+use crate::{AccountsError, ClientInfo, Conflict, IngestKeyInfo, Member, Principal, Role};
 
 /// What stands in the place of a name or an e-mail address whose key was destroyed.
 const ERASED: &str = "(erased)";
@@ -40,7 +42,8 @@ pub struct AccountsService {
     vault: Arc<dyn Vault>,
     lookup: LookupKey,
     passwords: Passwords,
-    keys: Arc<KeyCache>,
+    keys: Arc<KeyCache<IngestKeyInfo>>,
+    xapi_keys: Arc<KeyCache<KnownXapiKey>>,
     guesses_made: AtomicU64,
 }
 
@@ -63,6 +66,7 @@ impl AccountsService {
             lookup: LookupKey(lookup_key),
             passwords: Passwords::default(),
             keys: Arc::default(),
+            xapi_keys: Arc::default(),
             guesses_made: AtomicU64::new(0),
         }
     }

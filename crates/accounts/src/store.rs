@@ -7,6 +7,7 @@ pub(crate) mod links;
 pub(crate) mod organisations;
 pub(crate) mod people;
 pub(crate) mod sessions;
+pub(crate) mod xapi_keys;
 
 use std::str::FromStr;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use belvedere_error_client::ClientConfig;
 use belvedere_event_store::RollupLimits;
 use belvedere_event_store::columns::Dimension;
+use belvedere_xapi::Limits as XapiLimits;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -27,6 +28,8 @@ pub struct Config {
     pub intake: IntakeSection,
     /// Events in columns.
     pub events: EventsSection,
+    /// The xAPI record store.
+    pub xapi: XapiSection,
     /// Live messages between processes.
     pub redis: RedisSection,
     /// Keys.
@@ -198,6 +201,53 @@ fn dimensions() -> String {
     Dimension::ALL.map(Dimension::as_str).join(", ")
 }
 
+/// `[xapi]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct XapiSection {
+    /// The most statements of one request.
+    pub statements_max: usize,
+    /// How deep JSON may be nested.
+    pub depth_max: usize,
+    /// The most files attached to the statements of one request.
+    pub attachments_max: usize,
+    /// The largest attached file.
+    pub attachment_bytes_max: usize,
+    /// The largest document.
+    pub document_bytes_max: usize,
+    /// The most statements of one answer.
+    pub page_max: usize,
+}
+
+impl Default for XapiSection {
+    fn default() -> Self {
+        let limits = XapiLimits::default();
+        Self {
+            statements_max: limits.statements_max,
+            depth_max: limits.depth_max,
+            attachments_max: limits.attachments_max,
+            attachment_bytes_max: limits.attachment_bytes_max,
+            document_bytes_max: limits.document_bytes_max,
+            page_max: limits.page_max,
+        }
+    }
+}
+
+impl XapiSection {
+    /// The same as the record store takes them.
+    #[must_use]
+    pub fn limits(&self) -> XapiLimits {
+        XapiLimits {
+            statements_max: self.statements_max,
+            depth_max: self.depth_max,
+            attachments_max: self.attachments_max,
+            attachment_bytes_max: self.attachment_bytes_max,
+            document_bytes_max: self.document_bytes_max,
+            page_max: self.page_max,
+        }
+    }
+}
+
 /// `[redis]`
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -247,11 +297,13 @@ impl Default for LogSection {
 pub struct FeaturesSection {
     /// Receive and show errors.
     pub error_tracking: bool,
+    /// The xAPI record store.
+    pub xapi: bool,
 }
 
 impl Default for FeaturesSection {
     fn default() -> Self {
-        Self { error_tracking: true }
+        Self { error_tracking: true, xapi: true }
     }
 }
 
@@ -409,6 +461,15 @@ impl Config {
         }
         if let Err(unknown) = self.events.rollup_limits() {
             return refuse("events.rollup_dimensions", &format!("{unknown:?} is none of {}", dimensions()));
+        }
+        if !(8..=256).contains(&self.xapi.depth_max) {
+            return refuse("xapi.depth_max", "must be from 8 to 256");
+        }
+        if !(1..=10_000).contains(&self.xapi.page_max) {
+            return refuse("xapi.page_max", "must be from 1 to 10,000");
+        }
+        if !(1..=10_000).contains(&self.xapi.statements_max) {
+            return refuse("xapi.statements_max", "must be from 1 to 10,000");
         }
         let key = &self.privacy.master_key;
         if !key.is_empty() && (key.len() != 64 || !key.bytes().all(|byte| byte.is_ascii_hexdigit())) {

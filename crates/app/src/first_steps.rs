@@ -1,9 +1,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use belvedere_accounts::{Accounts, ApiTokens, ClientInfo, NewApiToken, Principal, Scope, SignIn};
+use belvedere_accounts::{
+    Accounts, ApiTokens, ClientInfo, NewApiToken, NewXapiKey, Principal, Scope, SignIn, XapiKeys, XapiScope,
+};
+use belvedere_kernel::ProjectId;
 use belvedere_storage::PageRequest;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::App;
 
@@ -25,6 +29,12 @@ pub struct Ready {
     pub organisation: String,
     /// The first project's number.
     pub project: i64,
+    /// Where learning tools find the first project's xAPI record store.
+    pub xapi_endpoint: String,
+    /// The user name of a key that may do everything there.
+    pub xapi_key: String,
+    /// Its password. The same as at the last start, as long as the key works.
+    pub xapi_secret: String,
 }
 
 impl App {
@@ -55,16 +65,39 @@ impl App {
         let (_, token) = self.accounts.create_api_token(&principal, token, &client).await?;
         let link = self.accounts.create_sign_in_link(first.owner).await?;
         let address = self.config.public_url();
+        let (xapi_key, xapi_secret) = self.xapi_key(&principal, first.project.id).await?;
         let ready = Ready {
             dsn: dsn(&address, &first.key.public_key, first.project.id.0),
             sign_in: format!("{address}/sign-in/link/{}", link.0),
             api_token: token.0,
             organisation: first.organisation.slug,
             project: first.project.id.0,
+            xapi_endpoint: format!("{address}/xapi/"),
+            xapi_key,
+            xapi_secret,
             address,
         };
         write_private(&self.config.data.directory.join("ready.json"), &serde_json::to_vec(&ready)?)?;
         Ok(ready)
+    }
+
+    /// The key and secret that the first start left in `xapi_key.json` of the data directory, as long as they work; else
+    /// new ones.
+    async fn xapi_key(&self, principal: &Principal, project: ProjectId) -> Result<(String, String)> {
+        let file = self.config.data.directory.join("xapi_key.json");
+        let last = std::fs::read(&file).ok().and_then(|json| serde_json::from_slice::<Value>(&json).ok());
+        let word = |key: &str| last.as_ref().and_then(|last| last.get(key)?.as_str()).unwrap_or_default();
+        let (key, secret) = (word("xapi_key"), word("xapi_secret"));
+        if let Some(found) = self.accounts.authenticate_xapi_key(key, secret).await?
+            && found.project == project
+        {
+            return Ok((key.to_owned(), secret.to_owned()));
+        }
+        let new = NewXapiKey { project, label: TOKEN_LABEL.to_owned(), scopes: vec![XapiScope::All] };
+        let (key, secret) = self.accounts.create_xapi_key(principal, new, &ClientInfo::default()).await?;
+        let kept = serde_json::json!({ "xapi_key": key.public_key, "xapi_secret": secret.0 });
+        write_private(&file, &serde_json::to_vec(&kept)?)?;
+        Ok((key.public_key, secret.0))
     }
 }
 

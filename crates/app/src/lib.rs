@@ -38,11 +38,13 @@ use belvedere_kernel::{
 use belvedere_privacy::{MasterKey, PrivacyService, VaultService};
 use belvedere_storage::spool::{Spool, SpoolConfig};
 use belvedere_storage::{DatabaseConfig, Dialect, StorageError};
+use belvedere_xapi::{XapiParts, XapiService};
 
 pub use belvedere_storage::Database;
 pub use config::{
     Config, ConfigError, DataSection, DatabaseSection, EventsSection, FeaturesSection, IntakeSection,
     LogFormat, LogSection, PrivacySection, RedisSection, SelfReportSection, ServerSection, SpoolSection,
+    XapiSection,
 };
 pub use first_steps::Ready;
 pub use runtime::{run, work};
@@ -130,6 +132,8 @@ pub struct App {
     pub logs: Arc<LogsService>,
     /// Whether scheduled jobs run.
     pub monitors: Arc<MonitorsService>,
+    /// What learners did, as xAPI tools tell it.
+    pub xapi: Arc<XapiService>,
     /// Durable jobs.
     pub jobs: JobQueue,
     /// The door's side of intake; `None` in a process without a door.
@@ -219,6 +223,21 @@ impl App {
             Arc::clone(&bus),
         ));
 
+        let xapi = Arc::new(XapiService::new(XapiParts {
+            db: db.clone(),
+            clock: Arc::clone(&clock),
+            gate: privacy.clone(),
+            register: privacy.clone(),
+            vault: vault.clone(),
+            audit: audit.clone(),
+            events: Some(Arc::new(events.clone())),
+            limits: config.xapi.limits(),
+            home_page: config.public_url(),
+            secret: master_key.derive("xapi"),
+        }));
+        let mut subject_data: Vec<Arc<dyn SubjectData>> = vec![queries.clone()];
+        subject_data.extend(xapi.subject_data());
+
         let quotas = Arc::new(QuotaBook::new(QuotaParts { db: db.clone(), clock: Arc::clone(&clock) }));
         let stats = Arc::new(IntakeStats::default());
         let parts = IntakeParts {
@@ -246,7 +265,7 @@ impl App {
             accounts,
             privacy,
             events,
-            subject_data: vec![queries.clone()],
+            subject_data,
             queries,
             errors,
             search,
@@ -255,6 +274,7 @@ impl App {
             quotas,
             logs,
             monitors,
+            xapi,
             jobs,
             intake,
             intake_log,
@@ -277,6 +297,7 @@ impl App {
         if let Some(intake) = &self.intake {
             self.tasks.spawn("intake counts", Arc::clone(intake).run(self.tasks.clone()));
             self.tasks.spawn("quotas", Arc::clone(&self.quotas).run(self.tasks.clone()));
+            self.tasks.spawn("xapi writer", Arc::clone(&self.xapi).run(self.tasks.clone()));
         }
         match &self.spool {
             Some(spool) if self.role == Role::Api => {

@@ -40,6 +40,7 @@ async fn main() {
         sign_in: fake.clone(),
         ingest_keys: fake.clone(),
         api_tokens: fake.clone(),
+        xapi_keys: Some(fake.clone()),
         errors: Some(fake.clone()),
         releases: Some(fake.clone()),
         source_maps: Some(Arc::new(fake_maps::FakeMaps::new(clock.now(), ""))),

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, Members, SignIn};
+use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, Members, SignIn, XapiKeys};
 use belvedere_audit::AuditLog;
 use belvedere_error_tracking::attachment::Attachments;
 use belvedere_error_tracking::feedback::Feedback;
@@ -30,6 +30,8 @@ pub struct DashboardState {
     pub ingest_keys: Arc<dyn IngestKeys>,
     /// The tokens by which programs use the API.
     pub api_tokens: Arc<dyn ApiTokens>,
+    /// The keys of the xAPI record store; `None` where it is switched off.
+    pub xapi_keys: Option<Arc<dyn XapiKeys>>,
     /// Issues and events; `None` when error tracking is switched off, and with it its pages.
     pub errors: Option<Arc<dyn ErrorTracking>>,
     /// Releases; `None` together with errors.

@@ -83,6 +83,7 @@ impl Site {
             sign_in: other.clone(),
             ingest_keys: other.clone(),
             api_tokens: other.clone(),
+            xapi_keys: Some(other.clone()),
             errors: Some(other.clone()),
             releases: Some(other.clone()),
             source_maps: Some(Arc::new(FakeMaps::new(clock.now(), ""))),
@@ -113,6 +114,7 @@ impl Site {
         state.sign_in = fake.clone();
         state.ingest_keys = fake.clone();
         state.api_tokens = fake.clone();
+        state.xapi_keys = state.xapi_keys.map(|_| fake.clone() as _);
         state.errors = state.errors.map(|_| fake.clone() as _);
         state.triage = fake.clone();
         state.search = fake.clone();
@@ -196,6 +198,7 @@ fn pages() -> Vec<String> {
         "/audit?action=authn_login_success&from=2026-11-01&to=2026-11-23&here=1".to_owned(),
         "/settings".to_owned(),
         "/settings/keys".to_owned(),
+        "/settings/xapi-keys".to_owned(),
         "/settings/tokens".to_owned(),
         "/settings/members".to_owned(),
         "/settings/limits".to_owned(),
@@ -334,6 +337,8 @@ async fn settings_reach_their_services_and_errors_come_back_with_the_form() {
     .await;
     let odd = site.post("/projects/7/settings/keys", "label=web&rate_limit=many").await;
     assert_eq!(odd.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let made = site.post("/projects/7/settings/xapi-keys", "label=LMS&state=1").await;
+    assert!(made.text().contains("bxs_secret"), "the secret is shown this once");
     site.post("/projects/7/settings/privacy", "analytics=1&scrub_keys=iban%0Ataxid").await;
     site.post(&format!("/projects/7/settings/members/{}/role", fakes::ada()), "role=admin").await;
     let replayed =
@@ -343,6 +348,7 @@ async fn settings_reach_their_services_and_errors_come_back_with_the_form() {
     let expected = [
         "update_project Shop",
         r#"create_ingest_key web Some(60) ["https://a.example"]"#,
+        "create_xapi_key LMS [State]",
         r#"change_settings analytics true keys ["iban", "taxid"]"#,
         "set_role admin",
     ];

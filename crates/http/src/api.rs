@@ -18,6 +18,7 @@ mod search;
 mod search_answer;
 mod source_maps;
 mod triage;
+mod xapi_keys;
 
 pub(crate) use input::JsonBody;
 
@@ -47,6 +48,9 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .post("/api/v1/ingest_keys", needs(Permission::ManageKeys), accounts::create_ingest_key)
         .put("/api/v1/ingest_keys/{id}", needs(Permission::ManageKeys), accounts::update_ingest_key)
         .delete("/api/v1/ingest_keys/{id}", needs(Permission::ManageKeys), accounts::revoke_ingest_key)
+        .get("/api/v1/xapi_keys", needs(Permission::ViewKeys), xapi_keys::list_xapi_keys)
+        .post("/api/v1/xapi_keys", needs(Permission::ManageKeys), xapi_keys::create_xapi_key)
+        .delete("/api/v1/xapi_keys/{id}", needs(Permission::ManageKeys), xapi_keys::revoke_xapi_key)
         .get("/api/v1/api_tokens", needs(Permission::ManageTokens), accounts::list_api_tokens)
         .post("/api/v1/api_tokens", needs(Permission::ManageTokens), accounts::create_api_token)
         .delete("/api/v1/api_tokens/{id}", needs(Permission::ManageTokens), accounts::revoke_api_token)
@@ -190,6 +194,9 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         accounts::create_ingest_key,
         accounts::update_ingest_key,
         accounts::revoke_ingest_key,
+        xapi_keys::list_xapi_keys,
+        xapi_keys::create_xapi_key,
+        xapi_keys::revoke_xapi_key,
         accounts::list_api_tokens,
         accounts::create_api_token,
         accounts::revoke_api_token,

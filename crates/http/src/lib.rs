@@ -24,6 +24,7 @@ mod stalling;
 mod state;
 #[cfg(test)]
 mod tests;
+mod xapi;
 
 use std::sync::Arc;
 
@@ -55,7 +56,7 @@ impl Http {
         let features = state.features;
         let shared = Arc::new(Shared::new(state));
         let routes = ops::routes(ingest::routes(Routes::new(Arc::clone(&shared))));
-        let routes = sentry_api::routes(api::routes(routes, features), features);
+        let routes = xapi::routes(sentry_api::routes(api::routes(routes, features), features));
         let (router, routes) = routes.finish();
         Self { shared, router, routes }
     }

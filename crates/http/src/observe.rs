@@ -17,6 +17,7 @@ use tracing::Instrument;
 use crate::problem::{Cause, Problem};
 use crate::sentry_api;
 use crate::state::Shared;
+use crate::xapi;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -34,6 +35,7 @@ pub(crate) async fn observe(State(shared): State<Arc<Shared>>, mut request: Requ
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let is_for_sentry_tools = request.uri().path().starts_with(sentry_api::BASE);
+    let is_xapi = request.uri().path().starts_with(xapi::BASE);
     request.extensions_mut().insert(RequestId(id.clone()));
     // A span at level info would be formatted for every request; what must be logged names the id itself.
     let span = tracing::debug_span!("request", id);
@@ -44,6 +46,9 @@ pub(crate) async fn observe(State(shared): State<Arc<Shared>>, mut request: Requ
     }
     if is_for_sentry_tools {
         sentry_api::as_plain_json(&mut response);
+    }
+    if is_xapi {
+        xapi::dress(&mut response);
     }
     if let Some(Cause(error)) = response.extensions_mut().remove::<Cause>() {
         let status = response.status().as_u16();

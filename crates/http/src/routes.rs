@@ -30,6 +30,8 @@ pub enum Access {
     Public(&'static str),
     /// Who has a project's ingest key; the handler asks for it, as it may stand in the body.
     IngestKey,
+    /// Who has a key of a project's xAPI record store, with a scope that the handler asks for.
+    XapiKey,
     /// A principal with the permission.
     Needs(Permission),
     /// Whoever runs the installation: from this machine, or with the token for metrics.
@@ -113,7 +115,7 @@ impl Routes {
     {
         let route = on(filter, handler);
         let route = match access {
-            Access::Public(_) | Access::IngestKey => route,
+            Access::Public(_) | Access::IngestKey | Access::XapiKey => route,
             Access::Needs(permission) => {
                 route.route_layer(from_fn_with_state((Arc::clone(&self.shared), permission), guard))
             }

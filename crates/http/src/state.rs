@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, SignIn};
+use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, SignIn, XapiKeys};
 use belvedere_audit::AuditLog;
 use belvedere_error_tracking::attachment::Attachments;
 use belvedere_error_tracking::feedback::Feedback;
@@ -19,6 +19,7 @@ use belvedere_event_store::query::Queries;
 use belvedere_intake::{Intake, IntakeLog, IntakeStats};
 use belvedere_kernel::Clock;
 use belvedere_storage::Database;
+use belvedere_xapi::{Limits as XapiLimits, RecordStore};
 
 use crate::body::Bodies;
 use crate::ingest::RateLimits;
@@ -33,6 +34,12 @@ pub struct HttpState {
     pub sign_in: Arc<dyn SignIn>,
     /// The keys by which SDKs send.
     pub ingest_keys: Arc<dyn IngestKeys>,
+    /// The keys by which learning tools use the xAPI record store.
+    pub xapi_keys: Arc<dyn XapiKeys>,
+    /// The xAPI record store.
+    pub xapi: Arc<dyn RecordStore>,
+    /// What bounds requests to it.
+    pub xapi_limits: XapiLimits,
     /// The tokens by which programs use the API.
     pub api_tokens: Arc<dyn ApiTokens>,
     /// Issues and events.
@@ -112,11 +119,13 @@ impl Default for HttpLimits {
 pub struct HttpFeatures {
     /// Receive and show errors.
     pub error_tracking: bool,
+    /// The xAPI record store.
+    pub xapi: bool,
 }
 
 impl Default for HttpFeatures {
     fn default() -> Self {
-        Self { error_tracking: true }
+        Self { error_tracking: true, xapi: true }
     }
 }
 

@@ -17,3 +17,4 @@ mod server;
 mod triage;
 mod uploads;
 mod watch;
+mod xapi;

@@ -73,3 +73,15 @@ pub trait ConsentGate: Send + Sync {
     /// Resolves `people` in their order, making subjects that do not exist yet.
     async fn admit(&self, tx: &Tx, people: &[RawPerson]) -> Result<Vec<Admitted>, StorageError>;
 }
+
+/// Lasting subjects for records that a product keeps by name, as a learning record store does: such records are found
+/// again by whom they name, whether or not the person lets themselves be counted. What is counted or analysed of them
+/// goes through the [`ConsentGate`] like everything else.
+#[async_trait]
+pub trait PersonRegister: Send + Sync {
+    /// Resolves `people` in their order, making subjects that do not exist yet; `None` for who has no identifier.
+    async fn register(&self, tx: &Tx, people: &[RawPerson]) -> Result<Vec<Option<SubjectId>>, StorageError>;
+
+    /// The subjects of those who are registered, in their order; makes none.
+    async fn find(&self, people: &[RawPerson]) -> Result<Vec<Option<SubjectId>>, StorageError>;
+}

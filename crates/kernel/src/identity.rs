@@ -20,6 +20,10 @@ pub enum ApiToken {}
 #[derive(Debug)]
 pub enum IngestKey {}
 
+/// Marks ids of keys of the xAPI record store.
+#[derive(Debug)]
+pub enum XapiKey {}
+
 /// The number of a project, as it stands in a DSN: positive, at most 2^31 - 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

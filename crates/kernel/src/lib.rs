@@ -18,8 +18,8 @@ mod vault;
 pub use audit::{AuditSink, Entry, Outcome, ProjectOwners, Target};
 pub use chain::error_chain;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use consent::{Admitted, ConsentGate, Identity, RawPerson};
-pub use identity::{Actor, ApiToken, IngestKey, Organisation, ProjectId, SubjectId, User};
+pub use consent::{Admitted, ConsentGate, Identity, PersonRegister, RawPerson};
+pub use identity::{Actor, ApiToken, IngestKey, Organisation, ProjectId, SubjectId, User, XapiKey};
 pub use intake::{
     Delivery, DeliveryError, HandlerError, IntakeHandler, ItemOutcome, Prepared, PreparedBatch, Rejected,
     Stored, Tally,

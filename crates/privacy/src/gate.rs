@@ -6,6 +6,8 @@ use std::sync::Arc;
 use belvedere_kernel::{Admitted, Identity, KeyOwner, ProjectId, RawPerson, SubjectId, VaultError};
 use belvedere_storage::{StorageError, Timestamp, Tx};
 
+use sea_orm::ConnectionTrait;
+
 use crate::MasterKey;
 use crate::cache::Cache;
 use crate::identity::{self, Fingerprint, IdentityHasher, Lookup};
@@ -23,6 +25,15 @@ const REMEMBERED_MAX: usize = 60_000;
 struct Known {
     subject: SubjectId,
     fingerprint: Fingerprint,
+}
+
+/// Who gets a subject that lasts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lasting {
+    /// Who consents to analytics.
+    ByConsent,
+    /// Everybody.
+    Always,
 }
 
 /// A person on the way through the gate.
@@ -67,7 +78,56 @@ impl Gate {
         raw: &[RawPerson],
         now: Timestamp,
     ) -> Result<Vec<Admitted>, VaultError> {
-        let (mut admitted, mut people, places) = self.recognise(tx, raw, now).await?;
+        self.resolve(tx, raw, now, Lasting::ByConsent).await
+    }
+
+    /// See [`belvedere_kernel::PersonRegister::register`].
+    pub(crate) async fn register(
+        &self,
+        tx: &Tx,
+        raw: &[RawPerson],
+        now: Timestamp,
+    ) -> Result<Vec<Option<SubjectId>>, VaultError> {
+        let admitted = self.resolve(tx, raw, now, Lasting::Always).await?;
+        Ok(admitted.into_iter().map(|admitted| admitted.subject).collect())
+    }
+
+    /// See [`belvedere_kernel::PersonRegister::find`]; one query for each project with people unknown to this process.
+    pub(crate) async fn find(
+        &self,
+        connection: &impl ConnectionTrait,
+        raw: &[RawPerson],
+    ) -> Result<Vec<Option<SubjectId>>, StorageError> {
+        let lookup = |person: &RawPerson| {
+            let identity = identity::canonical(&person.identity);
+            let (kind, value) = identity.key()?;
+            Some(self.hasher.lookup(person.project, kind, value))
+        };
+        let lookups: Vec<Option<Lookup>> = raw.iter().map(lookup).collect();
+        let mut found: HashMap<Lookup, SubjectId> = HashMap::new();
+        let mut unknown: BTreeMap<ProjectId, Vec<Lookup>> = BTreeMap::new();
+        for (person, lookup) in raw.iter().zip(&lookups) {
+            let Some(lookup) = lookup else { continue };
+            match self.remembered.get(lookup) {
+                Some(known) => drop(found.insert(*lookup, known.subject)),
+                None => unknown.entry(person.project).or_default().push(*lookup),
+            }
+        }
+        for (project, lookups) in unknown {
+            let rows = store::find_subjects_by_lookup(connection, project, &lookups).await?;
+            found.extend(rows.into_iter().map(|(lookup, subject, _)| (lookup, subject)));
+        }
+        Ok(lookups.into_iter().map(|lookup| found.get(&lookup?).copied()).collect())
+    }
+
+    async fn resolve(
+        &self,
+        tx: &Tx,
+        raw: &[RawPerson],
+        now: Timestamp,
+        lasting: Lasting,
+    ) -> Result<Vec<Admitted>, VaultError> {
+        let (mut admitted, mut people, places) = self.recognise(tx, raw, now, lasting).await?;
 
         let mut unknown: BTreeMap<ProjectId, Vec<usize>> = BTreeMap::new();
         for (index, person) in people.iter_mut().enumerate() {
@@ -107,6 +167,7 @@ impl Gate {
         tx: &Tx,
         raw: &[RawPerson],
         now: Timestamp,
+        lasting: Lasting,
     ) -> Result<(Vec<Admitted>, Vec<Person>, Vec<Option<usize>>), VaultError> {
         let mut projects: Vec<ProjectId> = raw.iter().map(|person| person.project).collect();
         projects.sort_unstable();
@@ -121,6 +182,7 @@ impl Gate {
         for person in raw {
             let consent = settings.get(&person.project).map(|loaded| loaded.settings.consent_default);
             let consent = consent.unwrap_or_default();
+            let is_lasting = consent.analytics || lasting == Lasting::Always;
             admitted.push(Admitted {
                 subject: None,
                 analytics: consent.analytics,
@@ -134,7 +196,7 @@ impl Gate {
             let mut identity = identity::canonical(&person.identity);
             let lookup = match identity.key() {
                 None => None,
-                Some((kind, value)) if consent.analytics => {
+                Some((kind, value)) if is_lasting => {
                     Some((kind, self.hasher.lookup(person.project, kind, value)))
                 }
                 Some((kind, value)) => {
@@ -152,7 +214,7 @@ impl Gate {
                     identity.ip_address = None;
                 }
                 let index = *by_lookup.entry(lookup).or_insert_with(|| {
-                    let identity = consent.analytics.then(Identity::default);
+                    let identity = is_lasting.then(Identity::default);
                     let fingerprint = Fingerprint::default();
                     people.push(Person {
                         project: person.project,

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use belvedere_kernel::{
-    Actor, Admitted, AuditSink, Clock, ConsentGate, Entry, Identity, KeyOwner, Outcome, ProjectId, RawPerson,
-    ScrubRules, Scrubber, SubjectId, Target, Vault, VaultError,
+    Actor, Admitted, AuditSink, Clock, ConsentGate, Entry, Identity, KeyOwner, Outcome, PersonRegister,
+    ProjectId, RawPerson, ScrubRules, Scrubber, SubjectId, Target, Vault, VaultError,
 };
 use belvedere_storage::{Database, StorageError, Tx};
 
@@ -128,6 +128,20 @@ impl ConsentGate for PrivacyService {
             VaultError::Storage(error) => error,
             error => StorageError::corrupt(format!("privacy: {error}")),
         })
+    }
+}
+
+#[async_trait]
+impl PersonRegister for PrivacyService {
+    async fn register(&self, tx: &Tx, people: &[RawPerson]) -> Result<Vec<Option<SubjectId>>, StorageError> {
+        self.gate.register(tx, people, self.clock.now()).await.map_err(|error| match error {
+            VaultError::Storage(error) => error,
+            error => StorageError::corrupt(format!("privacy: {error}")),
+        })
+    }
+
+    async fn find(&self, people: &[RawPerson]) -> Result<Vec<Option<SubjectId>>, StorageError> {
+        self.gate.find(self.db.read(), people).await
     }
 }
 

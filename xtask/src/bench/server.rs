@@ -24,6 +24,8 @@ pub(crate) struct Api {
     sign_in: String,
     pub(crate) envelope_path: String,
     pub(crate) envelope_headers: String,
+    /// Headers of a learning tool.
+    pub(crate) xapi_headers: String,
     /// Headers of envelopes that are not compressed.
     pub(crate) plain_headers: String,
 }
@@ -76,6 +78,7 @@ impl Api {
             envelope_headers: format!("content-encoding: gzip\r\n{plain_headers}"),
             plain_headers,
             project,
+            xapi_headers: xapi_headers(&text("xapi_key")?, &text("xapi_secret")?),
             token: text("api_token")?,
             sign_in: text("sign_in")?,
         })
@@ -125,6 +128,13 @@ impl Api {
         Ok((ticks(11) + ticks(12)) * 10.0)
     }
 
+    /// What the files of the embedded database take, in bytes.
+    pub(crate) fn disk_bytes(&self) -> Result<u64> {
+        let files = std::fs::read_dir(&self.directory)?.filter_map(Result::ok);
+        let of_database = files.filter(|file| file.file_name().to_string_lossy().starts_with("belvedere.db"));
+        of_database.map(|file| Ok(file.metadata()?.len())).sum()
+    }
+
     pub(crate) fn peak_rss_mb(&self) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
@@ -140,6 +150,29 @@ impl Drop for Api {
             let _ = std::fs::remove_dir_all(&self.directory);
         }
     }
+}
+
+/// What a learning tool sends with every request.
+fn xapi_headers(key: &str, secret: &str) -> String {
+    let basic = base64(format!("{key}:{secret}").as_bytes());
+    format!(
+        "authorization: Basic {basic}\r\ncontent-type: application/json\r\nx-experience-api-version: 2.0.0\r\n"
+    )
+}
+
+/// RFC 4648, section 4.
+fn base64(bytes: &[u8]) -> String {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let number =
+            (0..3).fold(0, |number, at| number << 8 | u32::from(three.get(at).copied().unwrap_or(0)));
+        for at in 0..4 {
+            let digit = alphabet[(number >> (18 - 6 * at)) as usize & 63];
+            text.push(if at <= three.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
 }
 
 /// The machine, in words.

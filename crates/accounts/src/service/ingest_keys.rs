@@ -20,7 +20,7 @@ use crate::{
 const KEYS_MAX: u64 = 100;
 
 /// How long the hot path waits for the database before it counts as away.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 #[async_trait]
 impl IngestKeys for AccountsService {
@@ -188,7 +188,7 @@ impl AccountsService {
     }
 }
 
-fn away() -> StorageError {
+pub(super) fn away() -> StorageError {
     StorageError::Unavailable(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
 }
 

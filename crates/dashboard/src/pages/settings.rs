@@ -10,6 +10,7 @@ pub(crate) mod privacy;
 pub(crate) mod project;
 pub(crate) mod source_maps;
 pub(crate) mod tokens;
+pub(crate) mod xapi_keys;
 
 use std::sync::Arc;
 
@@ -36,6 +37,8 @@ pub(crate) fn routes() -> Router<Arc<DashboardState>> {
         .route("/settings/keys", get(keys::show).post(keys::create))
         .route("/settings/keys/{key}", post(keys::change))
         .route("/settings/keys/{key}/revoke", post(keys::revoke))
+        .route("/settings/xapi-keys", get(xapi_keys::show).post(xapi_keys::create))
+        .route("/settings/xapi-keys/{key}/revoke", post(xapi_keys::revoke))
         .route("/settings/tokens", get(tokens::show).post(tokens::create))
         .route("/settings/tokens/{token}/revoke", post(tokens::revoke))
         .route("/settings/members", get(members::show).post(members::invite))
@@ -59,6 +62,7 @@ fn tabs(scene: &Scene, current: &str) -> Vec<SettingsTab> {
     let all = [
         ("Project", "", Some(Permission::ViewProjects)),
         ("Ingest keys", "/keys", Some(Permission::ViewKeys)),
+        ("xAPI keys", "/xapi-keys", Some(Permission::ViewKeys)),
         ("Source maps", "/source-maps", Some(Permission::ViewIssues)),
         ("Retention and quotas", "/limits", Some(Permission::ViewProjects)),
         ("Grouping", "/grouping", Some(Permission::ViewIssues)),
@@ -70,6 +74,7 @@ fn tabs(scene: &Scene, current: &str) -> Vec<SettingsTab> {
     ];
     all.into_iter()
         .filter(|(_, path, _)| *path != "/source-maps" || scene.state.source_maps.is_some())
+        .filter(|(_, path, _)| *path != "/xapi-keys" || scene.state.xapi_keys.is_some())
         .filter(|(_, _, permission)| permission.is_none_or(|permission| scene.may(permission)))
         .filter(|(_, path, _)| *path != "/grouping" || scene.state.errors.is_some())
         .map(|(label, path, _)| SettingsTab {

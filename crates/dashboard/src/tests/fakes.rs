@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use belvedere_accounts::{
     AcceptInvite, Accounts, AccountsError, ApiTokenInfo, ApiTokens, ClientInfo, FirstSteps, IngestKeyChange,
     IngestKeyInfo, IngestKeys, InviteInfo, InviteLink, Member, Members, NewApiToken, NewIngestKey, NewInvite,
-    NewOrganisation, NewProject, NewSession, OrganisationChange, OrganisationInfo, PasswordChange,
-    Permission, Principal, ProfileChange, Project, ProjectChange, Rights, Role, RoleChange, Scope, Secret,
-    SignIn,
+    NewOrganisation, NewProject, NewSession, NewXapiKey, OrganisationChange, OrganisationInfo,
+    PasswordChange, Permission, Principal, ProfileChange, Project, ProjectChange, Rights, Role, RoleChange,
+    Scope, Secret, SignIn, XapiKeyInfo, XapiKeys, XapiScope,
 };
 use belvedere_audit::{AuditError, AuditLog, AuditRow, EntryFilter};
 use belvedere_error_tracking::attachment::{
@@ -40,7 +40,7 @@ use belvedere_error_tracking::{
 };
 use belvedere_intake::{HourTally, IntakeError, IntakeLog, Outcome, Requester, SetAside};
 use belvedere_kernel::{
-    Actor, ApiToken, Clock, Identity, IngestKey, Organisation, ProjectId, Removal, SubjectId, User,
+    Actor, ApiToken, Clock, Identity, IngestKey, Organisation, ProjectId, Removal, SubjectId, User, XapiKey,
 };
 use belvedere_privacy::{ChangeSettings, Privacy, PrivacyError, PrivacySettings, RevealSubject};
 use belvedere_storage::{Cursor, Id, Page, PageRequest, Timestamp};
@@ -560,6 +560,57 @@ impl IngestKeys for Fake {
         _: &ClientInfo,
     ) -> Result<(), AccountsError> {
         self.note(format!("revoke_ingest_key {key}"));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl XapiKeys for Fake {
+    async fn authenticate_xapi_key(
+        &self,
+        _: &str,
+        _: &str,
+    ) -> Result<Option<Arc<XapiKeyInfo>>, AccountsError> {
+        Ok(None)
+    }
+    async fn list_xapi_keys(
+        &self,
+        _: &Principal,
+        project: ProjectId,
+        _: PageRequest,
+    ) -> Result<Page<XapiKeyInfo>, AccountsError> {
+        let key = XapiKeyInfo {
+            id: Id::from_bytes([0xd4; 16]),
+            project,
+            organisation: Id::from_bytes([1; 16]),
+            public_key: "d4".repeat(16),
+            label: "LMS".to_owned(),
+            scopes: vec![XapiScope::StatementsWrite, XapiScope::State],
+            created_at: self.clock.now(),
+            revoked_at: None,
+        };
+        Ok(Page { items: vec![key], next: None })
+    }
+    async fn create_xapi_key(
+        &self,
+        principal: &Principal,
+        new: NewXapiKey,
+        _: &ClientInfo,
+    ) -> Result<(XapiKeyInfo, Secret), AccountsError> {
+        self.note(format!("create_xapi_key {} {:?}", new.label, new.scopes));
+        let key = self.list_xapi_keys(principal, new.project, PageRequest::first(1)).await?.items.remove(0);
+        Ok((key, Secret("bxs_secret".to_owned())))
+    }
+    async fn revoke_xapi_key(
+        &self,
+        _: &Principal,
+        key: Id<XapiKey>,
+        _: &ClientInfo,
+    ) -> Result<(), AccountsError> {
+        self.note(format!("revoke_xapi_key {key}"));
+        Ok(())
+    }
+    async fn record_xapi_denied(&self, _: &XapiKeyInfo, _: &ClientInfo) -> Result<(), AccountsError> {
         Ok(())
     }
 }

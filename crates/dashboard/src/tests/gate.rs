@@ -106,6 +106,8 @@ async fn every_form_that_changes_something_needs_the_sessions_own_value() {
         "/projects/7/subjects/318/reveal".to_owned(),
         "/projects/7/settings".to_owned(),
         "/projects/7/settings/keys".to_owned(),
+        "/projects/7/settings/xapi-keys".to_owned(),
+        format!("/projects/7/settings/xapi-keys/{id}/revoke"),
         format!("/projects/7/settings/keys/{id}"),
         format!("/projects/7/settings/keys/{id}/revoke"),
         "/projects/7/settings/tokens".to_owned(),

@@ -20,11 +20,11 @@ use crate::state::Shared;
 #[into_params(parameter_in = Query)]
 pub(super) struct KeysWanted {
     /// The project's number or slug; may be left out while there is only one.
-    project: Option<String>,
+    pub(super) project: Option<String>,
     /// Rows on a page, 1 to 200; 50 if left out.
-    limit: Option<u16>,
+    pub(super) limit: Option<u16>,
     /// `next` of the page before.
-    cursor: Option<String>,
+    pub(super) cursor: Option<String>,
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -34,12 +34,13 @@ use belvedere_intake::{HourTally, Intake, IntakeLogService, IntakeParts, IntakeS
 use belvedere_jobs::JobQueue;
 use belvedere_kernel::{
     Actor, Admitted, AuditSink, ConsentGate, Delivery, InProcessBus, KeyOwner, ManualClock, ProjectId,
-    RawPerson, Removal, ScrubRules, Scrubber, SubjectId, Tally, Vault, VaultError,
+    RawPerson, Removal, ScrubRules, Scrubber, SubjectId, Tally, Tasks, Vault, VaultError,
 };
-use belvedere_privacy::{MasterKey, PrivacyService};
+use belvedere_privacy::{MasterKey, PrivacyService, VaultService};
 use belvedere_storage::spool::{Spool, SpoolConfig};
 use belvedere_storage::testing::TestDatabase;
 use belvedere_storage::{Cursor, Id, Page, PageRequest, StorageError, Timestamp, Tx};
+use belvedere_xapi::{Limits as XapiLimits, XapiParts, XapiService};
 use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -521,11 +522,26 @@ impl House {
             db.database(),
             clock.clone(),
             privacy.clone(),
-            privacy,
+            privacy.clone(),
             audit.clone(),
         ));
+        let register = privacy;
         let jobs = JobQueue::new(db.database(), clock.clone(), Arc::clone(&parts.bus));
         let source_maps = Arc::new(releases.source_maps(jobs.clone()));
+        let xapi = Arc::new(XapiService::new(XapiParts {
+            db: db.database(),
+            clock: clock.clone(),
+            gate: register.clone(),
+            register,
+            vault: Arc::new(VaultService::new(db.database(), clock.clone(), &master_key)),
+            audit: Arc::clone(&sink),
+            events: None,
+            limits: XapiLimits::default(),
+            home_page: "https://belvedere.example".to_owned(),
+            secret: [7; 32],
+        }));
+        let tasks = Tasks::default();
+        tasks.spawn("xapi writer", xapi.clone().run(tasks.clone()));
         let quiet = Arc::new(Quiet);
         let slice =
             ErrorTrackingService::new(db.database(), clock.clone(), quiet.clone(), quiet, Arc::clone(&sink));
@@ -538,6 +554,9 @@ impl House {
             sign_in: accounts.clone(),
             ingest_keys: accounts.clone(),
             api_tokens: accounts.clone(),
+            xapi_keys: accounts.clone(),
+            xapi,
+            xapi_limits: XapiLimits::default(),
             errors: errors.clone(),
             releases: releases.clone(),
             search: errors.clone(),
@@ -607,7 +626,7 @@ impl House {
         self.first.project.id
     }
 
-    fn owner(&self) -> Principal {
+    pub(super) fn owner(&self) -> Principal {
         Principal {
             actor: Actor::User(self.first.owner),
             organisation: self.first.organisation.id,

@@ -407,7 +407,7 @@ fn reports_of_browsers_are_accepted_durably_with_what_stands_in_their_address() 
 fn a_door_that_is_switched_off_answers_404_and_counts() {
     run(async {
         let mut house = House::new().await;
-        house.state.features = HttpFeatures { error_tracking: false };
+        house.state.features = HttpFeatures { error_tracking: false, ..HttpFeatures::default() };
         let uri = format!("/api/{}/envelope/?sentry_key={}", house.project(), house.key());
         assert_eq!(post(&house, &uri, &[], envelope(WithId::Header)).await.status, StatusCode::NOT_FOUND);
         assert_eq!(house.noted().await, [("envelope".to_owned(), "switched_off".to_owned(), 1)]);

@@ -1,0 +1,417 @@
+//! One transaction for the work of many requests.
+//!
+//! Locks are taken in one order: projects by number, in each the row that orders its writers, then subjects; then the
+//! audit log; the event store last. Two transactions therefore wait for each other, but never in a circle.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use belvedere_event_store::{Event, EventStoreError};
+use belvedere_kernel::{Actor, Entry, ProjectId, SubjectId, Target, XapiKey};
+use belvedere_storage::{Id, StorageError, Timestamp, Tx, execute_sql, query_sql};
+use bytes::Bytes;
+use sea_orm::{DbErr, Value};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use crate::core::Core;
+use crate::documents::Overlay;
+use crate::model::{ChangeDocument, Client, StoredStatements};
+use crate::prepare::{Prepared, raw_person};
+use crate::sql::{bytes16, insert_rows, query_in};
+use crate::statement::Ifi;
+use crate::{XapiError, value};
+
+pub(crate) const IS_VOIDED: i64 = 1;
+pub(crate) const IS_TIMED_BY_STORE: i64 = 2;
+pub(crate) const IS_COMPRESSED: i64 = 4;
+pub(crate) const IS_VOIDING: i64 = 8;
+
+/// The most request ids of one audit entry.
+const REQUESTS_NAMED_MAX: usize = 64;
+
+/// What one request wants to have written.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Statements { prepared: Vec<Prepared>, files: Vec<(String, Bytes)> },
+    Document(Box<ChangeDocument>),
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Statements(StoredStatements),
+    Document,
+}
+
+pub(crate) type Answer = Result<Outcome, XapiError>;
+
+#[derive(Debug)]
+pub(crate) struct Command {
+    pub(crate) client: Client,
+    pub(crate) work: Work,
+    pub(crate) reply: oneshot::Sender<Answer>,
+}
+
+/// The row that orders the writers of a project.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProjectRow {
+    pub(crate) last_stored: i64,
+    pub(crate) next_agent: i64,
+    pub(crate) generation: i64,
+}
+
+/// A statement that is new.
+pub(crate) struct Accepted<'a> {
+    pub(crate) statement: &'a Prepared,
+    pub(crate) client: &'a Client,
+    pub(crate) stored: i64,
+}
+
+#[derive(Clone, Copy)]
+struct Known {
+    digest: [u8; 16],
+    is_timed_by_store: bool,
+}
+
+impl Known {
+    fn is_same(&self, new: &Prepared) -> bool {
+        self.digest == new.digest
+            || self.is_timed_by_store && new.has_timestamp && self.digest == new.digest_without_time
+    }
+}
+
+/// What a key did in a transaction, for the audit log.
+#[derive(Default)]
+struct Done {
+    requests: Vec<String>,
+    statements: usize,
+    voided: Vec<String>,
+    documents: usize,
+}
+
+pub(crate) async fn lock_project(tx: &Tx, project: ProjectId) -> Result<ProjectRow, StorageError> {
+    let sql = "INSERT INTO xapi_project (project_id, last_stored, next_agent, generation) VALUES ($1, 0, 1, 0) \
+               ON CONFLICT (project_id) DO UPDATE SET last_stored = xapi_project.last_stored \
+               RETURNING last_stored, next_agent, generation";
+    let rows = query_sql(tx, sql, [project.0.into()]).await?;
+    let row = rows.first().ok_or_else(|| StorageError::corrupt("xapi_project returned no row"))?;
+    Ok(ProjectRow {
+        last_stored: row.try_get_by_index(0)?,
+        next_agent: row.try_get_by_index(1)?,
+        generation: row.try_get_by_index(2)?,
+    })
+}
+
+pub(crate) async fn update_project(tx: &Tx, project: ProjectId, row: ProjectRow) -> Result<(), StorageError> {
+    let sql =
+        "UPDATE xapi_project SET last_stored = $2, next_agent = $3, generation = $4 WHERE project_id = $1";
+    let values = [project.0.into(), row.last_stored.into(), row.next_agent.into(), row.generation.into()];
+    execute_sql(tx, sql, values).await?;
+    Ok(())
+}
+
+impl Core {
+    /// Does the work of `commands` in one transaction; an answer for each, in their order.
+    pub(crate) async fn commit(&self, commands: &[Command]) -> Result<Vec<Answer>, XapiError> {
+        let mut of_projects: BTreeMap<ProjectId, Vec<usize>> = BTreeMap::new();
+        for (index, command) in commands.iter().enumerate() {
+            of_projects.entry(command.client.project).or_default().push(index);
+        }
+        let now = self.parts.clock.now();
+        self.parts
+            .db
+            .write(async |tx| {
+                let mut answers: Vec<Option<Answer>> = commands.iter().map(|_| None).collect();
+                let (mut done, mut events) = (BTreeMap::new(), Vec::new());
+                for (project, indices) in &of_projects {
+                    let work = ProjectWork { core: self, tx, project: *project, now };
+                    let of_project = work.run(commands, indices, &mut answers, &mut done).await?;
+                    events.push((*project, of_project));
+                }
+                self.record(tx, commands, done).await?;
+                if let Some(store) = &self.parts.events {
+                    for (project, events) in events.iter().filter(|(_, events)| !events.is_empty()) {
+                        store.append_in(tx, *project, events).await.map_err(failure)?;
+                    }
+                }
+                Ok(answers.into_iter().map(|answer| answer.unwrap_or(Err(XapiError::Closed))).collect())
+            })
+            .await
+    }
+
+    /// One entry for each key: what all its requests of this transaction did.
+    async fn record(
+        &self,
+        tx: &Tx,
+        commands: &[Command],
+        done: BTreeMap<Id<XapiKey>, Done>,
+    ) -> Result<(), StorageError> {
+        for (key, done) in done {
+            let Some(command) = commands.iter().find(|command| command.client.key == key) else { continue };
+            let detail = json!({
+                "requests": done.requests, "statements": done.statements, "voided": done.voided,
+                "documents": done.documents,
+            });
+            let entry = Entry {
+                organisation: Some(command.client.organisation),
+                project: Some(command.client.project),
+                target: Some(Target { kind: "xapi_key", id: key.to_string() }),
+                request_id: done.requests.first().cloned(),
+                detail,
+                ..Entry::new(Actor::System("xapi"), "xapi_records_written")
+            };
+            self.parts.audit.record(tx, entry).await?;
+        }
+        Ok(())
+    }
+}
+
+fn failure(error: EventStoreError) -> StorageError {
+    match error {
+        EventStoreError::Storage(error) => error,
+        error if error.is_transient() => StorageError::Unavailable(DbErr::Custom(error.to_string())),
+        error => StorageError::Other(DbErr::Custom(error.to_string())),
+    }
+}
+
+pub(crate) struct ProjectWork<'a> {
+    pub(crate) core: &'a Core,
+    pub(crate) tx: &'a Tx,
+    pub(crate) project: ProjectId,
+    now: Timestamp,
+}
+
+impl ProjectWork<'_> {
+    async fn run(
+        &self,
+        commands: &[Command],
+        indices: &[usize],
+        answers: &mut [Option<Answer>],
+        done: &mut BTreeMap<Id<XapiKey>, Done>,
+    ) -> Result<Vec<Event>, XapiError> {
+        let mut row = lock_project(self.tx, self.project).await?;
+        self.core.memory().renew(self.project, row.generation);
+        let mut known = self.known(commands, indices).await?;
+        let mut overlay = Overlay::default();
+        let mut accepted: Vec<Accepted<'_>> = Vec::new();
+        let mut files: Vec<&(String, Bytes)> = Vec::new();
+        let mut next_stored = self.now.as_micros().max(row.last_stored + 1);
+        for index in indices {
+            let command = &commands[*index];
+            let answer = match &command.work {
+                Work::Document(change) => {
+                    self.change_document(change, &mut overlay, self.now).await.map(|()| Outcome::Document)
+                }
+                Work::Statements { prepared, files: sent } => {
+                    let other =
+                        prepared.iter().find(|it| known.get(&it.id).is_some_and(|known| !known.is_same(it)));
+                    match other {
+                        Some(other) => Err(XapiError::Conflict(value::uuid_text(&other.id))),
+                        None => {
+                            let before = accepted.len();
+                            for statement in prepared.iter().filter(|it| !known.contains_key(&it.id)) {
+                                accepted.push(Accepted {
+                                    statement,
+                                    client: &command.client,
+                                    stored: next_stored,
+                                });
+                                next_stored += 1;
+                            }
+                            for it in prepared {
+                                let new = Known { digest: it.digest, is_timed_by_store: !it.has_timestamp };
+                                known.entry(it.id).or_insert(new);
+                            }
+                            files.extend(sent);
+                            let ids = prepared.iter().map(|it| value::uuid_text(&it.id)).collect();
+                            Ok(Outcome::Statements(StoredStatements { ids, new: accepted.len() - before }))
+                        }
+                    }
+                }
+            };
+            // A failure of the database ends the transaction; everything else is this request's alone.
+            if let Err(error @ (XapiError::Storage(_) | XapiError::Vault(_))) = answer {
+                return Err(error);
+            }
+            note(done, command, &answer, &accepted);
+            answers[*index] = Some(answer);
+        }
+        let events =
+            if accepted.is_empty() { Vec::new() } else { self.write(&accepted, &files, &mut row).await? };
+        if let Some(last) = accepted.last() {
+            row.last_stored = last.stored;
+            update_project(self.tx, self.project, row).await?;
+        }
+        Ok(events)
+    }
+
+    /// The statements of the same ids that are there.
+    async fn known(
+        &self,
+        commands: &[Command],
+        indices: &[usize],
+    ) -> Result<HashMap<[u8; 16], Known>, XapiError> {
+        let given = indices.iter().filter_map(|index| match &commands[*index].work {
+            Work::Statements { prepared, .. } => Some(prepared),
+            Work::Document(_) => None,
+        });
+        let ids: Vec<Value> = given.flatten().filter(|it| it.is_given_id).map(|it| id_value(it.id)).collect();
+        let head =
+            "SELECT statement_id, digest, flags FROM xapi_statement WHERE project_id = $1 AND statement_id";
+        let mut known = HashMap::new();
+        for row in query_in(self.tx, head, "", &[self.project.0.into()], ids).await? {
+            let id: Id<()> = row.try_get_by_index(0).map_err(StorageError::from)?;
+            let digest: Vec<u8> = row.try_get_by_index(1).map_err(StorageError::from)?;
+            let flags: i64 = row.try_get_by_index(2).map_err(StorageError::from)?;
+            let digest = bytes16(digest, "xapi_statement.digest")?;
+            known.insert(id.to_bytes(), Known { digest, is_timed_by_store: flags & IS_TIMED_BY_STORE != 0 });
+        }
+        Ok(known)
+    }
+
+    /// Writes new statements and everything that belongs to them; the events that they are.
+    async fn write(
+        &self,
+        accepted: &[Accepted<'_>],
+        files: &[&(String, Bytes)],
+        row: &mut ProjectRow,
+    ) -> Result<Vec<Event>, XapiError> {
+        let subjects = self.register(accepted).await?;
+        let people = self.number_people(accepted, &subjects, row).await?;
+        let voided = self.relate(accepted, &subjects).await?;
+        self.write_bodies(accepted, &people, &voided).await?;
+        self.write_authorities(accepted).await?;
+        self.write_files(accepted, files).await?;
+        self.merge_definitions(accepted, row).await?;
+        self.events(accepted).await
+    }
+
+    /// The subjects of everybody whom the statements name.
+    async fn register(&self, accepted: &[Accepted<'_>]) -> Result<HashMap<Ifi, SubjectId>, XapiError> {
+        let mut ifis: Vec<&Ifi> =
+            accepted.iter().flat_map(|it| &it.statement.people).map(|it| &it.ifi).collect();
+        let mut seen = HashSet::new();
+        ifis.retain(|ifi| seen.insert(*ifi));
+        self.subjects_of(&ifis).await
+    }
+
+    pub(crate) async fn subjects_of(&self, ifis: &[&Ifi]) -> Result<HashMap<Ifi, SubjectId>, XapiError> {
+        let raw: Vec<_> = ifis.iter().map(|ifi| raw_person(self.project, ifi)).collect();
+        let subjects = self.core.parts.register.register(self.tx, &raw).await?;
+        let pairs = ifis.iter().zip(subjects).filter_map(|(ifi, subject)| Some(((*ifi).clone(), subject?)));
+        Ok(pairs.collect())
+    }
+
+    async fn write_bodies(
+        &self,
+        accepted: &[Accepted<'_>],
+        people: &[Vec<u8>],
+        voided: &HashSet<[u8; 16]>,
+    ) -> Result<(), XapiError> {
+        let mut values: Vec<Value> = Vec::with_capacity(accepted.len() * 8);
+        for (it, people) in accepted.iter().zip(people) {
+            let flag = |is: bool, flag: i64| if is { flag } else { 0 };
+            let statement = it.statement;
+            let flags = flag(voided.contains(&statement.id), IS_VOIDED)
+                | flag(!statement.has_timestamp, IS_TIMED_BY_STORE)
+                | flag(statement.is_compressed, IS_COMPRESSED)
+                | flag(statement.references.is_voiding, IS_VOIDING);
+            values.extend([
+                self.project.0.into(),
+                it.stored.into(),
+                id_value(statement.id),
+                statement.digest.to_vec().into(),
+                it.client.key.into(),
+                flags.into(),
+                people.clone().into(),
+                statement.body.clone().into(),
+            ]);
+        }
+        let head = "INSERT INTO xapi_statement \
+                    (project_id, stored, statement_id, digest, key_id, flags, people, body)";
+        Ok(insert_rows(self.tx, head, "", 8, values).await?)
+    }
+
+    async fn write_authorities(&self, accepted: &[Accepted<'_>]) -> Result<(), XapiError> {
+        let mut new: BTreeMap<Id<XapiKey>, &str> = BTreeMap::new();
+        {
+            let memory = self.core.memory();
+            for it in accepted {
+                if !memory.authorities.contains_key(&(self.project, it.client.key)) {
+                    new.insert(it.client.key, &it.client.name);
+                }
+            }
+        }
+        for (key, name) in new {
+            let sql = "INSERT INTO xapi_authority (project_id, key_id, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+            execute_sql(self.tx, sql, [self.project.0.into(), key.into(), name.into()]).await?;
+            let (memory, project, name) = (self.core.memory.clone(), self.project, name.into());
+            self.tx.after_commit(move || {
+                let mut memory = memory.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                memory.authorities.insert((project, key), name);
+            });
+        }
+        Ok(())
+    }
+
+    async fn write_files(
+        &self,
+        accepted: &[Accepted<'_>],
+        files: &[&(String, Bytes)],
+    ) -> Result<(), XapiError> {
+        for (sha2, content) in files {
+            let sql = "INSERT INTO xapi_attachment (project_id, sha2, content) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+            let values = [self.project.0.into(), sha2.as_str().into(), content.to_vec().into()];
+            execute_sql(self.tx, sql, values).await?;
+        }
+        let uses = accepted.iter().flat_map(|it| it.statement.files.iter().map(|sha2| (sha2, it.stored)));
+        let values = uses
+            .flat_map(|(sha2, stored)| [self.project.0.into(), Value::from(sha2.as_str()), stored.into()]);
+        let head = "INSERT INTO xapi_attachment_use (project_id, sha2, stored)";
+        Ok(insert_rows(self.tx, head, " ON CONFLICT DO NOTHING", 3, values.collect()).await?)
+    }
+
+    async fn events(&self, accepted: &[Accepted<'_>]) -> Result<Vec<Event>, XapiError> {
+        if self.core.parts.events.is_none() {
+            return Ok(Vec::new());
+        }
+        let drafts: Vec<_> =
+            accepted.iter().filter_map(|it| Some((it, it.statement.event.clone()?))).collect();
+        let actors = drafts.iter().filter_map(|(it, _)| it.statement.actor.as_ref());
+        let raw: Vec<_> = actors.map(|ifi| raw_person(self.project, ifi)).collect();
+        let mut admitted = self.core.parts.gate.admit(self.tx, &raw).await?.into_iter();
+        let events = drafts.into_iter().filter_map(|(it, draft)| {
+            let admitted = it.statement.actor.as_ref().and_then(|_| admitted.next());
+            draft.event(it.statement.id, Timestamp::from_micros(it.stored), admitted)
+        });
+        Ok(events.collect())
+    }
+}
+
+fn note(
+    done: &mut BTreeMap<Id<XapiKey>, Done>,
+    command: &Command,
+    answer: &Answer,
+    accepted: &[Accepted<'_>],
+) {
+    let (statements, documents) = match answer {
+        Ok(Outcome::Statements(stored)) if stored.new > 0 => (stored.new, 0),
+        Ok(Outcome::Document) => (0, 1),
+        _ => return,
+    };
+    let done = done.entry(command.client.key).or_default();
+    done.statements += statements;
+    done.documents += documents;
+    if let Some(id) = command.client.request_id.as_ref().filter(|_| done.requests.len() < REQUESTS_NAMED_MAX)
+    {
+        done.requests.push(id.clone());
+    }
+    for it in &accepted[accepted.len() - statements..] {
+        if let Some(target) = it.statement.references.target.filter(|_| it.statement.references.is_voiding) {
+            done.voided.push(value::uuid_text(&target));
+        }
+    }
+}
+
+pub(crate) fn id_value(id: [u8; 16]) -> Value {
+    Id::<()>::from_bytes(id).into()
+}

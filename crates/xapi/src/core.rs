@@ -1,0 +1,176 @@
+//! What reading and writing share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use belvedere_event_store::EventStore;
+use belvedere_kernel::{
+    AuditSink, Clock, ConsentGate, KeyOwner, PersonRegister, ProjectId, SubjectId, Vault, VaultError, XapiKey,
+};
+use belvedere_storage::{Database, Id, StorageError};
+use sea_orm::{ConnectionTrait, Value};
+
+use crate::json::{Json, write_text};
+use crate::prepare::raw_person;
+use crate::secrets::Secrets;
+use crate::sql::query_in;
+use crate::statement::Ifi;
+use crate::{Limits, XapiError};
+
+/// The most wordings of people, and definitions of activities, that are remembered.
+const REMEMBERED_MAX: usize = 20_000;
+
+/// Everything that the record store needs from the rest of Belvedere.
+#[derive(Clone)]
+pub struct XapiParts {
+    /// State.
+    pub db: Database,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Whom events may be about.
+    pub gate: Arc<dyn ConsentGate>,
+    /// Whom records are about.
+    pub register: Arc<dyn PersonRegister>,
+    /// Seals what identifies people.
+    pub vault: Arc<dyn Vault>,
+    /// Who did what.
+    pub audit: Arc<dyn AuditSink>,
+    /// Where statements go as events as well.
+    pub events: Option<Arc<dyn EventStore>>,
+    /// What bounds requests.
+    pub limits: Limits,
+    /// The address of this installation, the home page of authorities.
+    pub home_page: String,
+    /// A secret of this installation that never changes.
+    pub secret: [u8; 32],
+}
+
+pub(crate) struct Core {
+    pub(crate) parts: XapiParts,
+    pub(crate) secrets: Secrets,
+    pub(crate) memory: Arc<Mutex<Memory>>,
+}
+
+/// What is known of the database without asking it.
+#[derive(Default)]
+pub(crate) struct Memory {
+    /// The numbers of wordings of people.
+    pub(crate) agents: HashMap<[u8; 16], i64>,
+    /// Definitions of activities.
+    pub(crate) definitions: HashMap<(ProjectId, String), Json>,
+    /// The generation of each project to which that belongs.
+    pub(crate) generations: HashMap<ProjectId, i64>,
+    /// The names of keys.
+    pub(crate) authorities: HashMap<(ProjectId, Id<XapiKey>), Arc<str>>,
+}
+
+impl Memory {
+    /// Forgets what is older than `generation` of a project, and everything when there is too much.
+    pub(crate) fn renew(&mut self, project: ProjectId, generation: i64) {
+        let is_stale = self.generations.insert(project, generation).is_some_and(|known| known != generation);
+        if is_stale || self.agents.len() > REMEMBERED_MAX {
+            self.agents.clear();
+        }
+        if is_stale || self.definitions.len() > REMEMBERED_MAX {
+            self.definitions.clear();
+        }
+        if self.authorities.len() > REMEMBERED_MAX {
+            self.authorities.clear();
+        }
+    }
+}
+
+impl Core {
+    pub(crate) fn new(parts: XapiParts) -> Self {
+        let secrets = Secrets::new(parts.secret);
+        Self { parts, secrets, memory: Arc::default() }
+    }
+
+    pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The subject of somebody who is registered.
+    pub(crate) async fn find_subject(
+        &self,
+        project: ProjectId,
+        ifi: &Ifi,
+    ) -> Result<Option<SubjectId>, XapiError> {
+        let found = self.parts.register.find(&[raw_person(project, ifi)]).await?;
+        Ok(found.into_iter().next().flatten())
+    }
+
+    /// How people are worded, as JSON objects by their numbers; an account that names nobody where that was erased.
+    pub(crate) async fn wordings(
+        &self,
+        connection: &impl ConnectionTrait,
+        project: ProjectId,
+        agents: Vec<i64>,
+    ) -> Result<HashMap<i64, String>, XapiError> {
+        let head = "SELECT agent_id, subject_id, is_group, sealed FROM xapi_agent WHERE project_id = $1 AND agent_id";
+        let values: Vec<Value> = agents.into_iter().map(Into::into).collect();
+        let rows = query_in(connection, head, "", &[project.0.into()], values).await?;
+        let mut wordings = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let read = || -> Result<(i64, i64, bool, Option<Vec<u8>>), sea_orm::DbErr> {
+                Ok((
+                    row.try_get_by_index(0)?,
+                    row.try_get_by_index(1)?,
+                    row.try_get_by_index(2)?,
+                    row.try_get_by_index(3)?,
+                ))
+            };
+            let (agent, subject, is_group, sealed) = read().map_err(StorageError::from)?;
+            if wordings.contains_key(&agent) {
+                continue;
+            }
+            let text = match sealed {
+                None => self.nobody(subject, is_group),
+                Some(sealed) => self.open(project, SubjectId(subject), is_group, &sealed).await?,
+            };
+            wordings.insert(agent, text);
+        }
+        Ok(wordings)
+    }
+
+    async fn open(
+        &self,
+        project: ProjectId,
+        subject: SubjectId,
+        is_group: bool,
+        sealed: &[u8],
+    ) -> Result<String, XapiError> {
+        match self.parts.vault.open(KeyOwner::Subject(project, subject), sealed).await {
+            Ok(text) => Ok(String::from_utf8(text).map_err(|_| StorageError::corrupt("xapi_agent.sealed"))?),
+            Err(VaultError::Destroyed) => Ok(self.nobody(subject.0, is_group)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The account that stands for somebody who was erased.
+    pub(crate) fn nobody(&self, subject: i64, is_group: bool) -> String {
+        let mut text =
+            format!("{{\"objectType\":\"{}\",\"account\":", if is_group { "Group" } else { "Agent" });
+        self.account(&format!("erased-{subject}"), &mut text);
+        text.push('}');
+        text
+    }
+
+    /// The authority of what a key of this name stored.
+    pub(crate) fn authority(&self, name: &str) -> String {
+        let mut text = "{\"objectType\":\"Agent\",\"name\":".to_owned();
+        write_text(name, &mut text);
+        text.push_str(",\"account\":");
+        self.account(name, &mut text);
+        text.push('}');
+        text
+    }
+
+    fn account(&self, name: &str, out: &mut String) {
+        out.push_str("{\"homePage\":");
+        write_text(&self.parts.home_page, out);
+        out.push_str(",\"name\":");
+        write_text(name, out);
+        out.push('}');
+    }
+}

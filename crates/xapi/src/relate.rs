@@ -1,0 +1,199 @@
+//! What new statements are found by: their own terms at once, and through references those of the statements that they
+//! are about, whichever comes first. And which of them are voided.
+
+use std::collections::{HashMap, HashSet};
+
+use belvedere_kernel::SubjectId;
+use belvedere_storage::{Id, StorageError, query_sql};
+use sea_orm::Value;
+
+use crate::XapiError;
+use crate::commit::{Accepted, IS_VOIDED, IS_VOIDING, ProjectWork, id_value};
+use crate::posting::{self, Term, late};
+use crate::sql::{execute_in, insert_rows, query_in};
+use crate::statement::Ifi;
+use crate::statement::references::References;
+
+/// How long a chain of references is followed, and how many statements refer through one.
+const CHAIN_MAX: usize = 32;
+const REFERRERS_MAX: usize = 1_000;
+
+/// The keys under which a statement itself is found.
+fn keys_of(references: &References, subjects: &HashMap<Ifi, SubjectId>) -> HashSet<i64> {
+    let mut keys = HashSet::new();
+    keys.insert(Term::Verb(&references.verb).key());
+    for subject in references.people.iter().filter_map(|ifi| subjects.get(ifi)) {
+        keys.insert(Term::Agent(*subject).key());
+        keys.insert(Term::AgentVerb(*subject, &references.verb).key());
+    }
+    for subject in references.related_people.iter().filter_map(|ifi| subjects.get(ifi)) {
+        keys.insert(Term::RelatedAgent(*subject).key());
+    }
+    if let Some(activity) = &references.activity {
+        keys.insert(Term::Activity(activity).key());
+    }
+    keys.extend(references.related_activities.iter().map(|id| Term::RelatedActivity(id).key()));
+    keys.extend(references.registration.map(|id| Term::Registration(id).key()));
+    keys
+}
+
+impl ProjectWork<'_> {
+    /// Writes postings and targets; which of the new statements are voided.
+    pub(crate) async fn relate(
+        &self,
+        accepted: &[Accepted<'_>],
+        subjects: &HashMap<Ifi, SubjectId>,
+    ) -> Result<HashSet<[u8; 16]>, XapiError> {
+        let own: Vec<HashSet<i64>> =
+            accepted.iter().map(|it| keys_of(&it.statement.references, subjects)).collect();
+        let mut postings: HashMap<i64, Vec<i64>> = HashMap::new();
+        for (it, keys) in accepted.iter().zip(&own) {
+            for key in keys {
+                postings.entry(*key).or_default().push(it.stored);
+            }
+        }
+        posting::insert(self.tx, self.project, &postings).await?;
+        let mut targets: Vec<Value> = Vec::new();
+        for it in accepted {
+            if let Some(target) = it.statement.references.target {
+                let is_voiding = it.statement.references.is_voiding;
+                targets.extend([
+                    self.project.0.into(),
+                    id_value(target),
+                    it.stored.into(),
+                    is_voiding.into(),
+                ]);
+            }
+        }
+        // Only an id that a client gave can have been referred to before.
+        let given = accepted.iter().filter(|it| it.statement.is_given_id).map(|it| it.statement.id).collect();
+        let waiting = self.referrers(given).await?;
+        let voided = self.void(accepted, &waiting).await?;
+        if targets.is_empty() && waiting.is_empty() {
+            return Ok(voided);
+        }
+        let head = "INSERT INTO xapi_target (project_id, target_id, stored, is_voiding)";
+        insert_rows(self.tx, head, "", 4, targets).await?;
+        self.inherit(accepted, &own, &waiting).await?;
+        Ok(voided)
+    }
+
+    /// Which statements are about these: target, when it was stored, whether it voids.
+    async fn referrers(
+        &self,
+        ids: Vec<[u8; 16]>,
+    ) -> Result<HashMap<[u8; 16], HashMap<i64, bool>>, XapiError> {
+        let head =
+            "SELECT target_id, stored, is_voiding FROM xapi_target WHERE project_id = $1 AND target_id";
+        let values = ids.into_iter().map(id_value).collect();
+        let mut found: HashMap<[u8; 16], HashMap<i64, bool>> = HashMap::new();
+        for row in query_in(self.tx, head, "", &[self.project.0.into()], values).await? {
+            let read = || -> Result<(Id<()>, i64, bool), sea_orm::DbErr> {
+                Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?))
+            };
+            let (target, stored, is_voiding) = read().map_err(StorageError::from)?;
+            found.entry(target.to_bytes()).or_default().insert(stored, is_voiding);
+        }
+        Ok(found)
+    }
+
+    /// Voids what new statements void, and what earlier ones have voided before it came. What voids cannot be voided.
+    async fn void(
+        &self,
+        accepted: &[Accepted<'_>],
+        waiting: &HashMap<[u8; 16], HashMap<i64, bool>>,
+    ) -> Result<HashSet<[u8; 16]>, XapiError> {
+        let voiding = accepted.iter().filter(|it| it.statement.references.is_voiding);
+        let targets: Vec<[u8; 16]> = voiding.filter_map(|it| it.statement.references.target).collect();
+        if !targets.is_empty() {
+            let head = format!(
+                "UPDATE xapi_statement SET flags = flags | {IS_VOIDED} \
+                 WHERE project_id = $1 AND flags & {} = 0 AND statement_id",
+                IS_VOIDED | IS_VOIDING
+            );
+            let values = targets.iter().copied().map(id_value).collect();
+            execute_in(self.tx, &head, &[self.project.0.into()], values).await?;
+        }
+        let was_voided =
+            |id: &[u8; 16]| waiting.get(id).is_some_and(|them| them.values().any(|voids| *voids));
+        let new = accepted.iter().filter(|it| !it.statement.references.is_voiding).map(|it| it.statement.id);
+        Ok(new.filter(|id| targets.contains(id) || was_voided(id)).collect())
+    }
+
+    /// Lets statements be found by what those are found by that they are about.
+    async fn inherit(
+        &self,
+        accepted: &[Accepted<'_>],
+        own: &[HashSet<i64>],
+        waiting: &HashMap<[u8; 16], HashMap<i64, bool>>,
+    ) -> Result<(), XapiError> {
+        let new: HashMap<[u8; 16], usize> =
+            accepted.iter().enumerate().map(|(index, it)| (it.statement.id, index)).collect();
+        let mut found: HashSet<(i64, i64)> = HashSet::new();
+        for (index, it) in accepted.iter().enumerate() {
+            let mut keys = HashSet::new();
+            if let Some(target) = it.statement.references.target {
+                keys = self.keys_of_chain(target, accepted, own, &new).await?;
+                found.extend(keys.difference(&own[index]).map(|key| (late(*key), it.stored)));
+            }
+            if let Some(waiting) = waiting.get(&it.statement.id) {
+                keys.extend(&own[index]);
+                for stored in self.all_referrers(waiting.keys().copied().collect()).await? {
+                    found.extend(keys.iter().map(|key| (late(*key), stored)));
+                }
+            }
+        }
+        let mut found: Vec<(i64, i64)> = found.into_iter().collect();
+        found.sort_unstable();
+        let values = found.into_iter().flat_map(|(key, stored)| {
+            [self.project.0.into(), key.into(), stored.into(), Value::from(Vec::<u8>::new())]
+        });
+        let head = "INSERT INTO xapi_posting (project_id, posting_key, first_stored, others)";
+        Ok(insert_rows(self.tx, head, " ON CONFLICT DO NOTHING", 4, values.collect()).await?)
+    }
+
+    /// The keys of a statement and of those that it is about in turn.
+    async fn keys_of_chain(
+        &self,
+        first: [u8; 16],
+        accepted: &[Accepted<'_>],
+        own: &[HashSet<i64>],
+        new: &HashMap<[u8; 16], usize>,
+    ) -> Result<HashSet<i64>, XapiError> {
+        let (mut keys, mut seen, mut next) = (HashSet::new(), HashSet::new(), Some(first));
+        while let Some(id) = next.filter(|id| seen.len() < CHAIN_MAX && seen.insert(*id)) {
+            next = match new.get(&id) {
+                Some(index) => {
+                    keys.extend(&own[*index]);
+                    accepted[*index].statement.references.target
+                }
+                None => {
+                    let Some(json) = self.core.find_json(self.tx, self.project, id).await? else { break };
+                    let references = References::of(&json);
+                    let ifis: Vec<&Ifi> =
+                        references.people.iter().chain(&references.related_people).collect();
+                    keys.extend(keys_of(&references, &self.subjects_of(&ifis).await?));
+                    references.target
+                }
+            };
+        }
+        Ok(keys)
+    }
+
+    /// Those that were stored at these instants, and all that are about them in turn.
+    async fn all_referrers(&self, first: Vec<i64>) -> Result<HashSet<i64>, XapiError> {
+        let (mut seen, mut open) = (HashSet::new(), first);
+        while let Some(stored) = open.pop().filter(|_| seen.len() < REFERRERS_MAX) {
+            if !seen.insert(stored) {
+                continue;
+            }
+            let sql = "SELECT t.stored FROM xapi_statement s JOIN xapi_target t \
+                       ON t.project_id = s.project_id AND t.target_id = s.statement_id \
+                       WHERE s.project_id = $1 AND s.stored = $2 LIMIT 1000";
+            for row in query_sql(self.tx, sql, [self.project.0.into(), stored.into()]).await? {
+                open.push(row.try_get_by_index(0).map_err(StorageError::from)?);
+            }
+        }
+        Ok(seen)
+    }
+}

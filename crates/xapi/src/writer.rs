@@ -1,0 +1,85 @@
+//! Concurrent requests share commits: while one is written, the next ones gather.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use belvedere_kernel::{Tasks, error_chain};
+use tokio::sync::mpsc;
+
+use crate::XapiError;
+use crate::commit::{Command, Work};
+use crate::core::Core;
+
+/// The most requests that wait; further ones wait for their turn to wait.
+pub(crate) const WAITING_MAX: usize = 1_024;
+
+/// The most requests of one transaction, and about how many statements it has.
+const COMMANDS_MAX: usize = 256;
+const STATEMENTS_MAX: usize = 4_000;
+
+/// How long after the word to stop a quiet queue is still listened to, for requests that are being read.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// Writes what arrives until `tasks` are told to stop and nothing arrives any more.
+pub(crate) async fn run(core: Arc<Core>, mut receiver: mpsc::Receiver<Command>, tasks: Tasks) {
+    let mut commands = Vec::new();
+    loop {
+        let first = tokio::select! {
+            first = receiver.recv() => first,
+            () = stopped_for(&tasks) => None,
+        };
+        let Some(first) = first else { break };
+        let mut statements = weight(&first);
+        commands.push(first);
+        while commands.len() < COMMANDS_MAX && statements < STATEMENTS_MAX {
+            let Ok(next) = receiver.try_recv() else { break };
+            statements += weight(&next);
+            commands.push(next);
+        }
+        write(&core, std::mem::take(&mut commands)).await;
+    }
+}
+
+async fn stopped_for(tasks: &Tasks) {
+    tasks.stopped().await;
+    tokio::time::sleep(QUIET).await;
+}
+
+fn weight(command: &Command) -> usize {
+    match &command.work {
+        Work::Statements { prepared, .. } => prepared.len(),
+        Work::Document(_) => 1,
+    }
+}
+
+async fn write(core: &Core, commands: Vec<Command>) {
+    match core.commit(&commands).await {
+        Ok(answers) => {
+            for (command, answer) in commands.into_iter().zip(answers) {
+                // Who does not wait any more has gone.
+                let _ = command.reply.send(answer);
+            }
+        }
+        // Something in one of them that the database refuses is no reason to refuse the others.
+        Err(error) if !error.is_transient() && commands.len() > 1 => {
+            for command in commands {
+                let alone = [command];
+                let answer = core.commit(&alone).await;
+                let [command] = alone;
+                let _ = command
+                    .reply
+                    .send(answer.and_then(|mut answers| answers.pop().unwrap_or(Err(XapiError::Closed))));
+            }
+        }
+        Err(error) => {
+            tracing::debug!(
+                error = error_chain(&error),
+                requests = commands.len(),
+                "xAPI records were not written"
+            );
+            for command in commands {
+                let _ = command.reply.send(Err(error.clone()));
+            }
+        }
+    }
+}
