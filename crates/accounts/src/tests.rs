@@ -6,6 +6,7 @@ mod people;
 mod projects;
 mod sign_in;
 mod tokens;
+mod xapi_keys;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

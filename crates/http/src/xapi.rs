@@ -12,10 +12,10 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use belvedere_accounts::XapiScope;
-use belvedere_xapi::XapiError;
 use belvedere_xapi::json::Json;
 use belvedere_xapi::statement::{Ifi, Path, check_agent};
 use belvedere_xapi::value;
+use belvedere_xapi::{Version, XapiError};
 use http::{Method, StatusCode};
 
 use crate::routes::{Access, Routes};
@@ -140,9 +140,14 @@ async fn agents(State(shared): State<Arc<Shared>>, request: Request) -> Response
 }
 
 async fn about(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let version = call::version_of(request.headers()).unwrap_or(belvedere_xapi::Version::Two);
+    let version = call::version_of(request.headers()).unwrap_or(Version::Two);
     let result = if shared.features.xapi {
-        Ok(json(StatusCode::OK, r#"{"version":["2.0.0","1.0.3","1.0.2","1.0.1","1.0.0"]}"#.to_owned()))
+        // Clients of 1.0.x refuse a list with versions that they do not know.
+        let versions = match version {
+            Version::One => r#"{"version":["1.0.3","1.0.2","1.0.1","1.0.0"]}"#,
+            Version::Two => r#"{"version":["2.0.0","1.0.3","1.0.2","1.0.1","1.0.0"]}"#,
+        };
+        Ok(json(StatusCode::OK, versions.to_owned()))
     } else {
         Err(Refusal::switched_off())
     };

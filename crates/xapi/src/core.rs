@@ -110,17 +110,13 @@ impl Core {
         let head = "SELECT agent_id, subject_id, is_group, sealed FROM xapi_agent WHERE project_id = $1 AND agent_id";
         let values: Vec<Value> = agents.into_iter().map(Into::into).collect();
         let rows = query_in(connection, head, "", &[project.0.into()], values).await?;
+        let storage = StorageError::from;
         let mut wordings = HashMap::with_capacity(rows.len());
         for row in rows {
-            let read = || -> Result<(i64, i64, bool, Option<Vec<u8>>), sea_orm::DbErr> {
-                Ok((
-                    row.try_get_by_index(0)?,
-                    row.try_get_by_index(1)?,
-                    row.try_get_by_index(2)?,
-                    row.try_get_by_index(3)?,
-                ))
-            };
-            let (agent, subject, is_group, sealed) = read().map_err(StorageError::from)?;
+            let (agent, subject): (i64, i64) =
+                (row.try_get_by_index(0).map_err(storage)?, row.try_get_by_index(1).map_err(storage)?);
+            let is_group: bool = row.try_get_by_index(2).map_err(storage)?;
+            let sealed: Option<Vec<u8>> = row.try_get_by_index(3).map_err(storage)?;
             if wordings.contains_key(&agent) {
                 continue;
             }

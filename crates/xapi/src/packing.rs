@@ -21,9 +21,9 @@ static DECODER: LazyLock<DecoderDictionary<'static>> = LazyLock::new(|| DecoderD
 
 thread_local! {
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> =
-        RefCell::new(Compressor::with_prepared_dictionary(&*ENCODER).ok());
+        RefCell::new(Compressor::with_prepared_dictionary(&ENCODER).ok());
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> =
-        RefCell::new(Decompressor::with_prepared_dictionary(&*DECODER).ok());
+        RefCell::new(Decompressor::with_prepared_dictionary(&DECODER).ok());
 }
 
 /// The text in few bytes, and whether they are compressed.
