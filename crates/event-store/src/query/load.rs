@@ -443,7 +443,7 @@ mod tests {
         assert_eq!(blocks(1, 3), [(1, 4)]);
         assert_eq!(blocks(1, 8), [(1, 4), (4, 8), (8, 9)]);
         assert_eq!(blocks(5, 14), [(5, 8), (8, 12), (12, 13), (13, 14), (14, 15)]);
-        assert_eq!(blocks(0, 2500).len(), 9);
+        assert_eq!(blocks(0, 2500).len(), 8);
         let before = blocks(3, 5000);
         let after = blocks(3, 5001);
         assert_eq!(before[..before.len() - 1], after[..before.len() - 1]);
