@@ -33,7 +33,7 @@ async fn an_xapi_key_opens_its_project_with_its_secret_until_it_is_revoked(db: T
     }
     let listed =
         world.accounts.list_xapi_keys(&owner, first.project.id, PageRequest::first(10)).await.unwrap();
-    assert_eq!(listed.items, [key.clone()]);
+    assert_eq!(listed.items, std::slice::from_ref(&key));
     world.clock.advance(Duration::from_secs(1));
     for _ in 0..2 {
         world.accounts.revoke_xapi_key(&owner, key.id, &browser()).await.unwrap();
