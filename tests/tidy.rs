@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crates that must not know each other; they meet through kernel traits in `App::init`.
-const SLICES: [&str; 5] = ["accounts", "audit", "error-tracking", "privacy", "xapi"];
+const SLICES: [&str; 6] = ["accounts", "audit", "error-tracking", "learning-analytics", "privacy", "xapi"];
 
 /// What each of our crates may depend on among our crates, besides the slices' common ground.
 fn allowed(crate_name: &str) -> Option<Vec<&'static str>> {

@@ -3,6 +3,7 @@
 mod analytics;
 mod ingest;
 mod issues;
+mod mastery;
 mod server;
 mod xapi;
 
@@ -19,6 +20,8 @@ pub(crate) enum Options {
     Issues(issues::Options),
     /// The xAPI record store: storing statements, and finding them among many
     Xapi(xapi::Options),
+    /// How well the next attempt of a learner is predicted
+    Mastery(mastery::Options),
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -27,5 +30,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Options::Ingest(options) => ingest::run(options),
         Options::Issues(options) => issues::run(options),
         Options::Xapi(options) => xapi::run(options),
+        Options::Mastery(options) => mastery::run(options),
     }
 }
