@@ -352,8 +352,8 @@ async fn settings_reach_their_services_and_errors_come_back_with_the_form() {
         r#"change_settings analytics true keys ["iban", "taxid"]"#,
         "set_role admin",
     ];
-    assert_eq!(calls[..4], expected);
-    assert!(calls[4].starts_with("replay_set_aside ") && calls[4].ends_with(" by user"));
+    assert_eq!(calls[..5], expected);
+    assert!(calls[5].starts_with("replay_set_aside ") && calls[5].ends_with(" by user"));
     let gone = site.post(&replayed.replace("replay", "discard"), "").await;
     assert_eq!(gone.status, StatusCode::NOT_FOUND);
 }
