@@ -88,6 +88,8 @@ impl SourceMapService {
         request: &AssemblyRequest,
         now: Timestamp,
     ) -> Result<Option<Assembly>, SourceMapError> {
+        // Before the bundles: what is made meanwhile is then found, and not taken for deleted.
+        let row = store::find_assembly(self.db.read(), organisation, key).await?;
         let mut missing = false;
         for project in &request.projects {
             missing |= !store::has_bundle(self.db.read(), *project, request).await?;
@@ -95,9 +97,7 @@ impl SourceMapService {
         if !missing {
             return Ok(Some(Assembly::of(AssemblyState::Ok)));
         }
-        let Some(row) = store::find_assembly(self.db.read(), organisation, key).await? else {
-            return Ok(None);
-        };
+        let Some(row) = row else { return Ok(None) };
         let life = match row.state {
             AssemblyState::Created | AssemblyState::Assembling => ASSEMBLY_LIFE,
             AssemblyState::Error => FAILURE_LIFE,
