@@ -25,7 +25,7 @@ pub(crate) struct Attempt {
 impl Attempt {
     /// Every third user is for fitting.
     pub(crate) fn is_for_fitting(&self) -> bool {
-        self.user % 3 == 0
+        self.user.is_multiple_of(3)
     }
 }
 
