@@ -36,7 +36,8 @@
 //! assert!(estimate(&New, &learner, &[(skill, &loops)], skill).probability < 0.25);
 //! let struggle = judge(&New, &loops);
 //! assert_eq!(struggle.verdict, Verdict::Struggling);
-//! assert_eq!(struggle.factors[0].reason, "ten exercises were tried without three right answers in a row");
+//! let reasons: Vec<&str> = struggle.factors.iter().map(|factor| factor.reason.as_str()).collect();
+//! assert!(reasons.contains(&"ten exercises were tried without three right answers in a row"));
 //! ```
 
 pub mod history;
