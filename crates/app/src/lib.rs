@@ -50,6 +50,9 @@ pub use first_steps::Ready;
 pub use runtime::{run, work};
 pub use telemetry::{init as init_telemetry, until_interrupted};
 
+/// How often it is looked whether events came that questions will read.
+const WARM_EVERY: Duration = Duration::from_millis(100);
+
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -70,6 +73,15 @@ struct Zones(Arc<AccountsService>);
 impl ProjectZones for Zones {
     async fn time_zone(&self, project: ProjectId) -> Result<Option<String>, StorageError> {
         self.0.time_zone(project).await
+    }
+}
+
+/// Has ready what questions to the events that are asked again will read.
+async fn keep_warm(queries: Arc<QueryService>, tasks: Tasks) {
+    while tokio::time::timeout(WARM_EVERY, tasks.stopped()).await.is_err() {
+        if let Err(error) = queries.keep_warm().await {
+            tracing::debug!(%error, "events were not read ahead of questions");
+        }
     }
 }
 
@@ -298,6 +310,7 @@ impl App {
             self.tasks.spawn("intake counts", Arc::clone(intake).run(self.tasks.clone()));
             self.tasks.spawn("quotas", Arc::clone(&self.quotas).run(self.tasks.clone()));
             self.tasks.spawn("xapi writer", Arc::clone(&self.xapi).run(self.tasks.clone()));
+            self.tasks.spawn("questions", keep_warm(Arc::clone(&self.queries), self.tasks.clone()));
         }
         match &self.spool {
             Some(spool) if self.role == Role::Api => {

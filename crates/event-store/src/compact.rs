@@ -9,7 +9,7 @@ use belvedere_storage::Timestamp;
 
 use crate::merge::merge;
 use crate::segment::SegmentMeta;
-use crate::store::blocking;
+use crate::store::upkeep;
 use crate::swap::Swap;
 use crate::week::{month_of, start_of};
 use crate::{Compacted, Embedded, EventStoreError};
@@ -45,7 +45,7 @@ pub(crate) async fn compact(store: &Embedded, project: ProjectId) -> Result<Comp
         let Some(plan) = plan(&segments, store.inner.clock.now(), limit) else { return Ok(compacted) };
         let (inner, zone) = (Arc::clone(&store.inner), zone.clone());
         let merged = plan.segments.clone();
-        let add = blocking(move || merge(&inner, project, &merged, None, &zone, plan.weeks)).await?;
+        let add = upkeep(move || merge(&inner, project, &merged, None, &zone, plan.weeks)).await?;
         let remove: Vec<_> = plan.segments.iter().map(|segment| segment.id).collect();
         let swap = Swap { generation, add: add.into_iter().collect(), remove, sealed: None };
         swap.make(store, project).await?;

@@ -26,6 +26,7 @@ mod subjects;
 mod tests;
 mod timeline;
 mod trend;
+mod warm;
 mod work;
 
 use std::sync::Arc;

@@ -66,10 +66,7 @@ impl Part {
         match &self.source {
             Source::Segment(file) => file.read(fields).map(Arc::new),
             // All columns are packed as one.
-            Source::Tail(batch, unpacked) => match unpacked.find(&self.key) {
-                Some(batch) => Ok(batch),
-                None => batch.unpack().map(Arc::new),
-            },
+            Source::Tail(batch, unpacked) => unpacked.of(self.key, batch),
         }
     }
 

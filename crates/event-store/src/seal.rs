@@ -8,7 +8,7 @@ use belvedere_kernel::ProjectId;
 use crate::batch::Batch;
 use crate::gather::{Place, gather, places_in_order};
 use crate::segment::{SegmentMeta, SegmentWriter};
-use crate::store::{Inner, blocking};
+use crate::store::{Inner, upkeep};
 use crate::swap::Swap;
 use crate::view::TailBatch;
 use crate::week::week_of;
@@ -40,7 +40,7 @@ pub(crate) async fn seal(store: &Embedded, project: ProjectId) -> Result<Sealed,
         let Some(last) = last else { return Ok(sealed) };
         let count: u64 = batches.iter().map(|batch| batch.count as u64).sum();
         let (inner, zone) = (Arc::clone(&store.inner), zone.clone());
-        let add = blocking(move || write_weeks(&inner, project, &zone, &batches)).await?;
+        let add = upkeep(move || write_weeks(&inner, project, &zone, &batches)).await?;
         let swap = Swap { generation, add, remove: Vec::new(), sealed: Some((last, count)) };
         swap.make(store, project).await?;
         sealed.events += count;

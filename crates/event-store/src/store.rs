@@ -229,6 +229,30 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
+/// How far maintenance stands back when the processors are busy, in the steps of `nice`: it gets about a third of what
+/// a question gets.
+#[cfg(target_os = "linux")]
+const UPKEEP_NICENESS: i32 = 5;
+
+/// Runs maintenance on a thread of its own, which stands back for questions and appends.
+pub(crate) async fn upkeep<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, EventStoreError> + Send + 'static,
+) -> Result<T, EventStoreError> {
+    let (sender, done) = tokio::sync::oneshot::channel();
+    let work = move || {
+        // Of this thread alone, which no other work is given to: a thread cannot take its niceness back.
+        #[cfg(target_os = "linux")]
+        if let Err(error) = rustix::process::setpriority_process(None, UPKEEP_NICENESS) {
+            tracing::debug!(%error, "maintenance runs at the priority of questions");
+        }
+        // Nobody waits any more when the caller is gone.
+        let _ = sender.send(work());
+    };
+    let spawned = std::thread::Builder::new().name("event-upkeep".to_owned()).spawn(work);
+    spawned.map_err(|error| EventStoreError::Internal(error.to_string()))?;
+    done.await.map_err(|_| EventStoreError::Internal("maintenance of events panicked".to_owned()))?
+}
+
 #[async_trait]
 impl EventStore for Embedded {
     async fn append_in(

@@ -57,10 +57,16 @@ impl Swap {
         Ok(row)
     }
 
-    /// Makes the change in a transaction of its own.
+    /// Makes the change in a transaction of its own; no subject may lose its number by it.
     pub(crate) async fn make(&self, store: &Embedded, project: ProjectId) -> Result<(), EventStoreError> {
-        let inner = &store.inner;
-        inner.db.write(async |tx| self.make_in(inner, tx, project).await.map(|_| ())).await
+        let (inner, state) = (&store.inner, store.state(project));
+        let swap = async |tx: &Tx| {
+            let row = self.make_in(inner, tx, project).await?;
+            let (state, before) = (Arc::clone(&state), self.generation);
+            tx.after_commit(move || state.keep_numbers(before, row.generation));
+            Ok(())
+        };
+        inner.db.write(swap).await
     }
 
     /// Removes what was written for a change that was not made.

@@ -145,8 +145,17 @@ pub(crate) async fn list_batches(
     Ok((row, batches))
 }
 
-/// Sequence, revision and payload.
-pub(crate) type StoredBatch = (i64, i64, Vec<u8>);
+/// A batch as it lies in the database.
+pub(crate) struct StoredBatch {
+    pub(crate) sequence: i64,
+    pub(crate) revision: i64,
+    pub(crate) count: u64,
+    /// Earliest and latest time in microseconds.
+    pub(crate) span: (i64, i64),
+    /// The different names, sorted.
+    pub(crate) names: Vec<String>,
+    pub(crate) payload: Vec<u8>,
+}
 
 /// The batches behind a sequence, and the project's row at the same instant.
 pub(crate) async fn fetch_batches(
@@ -155,15 +164,25 @@ pub(crate) async fn fetch_batches(
     behind: i64,
 ) -> Result<(ProjectRow, Vec<StoredBatch>), StorageError> {
     let sql = format!(
-        "SELECT {PROJECT}, b.sequence, b.revision, b.payload FROM event_project p LEFT JOIN event_batch b \
-         ON b.project_id = p.project_id AND b.sequence > $2 WHERE p.project_id = $1 ORDER BY b.sequence"
+        "SELECT {PROJECT}, b.sequence, b.revision, b.event_count, b.first_at, b.last_at, b.names, b.payload \
+         FROM event_project p LEFT JOIN event_batch b ON b.project_id = p.project_id AND b.sequence > $2 \
+         WHERE p.project_id = $1 ORDER BY b.sequence"
     );
     let rows = query_sql(connection, &sql, [project.0.into(), behind.into()]).await?;
     let row = rows.first().map_or(Ok(ProjectRow::NEW), project_row)?;
     let mut batches = Vec::with_capacity(rows.len());
     for row in &rows {
         if let Some(sequence) = row.try_get_by_index(5)? {
-            batches.push((sequence, row.try_get_by_index(6)?, row.try_get_by_index(7)?));
+            let names: String = row.try_get_by_index(10)?;
+            batches.push(StoredBatch {
+                sequence,
+                revision: row.try_get_by_index(6)?,
+                count: count(row.try_get_by_index(7)?),
+                span: (row.try_get_by_index(8)?, row.try_get_by_index(9)?),
+                names: serde_json::from_str(&names)
+                    .map_err(|_| StorageError::corrupt("names of a batch of events"))?,
+                payload: row.try_get_by_index(11)?,
+            });
         }
     }
     Ok((row, batches))

@@ -36,7 +36,7 @@ pub(crate) async fn append_in(
     }
     let state = store.state(project);
     let mut fresh = state.read(tx, project, Some(row)).await?;
-    let new = new_events(&store.inner, project, &state, &fresh, events).await?;
+    let new = new_events(&store.inner, project, &state, &mut fresh, events).await?;
     let appended = Appended { stored: new.len() as u64, duplicates: (events.len() - new.len()) as u64 };
     if new.is_empty() {
         return Ok(appended);
@@ -73,17 +73,14 @@ async fn new_events<'a>(
     inner: &Arc<Inner>,
     project: ProjectId,
     state: &ProjectState,
-    fresh: &Fresh,
+    fresh: &mut Fresh,
     events: &'a [Event],
 ) -> Result<Vec<&'a Event>, EventStoreError> {
     let mut seen = HashSet::with_capacity(events.len());
     let first: Vec<&Event> = events.iter().filter(|event| seen.insert(event.id)).collect();
     let ids: Vec<[u8; 16]> = first.iter().map(|event| event.id).collect();
-    let (mut known, segments) = {
-        let view = state.view();
-        let segments = fresh.segments.as_ref().unwrap_or(&view.segments);
-        (view.known_ids(fresh, &ids), Arc::clone(segments))
-    };
+    let mut known = state.known_ids(fresh, &ids).await?;
+    let segments = Arc::clone(fresh.segments.as_ref().unwrap_or(&state.view().segments));
     let unknown: Vec<[u8; 16]> = ids.into_iter().filter(|id| !known.contains(id)).collect();
     if !unknown.is_empty() && !segments.is_empty() {
         let inner = Arc::clone(inner);
@@ -99,12 +96,14 @@ fn sealed_ids(
     segments: &[SegmentMeta],
     ids: &[[u8; 16]],
 ) -> Result<Vec<[u8; 16]>, EventStoreError> {
-    let hashes: Vec<u64> = ids.iter().map(hash_of).collect();
+    // In the order of hashes, so that a filter is read from its beginning to its end, not here and there.
+    let mut hashes: Vec<(u64, &[u8; 16])> = ids.iter().map(|id| (hash_of(id), id)).collect();
+    hashes.sort_unstable();
     let mut found = Vec::new();
     for segment in segments {
         let filter = inner.filter(project, segment)?;
-        let pairs = ids.iter().zip(&hashes).filter(|(_, hash)| filter.may_have(**hash));
-        let suspects: HashSet<&[u8; 16]> = pairs.map(|(id, _)| id).collect();
+        let pairs = hashes.iter().filter(|(hash, _)| filter.may_have(*hash));
+        let suspects: HashSet<&[u8; 16]> = pairs.map(|(_, id)| *id).collect();
         if suspects.is_empty() {
             continue;
         }

@@ -5,6 +5,7 @@
 //! never half of one instant and half of another.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use belvedere_kernel::{ProjectId, SubjectId};
@@ -14,7 +15,8 @@ use crate::batch::Batch;
 use crate::cache::Cache;
 use crate::read::PartKey;
 use crate::segment::SegmentMeta;
-use crate::tables::{self, ProjectRow};
+use crate::store::blocking;
+use crate::tables::{self, ProjectRow, StoredBatch};
 use crate::{EventStoreError, SegmentId, encoding};
 
 /// How often a view is read again because it changed while it was read.
@@ -30,7 +32,8 @@ pub(crate) struct TailBatch {
     pub(crate) names: Arc<[String]>,
     /// Earliest and latest time.
     pub(crate) span: (i64, i64),
-    ids: Arc<[[u8; 16]]>,
+    /// None as long as nobody had to know them.
+    ids: Option<Arc<[[u8; 16]]>>,
     payload: Arc<[u8]>,
 }
 
@@ -43,8 +46,20 @@ impl TailBatch {
             count: batch.count,
             names: batch.names().into(),
             span: batch.time_span(),
-            ids: batch.ids.as_slice().into(),
+            ids: Some(batch.ids.as_slice().into()),
             payload: payload.into(),
+        }
+    }
+
+    fn stored(batch: StoredBatch) -> Self {
+        Self {
+            sequence: batch.sequence,
+            revision: batch.revision,
+            count: usize::try_from(batch.count).unwrap_or(usize::MAX),
+            names: batch.names.into(),
+            span: batch.span,
+            ids: None,
+            payload: batch.payload.into(),
         }
     }
 
@@ -56,7 +71,40 @@ impl TailBatch {
 }
 
 /// Batches of the tail as they were unpacked last, so that a question after another one unpacks only what is new.
-pub(crate) type Unpacked = Cache<PartKey, Batch>;
+#[derive(Debug)]
+pub(crate) struct Unpacked {
+    batches: Cache<PartKey, Batch>,
+    /// How often batches went away.
+    departures: AtomicUsize,
+}
+
+impl Unpacked {
+    /// A batch that is kept, or unpacked now and kept from now on.
+    pub(crate) fn of(&self, key: PartKey, tail: &TailBatch) -> Result<Arc<Batch>, EventStoreError> {
+        let departures = self.departures.load(Ordering::SeqCst);
+        let batch = self.batches.find_or_load(key, || {
+            let batch = tail.unpack()?;
+            let weight = batch.weight();
+            Ok::<_, EventStoreError>((batch, weight))
+        })?;
+        if self.departures.load(Ordering::SeqCst) != departures {
+            // It may have gone away meanwhile.
+            self.batches.remove(&key);
+        }
+        Ok(batch)
+    }
+
+    /// Lets batches of a project go, but for those that it still has.
+    fn forget(&self, project: ProjectId, has: impl Fn(i64, i64) -> bool) {
+        self.departures.fetch_add(1, Ordering::SeqCst);
+        self.batches.remove_where(|key| match key {
+            PartKey::Batch { project: of, sequence, revision } if *of == project => {
+                !has(*sequence, *revision)
+            }
+            _ => false,
+        });
+    }
+}
 
 /// What is known of a project.
 #[derive(Debug)]
@@ -64,7 +112,7 @@ pub(crate) struct View {
     pub(crate) row: ProjectRow,
     pub(crate) segments: Arc<Vec<SegmentMeta>>,
     pub(crate) batches: BTreeMap<i64, TailBatch>,
-    /// Those of the batches.
+    /// Those of the batches whose ids are known.
     ids: HashSet<[u8; 16]>,
 }
 
@@ -76,21 +124,6 @@ pub(crate) struct Fresh {
     pub(crate) segments: Option<Arc<Vec<SegmentMeta>>>,
     /// All batches if segments are there, else those behind the view's last one.
     pub(crate) batches: Vec<TailBatch>,
-    /// Those of them that were unpacked to be read, by sequence and revision.
-    unpacked: Vec<(i64, i64, Arc<Batch>)>,
-}
-
-impl Fresh {
-    fn new(row: ProjectRow, read: Vec<(TailBatch, Arc<Batch>)>) -> Self {
-        let mut fresh = Self { row, segments: None, batches: Vec::new(), unpacked: Vec::new() };
-        read.into_iter().for_each(|(tail, batch)| fresh.push(tail, batch));
-        fresh
-    }
-
-    fn push(&mut self, tail: TailBatch, batch: Arc<Batch>) {
-        self.unpacked.push((tail.sequence, tail.revision, batch));
-        self.batches.push(tail);
-    }
 }
 
 impl View {
@@ -123,17 +156,17 @@ impl View {
         }
         let known = if fresh.segments.is_some() { i64::MIN } else { self.row.last_sequence };
         for batch in fresh.batches.iter().filter(|batch| batch.sequence > known) {
-            self.ids.extend(batch.ids.iter());
+            self.ids.extend(batch.ids.iter().flat_map(|ids| ids.iter()));
             self.batches.insert(batch.sequence, batch.clone());
         }
         self.row = fresh.row;
         gone
     }
 
-    /// Those ids, of the ones asked for, that are in the tail as `fresh` says it is.
-    pub(crate) fn known_ids(&self, fresh: &Fresh, ids: &[[u8; 16]]) -> HashSet<[u8; 16]> {
+    /// Those ids, of the ones asked for, that are in the tail as `fresh` says it is; all its ids have to be known.
+    fn known_ids(&self, fresh: &Fresh, ids: &[[u8; 16]]) -> HashSet<[u8; 16]> {
         let asked: HashSet<&[u8; 16]> = ids.iter().collect();
-        let new = fresh.batches.iter().flat_map(|batch| batch.ids.iter());
+        let new = fresh.batches.iter().flat_map(|batch| &batch.ids).flat_map(|ids| ids.iter());
         let mut known: HashSet<[u8; 16]> = new.filter(|id| asked.contains(id)).copied().collect();
         if fresh.segments.is_none() {
             known.extend(ids.iter().filter(|id| self.ids.contains(*id)));
@@ -142,8 +175,8 @@ impl View {
     }
 }
 
-/// The most numbers of subjects that are remembered of a project: about 8 MB.
-const NUMBERS_MAX: usize = 1 << 18;
+/// The most numbers of subjects that are remembered of a project: about 32 MB.
+const NUMBERS_MAX: usize = 1 << 20;
 
 /// Numbers of subjects, as of a generation: an erasure, which takes a subject its number, begins another one.
 #[derive(Debug, Default)]
@@ -196,33 +229,61 @@ impl ProjectState {
         numbers.by_subject.extend(learnt.iter().take(NUMBERS_MAX).copied());
     }
 
+    /// Numbers of one generation hold in the next one too.
+    pub(crate) fn keep_numbers(&self, generation: i64, next: i64) {
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        if numbers.generation == generation {
+            numbers.generation = next;
+        }
+    }
+
     pub(crate) fn view(&self) -> MutexGuard<'_, View> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over what is newer than the view, as [`View::apply`] does, and what was unpacked for it; batches that the
-    /// view has no more are let go.
+    /// Takes over what is newer than the view, as [`View::apply`] does; batches that the view has no more are let go.
     pub(crate) fn apply(&self, fresh: &Fresh) -> Option<Vec<SegmentId>> {
         let mut view = self.view();
         let gone = view.apply(fresh);
-        let has = |sequence: i64, revision: i64| {
-            view.batches.get(&sequence).is_some_and(|batch| batch.revision == revision)
-        };
         if gone.is_some() {
-            self.unpacked.remove_where(|key| match key {
-                PartKey::Batch { project, sequence, revision } if *project == self.project => {
-                    !has(*sequence, *revision)
-                }
-                _ => false,
+            self.unpacked.forget(self.project, |sequence, revision| {
+                view.batches.get(&sequence).is_some_and(|batch| batch.revision == revision)
             });
         }
-        for (sequence, revision, batch) in &fresh.unpacked {
-            if has(*sequence, *revision) {
-                let key = PartKey::Batch { project: self.project, sequence: *sequence, revision: *revision };
-                self.unpacked.insert_shared(key, Arc::clone(batch), batch.weight());
-            }
-        }
         gone
+    }
+
+    /// Those ids, of the ones asked for, that are in the tail as `fresh` says it is.
+    pub(crate) async fn known_ids(
+        &self,
+        fresh: &mut Fresh,
+        ids: &[[u8; 16]],
+    ) -> Result<HashSet<[u8; 16]>, EventStoreError> {
+        let mut unread: Vec<TailBatch> = Vec::new();
+        if fresh.segments.is_none() {
+            unread.extend(self.view().batches.values().filter(|batch| batch.ids.is_none()).cloned());
+        }
+        unread.extend(fresh.batches.iter().filter(|batch| batch.ids.is_none()).cloned());
+        if !unread.is_empty() {
+            // Another process appended them.
+            let read = move || {
+                let read = unread.into_iter().map(|batch| {
+                    let ids: Arc<[[u8; 16]]> = batch.unpack()?.ids.into();
+                    Ok(((batch.sequence, batch.revision), ids))
+                });
+                read.collect::<Result<HashMap<_, _>, EventStoreError>>()
+            };
+            let read = blocking(read).await?;
+            let mut view = self.view();
+            let View { batches, ids, .. } = &mut *view;
+            for batch in batches.values_mut().chain(&mut fresh.batches).filter(|batch| batch.ids.is_none()) {
+                batch.ids = read.get(&(batch.sequence, batch.revision)).cloned();
+            }
+            let of_view =
+                batches.values().filter(|batch| read.contains_key(&(batch.sequence, batch.revision)));
+            ids.extend(of_view.flat_map(|batch| &batch.ids).flat_map(|ids| ids.iter()));
+        }
+        Ok(self.view().known_ids(fresh, ids))
     }
 
     /// Reads what is newer than the view, from the project's row on where the caller has just read it. What is read in a
@@ -241,11 +302,12 @@ impl ProjectState {
             let known = self.view().row;
             if known.generation == row.generation {
                 if known.last_sequence >= row.last_sequence {
-                    return Ok(Fresh::new(known, Vec::new()));
+                    return Ok(Fresh { row: known, segments: None, batches: Vec::new() });
                 }
                 let (row, batches) = tables::fetch_batches(connection, project, known.last_sequence).await?;
                 if row.generation == known.generation {
-                    return Ok(Fresh::new(row, decode(batches).await?));
+                    let batches = batches.into_iter().map(TailBatch::stored).collect();
+                    return Ok(Fresh { row, segments: None, batches });
                 }
             } else if let Some(fresh) = self.read_all(connection, project).await? {
                 return Ok(fresh);
@@ -262,7 +324,7 @@ impl ProjectState {
     ) -> Result<Option<Fresh>, EventStoreError> {
         let (start, segments) = tables::list_segments(connection, project).await?;
         let (row, keys) = tables::list_batches(connection, project).await?;
-        let mut fresh = Fresh::new(row, Vec::new());
+        let mut fresh = Fresh { row, segments: None, batches: Vec::new() };
         let mut missing: Option<i64> = None;
         {
             let view = self.view();
@@ -276,7 +338,7 @@ impl ProjectState {
         if let Some(first) = missing {
             let (newer, stored) = tables::fetch_batches(connection, project, first - 1).await?;
             fresh.batches.retain(|batch| batch.sequence < first);
-            decode(stored).await?.into_iter().for_each(|(tail, batch)| fresh.push(tail, batch));
+            fresh.batches.extend(stored.into_iter().map(TailBatch::stored));
             if newer.generation != fresh.row.generation {
                 return Ok(None);
             }
@@ -285,21 +347,6 @@ impl ProjectState {
         fresh.segments = Some(Arc::new(segments));
         Ok((fresh.row.generation == start.generation).then_some(fresh))
     }
-}
-
-/// What is known of batches that were read, and the batches.
-async fn decode(stored: Vec<tables::StoredBatch>) -> Result<Vec<(TailBatch, Arc<Batch>)>, EventStoreError> {
-    if stored.is_empty() {
-        return Ok(Vec::new());
-    }
-    let decode = move || {
-        let decoded = stored.into_iter().map(|(sequence, revision, payload)| {
-            let batch = encoding::unpack(&payload)?;
-            Ok((TailBatch::new(sequence, revision, &batch, &payload), Arc::new(batch)))
-        });
-        decoded.collect::<Result<Vec<_>, EventStoreError>>()
-    };
-    crate::store::blocking(decode).await
 }
 
 /// The states of all projects that this process has met.
@@ -312,7 +359,8 @@ pub(crate) struct States {
 impl States {
     /// Keeps at most so many bytes of unpacked batches.
     pub(crate) fn new(unpacked_bytes_max: usize) -> Self {
-        Self { by_project: Mutex::default(), unpacked: Arc::new(Cache::new(unpacked_bytes_max)) }
+        let unpacked = Unpacked { batches: Cache::new(unpacked_bytes_max), departures: AtomicUsize::new(0) };
+        Self { by_project: Mutex::default(), unpacked: Arc::new(unpacked) }
     }
 
     pub(crate) fn of(&self, project: ProjectId) -> Arc<ProjectState> {

@@ -130,8 +130,13 @@ struct Cursor<'a> {
     segment: usize,
     columns: &'a Columns,
     at: usize,
-    /// The subject at `at`, or `u32::MAX` at the end.
-    head: u32,
+}
+
+impl Cursor<'_> {
+    /// The subject at which it stands, or `u32::MAX` at the end.
+    fn head(&self) -> u32 {
+        self.columns.subjects.get(self.at).copied().unwrap_or(u32::MAX)
+    }
 }
 
 fn walk_many(
@@ -147,25 +152,27 @@ fn walk_many(
         .map(|&segment| {
             let columns = segments[segment];
             let at = columns.subjects.partition_point(|&subject| subject < range.start);
-            Cursor { segment, columns, at, head: columns.subjects.get(at).copied().unwrap_or(u32::MAX) }
+            Cursor { segment, columns, at }
         })
         .collect();
-    let mut subject = cursors.iter().map(|cursor| cursor.head).min().unwrap_or(u32::MAX);
+    // Beside each other, so that many segments are looked at in few steps.
+    let mut heads: Vec<u32> = cursors.iter().map(Cursor::head).collect();
+    let mut subject = heads.iter().min().copied().unwrap_or(u32::MAX);
     let (mut runs, mut merged) = (Vec::with_capacity(cursors.len()), Vec::new());
     while subject < range.end {
         runs.clear();
-        let (mut following, mut events) = (u32::MAX, 0);
-        for cursor in &mut cursors {
-            if cursor.head == subject {
+        let mut events = 0;
+        for (head, cursor) in heads.iter_mut().zip(&mut cursors) {
+            if *head == subject {
                 let offsets = &cursor.columns.offsets;
                 let rows = offsets[cursor.at] as usize..offsets[cursor.at + 1] as usize;
                 events += rows.len();
                 runs.push(Run { segment: cursor.segment, rows });
                 cursor.at += 1;
-                cursor.head = cursor.columns.subjects.get(cursor.at).copied().unwrap_or(u32::MAX);
+                *head = cursor.head();
             }
-            following = following.min(cursor.head);
         }
+        let following = heads.iter().min().copied().unwrap_or(u32::MAX);
         check.after(events)?;
         if in_time && !is_in_time(segments, &runs) {
             merge_in_time(segments, &mut runs, &mut merged);

@@ -120,7 +120,7 @@ pub(crate) fn decode_together(batches: &[&Batch], wants: Wants) -> Result<Decode
 }
 
 /// Which columns, besides subject, time and name.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Wants {
     /// By [`Dimension::index`].
     pub(crate) dimensions: [bool; Dimension::COUNT],

@@ -248,9 +248,22 @@ pub(crate) fn load(
     threads: usize,
     stop: &Stop,
 ) -> Result<Loaded, QueriesError> {
+    let pieces = pieces(snapshot, need.project);
+    let decoded = decode_all(&pieces.iter().collect::<Vec<_>>(), need, caches, threads, stop)?;
+    let ms = need.keep.start.div_euclid(1000)..need.keep.end.div_euclid(1000);
+    Ok(Loaded(decoded.into_iter().map(|decoded| within(decoded, &ms)).collect()))
+}
+
+/// Decodes pieces on several threads, as far as they are not in the caches.
+pub(crate) fn decode_all(
+    pieces: &[&Piece],
+    need: &Need,
+    caches: &Caches,
+    threads: usize,
+    stop: &Stop,
+) -> Result<Vec<Arc<Decoded>>, QueriesError> {
     let fields = need.fields();
     let departures = caches.departures.load(Ordering::SeqCst);
-    let pieces = pieces(snapshot, need.project);
     let decoded: Mutex<Vec<Option<Arc<Decoded>>>> = Mutex::new(vec![None; pieces.len()]);
     let next = AtomicUsize::new(0);
     let read = || -> Result<(), QueriesError> {
@@ -275,12 +288,10 @@ pub(crate) fn load(
     })?;
     if caches.departures.load(Ordering::SeqCst) != departures {
         // What went away meanwhile may have been put back just now.
-        let read: Vec<PartKey> = pieces.iter().filter_map(Piece::segment).collect();
+        let read: Vec<PartKey> = pieces.iter().filter_map(|piece| piece.segment()).collect();
         caches.forget(need.project, |key| read.contains(key));
     }
-    let decoded = decoded.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten();
-    let ms = need.keep.start.div_euclid(1000)..need.keep.end.div_euclid(1000);
-    Ok(Loaded(decoded.map(|decoded| within(decoded, &ms)).collect()))
+    Ok(decoded.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect())
 }
 
 impl Piece {

@@ -12,6 +12,7 @@ use super::rolled::{
     self, Ask, PERIODS_MAX, Rolled, RollupUse, active_of, by_of, lifecycle_of, retention_of,
 };
 use super::trend::{top_set, trend_of};
+use super::warm::Lately;
 use super::work::{Desk, Stop};
 use super::{
     AskActive, AskFormula, AskFunnel, AskInterval, AskLifecycle, AskPath, AskPercentile, AskRetention,
@@ -72,8 +73,9 @@ pub struct QueryService {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) caches: Arc<Caches>,
     pub(crate) desk: Desk,
+    pub(crate) lately: Arc<Lately>,
     threads: usize,
-    limits: QueryLimits,
+    pub(crate) limits: QueryLimits,
 }
 
 impl QueryService {
@@ -91,6 +93,7 @@ impl QueryService {
             store,
             caches,
             desk: Desk::new(limits.at_once_max, limits.time_max),
+            lately: Arc::default(),
             threads: threads.max(1),
             limits,
         }
@@ -127,7 +130,7 @@ impl QueryService {
         compute: impl FnOnce(&Loaded, usize, Cancel<'_>) -> Result<T, QueriesError> + Send + 'static,
     ) -> Result<T, QueriesError> {
         let (store, bytes_max, usage) = (Arc::clone(&self.store), self.limits.bytes_max, self.limits.rollups);
-        let (caches, threads) = (Arc::clone(&self.caches), self.threads);
+        let (caches, lately, threads) = (Arc::clone(&self.caches), Arc::clone(&self.lately), self.threads);
         let (names, props) = (need.names.clone(), need.props.clone());
         let (select, event_bytes, project) = (select(&need), need.event_bytes(), need.project);
         let first = async { Ok(store.snapshot(select).await?) };
@@ -143,6 +146,7 @@ impl QueryService {
                 let why = format!("is too long ago: {events} events are more than one question may read");
                 return Err(QueriesError::invalid("from", why));
             }
+            lately.note(&need);
             let loaded = load(snapshot, &need, &caches, threads, stop)?;
             let names: Vec<_> = names.into_iter().filter(|(_, name)| !loaded.has_name(name)).collect();
             let props: Vec<_> = props.into_iter().filter(|(_, name)| !loaded.has_prop(name)).collect();

@@ -17,6 +17,11 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
+    /// Work that nobody abandons, for so long.
+    pub(crate) fn after(time_max: Duration) -> Self {
+        Self { is_abandoned: Arc::default(), deadline: Instant::now() + time_max }
+    }
+
     /// Whether nobody waits any more.
     pub(crate) fn is_due(&self) -> bool {
         self.is_abandoned.load(Ordering::Relaxed) || Instant::now() >= self.deadline

@@ -15,7 +15,7 @@ use crate::batch::Batch;
 use crate::query::text_field;
 use crate::segment::SegmentMeta;
 use crate::segment_file::SegmentFile;
-use crate::store::{Inner, blocking};
+use crate::store::{Inner, upkeep};
 use crate::{Embedded, EventStoreError, NO_SUBJECT, SegmentId, TextField, tables};
 
 /// The most differences that a check keeps; it counts all.
@@ -94,7 +94,7 @@ impl Embedded {
             }
             resume = Some(meta.id);
             let (inner, zone) = (Arc::clone(&self.inner), zone.clone());
-            let one = blocking(move || check_segment(&inner, project, &meta, &zone));
+            let one = upkeep(move || check_segment(&inner, project, &meta, &zone));
             match one.await {
                 Ok(one) => found.add(one),
                 Err(error) if error.is_not_found() => {}

@@ -9,7 +9,7 @@ use super::file::Unusable;
 use super::{RollupCheck, RollupWriter};
 use crate::directory::sync_directory;
 use crate::segment::SegmentMeta;
-use crate::store::{Inner, blocking};
+use crate::store::{Inner, upkeep};
 use crate::{Embedded, EventStoreError, Fields, SegmentId, TextField, tables};
 
 /// What is known of how right rollups are.
@@ -53,7 +53,7 @@ impl Embedded {
                 break;
             }
             let (inner, meta, zone) = (Arc::clone(&self.inner), meta.clone(), zone.clone());
-            let made = blocking(move || {
+            let made = upkeep(move || {
                 if is_current(&inner, project, &meta, &zone) {
                     return Ok(false);
                 }
