@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use belvedere_event_store::{Event, EventStoreError};
+use belvedere_event_store::Event;
 use belvedere_kernel::{Actor, Entry, ProjectId, SubjectId, Target, XapiKey};
 use belvedere_storage::{Id, StorageError, Timestamp, Tx, execute_sql, query_sql};
 use bytes::Bytes;
-use sea_orm::{DbErr, Value};
+use sea_orm::Value;
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -131,7 +131,7 @@ impl Core {
                 self.record(tx, commands, done).await?;
                 if let Some(store) = &self.parts.events {
                     for (project, events) in events.iter().filter(|(_, events)| !events.is_empty()) {
-                        store.append_in(tx, *project, events).await.map_err(failure)?;
+                        store.append_in(tx, *project, events).await.map_err(StorageError::from)?;
                     }
                 }
                 Ok(answers.into_iter().map(|answer| answer.unwrap_or(Err(XapiError::Closed))).collect())
@@ -163,14 +163,6 @@ impl Core {
             self.parts.audit.record(tx, entry).await?;
         }
         Ok(())
-    }
-}
-
-fn failure(error: EventStoreError) -> StorageError {
-    match error {
-        EventStoreError::Storage(error) => error,
-        error if error.is_transient() => StorageError::Unavailable(DbErr::Custom(error.to_string())),
-        error => StorageError::Other(DbErr::Custom(error.to_string())),
     }
 }
 
