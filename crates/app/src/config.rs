@@ -217,6 +217,8 @@ pub struct XapiSection {
     pub document_bytes_max: usize,
     /// The most statements of one answer.
     pub page_max: usize,
+    /// How often one key may ask in a minute; 0: as often as it likes.
+    pub requests_per_minute: u32,
 }
 
 impl Default for XapiSection {
@@ -229,6 +231,7 @@ impl Default for XapiSection {
             attachment_bytes_max: limits.attachment_bytes_max,
             document_bytes_max: limits.document_bytes_max,
             page_max: limits.page_max,
+            requests_per_minute: limits.requests_per_minute.unwrap_or(0),
         }
     }
 }
@@ -244,6 +247,7 @@ impl XapiSection {
             attachment_bytes_max: self.attachment_bytes_max,
             document_bytes_max: self.document_bytes_max,
             page_max: self.page_max,
+            requests_per_minute: Some(self.requests_per_minute).filter(|limit| *limit > 0),
         }
     }
 }

@@ -4,7 +4,6 @@ mod adopt;
 mod occurrences;
 mod read;
 pub(crate) mod search;
-mod sql;
 mod tags;
 mod text;
 mod triage;
@@ -15,7 +14,6 @@ pub(crate) use read::{
     count_by_status, count_events_by_hour, count_issues, find_event, find_issue, list_environments,
     list_events,
 };
-pub(crate) use sql::{Sql, bulk};
 pub(crate) use text::add_names;
 pub(crate) use triage::{
     Former, IssueState, Move, NewActivity, SplitOff, absorb_in, are_moving, assign_in, busiest_hours,

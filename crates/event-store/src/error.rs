@@ -1,5 +1,6 @@
 use belvedere_kernel::ProjectId;
 use belvedere_storage::StorageError;
+use sea_orm::DbErr;
 
 use crate::SegmentId;
 
@@ -52,6 +53,17 @@ pub enum EventStoreError {
     /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+/// For a transaction of a slice that appends events with its own rows.
+impl From<EventStoreError> for StorageError {
+    fn from(error: EventStoreError) -> Self {
+        match error {
+            EventStoreError::Storage(error) => error,
+            error if error.is_transient() => Self::Unavailable(DbErr::Custom(error.to_string())),
+            error => Self::Other(DbErr::Custom(error.to_string())),
+        }
+    }
 }
 
 impl EventStoreError {

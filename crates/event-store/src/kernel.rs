@@ -125,14 +125,7 @@ pub fn run<K: Kernel>(kernel: &K, threads: usize, cancel: Cancel<'_>) -> Result<
             merger.lock().unwrap_or_else(PoisonError::into_inner).add(at, partial);
         }
     };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(ranges.len())).map(|_| scope.spawn(read)).collect();
-        let mut outcome = read();
-        for other in others {
-            outcome = outcome.and(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        outcome
-    })?;
+    on_threads(threads.min(ranges.len()), read).into_iter().collect::<Result<(), _>>()?;
     match merger.into_inner().unwrap_or_else(PoisonError::into_inner).merged {
         Some(partial) => Ok(kernel.finish(partial, threads)),
         None => Ok(kernel.finish(kernel.part(0..0, cancel)?, threads)),
@@ -146,17 +139,22 @@ pub(crate) fn make_each<T: Send>(count: usize, threads: usize, make: impl Fn(usi
         let places = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
         places.take_while(|place| *place < count).map(|place| (place, make(place))).collect()
     };
-    let mut made = std::thread::scope(|scope| {
-        let some = &some;
-        let others: Vec<_> = (1..threads.min(count)).map(|_| scope.spawn(some)).collect();
-        let mut made = some();
-        for other in others {
-            made.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        made
-    });
+    let mut made: Vec<_> = on_threads(threads.min(count), some).into_iter().flatten().collect();
     made.sort_unstable_by_key(|(place, _)| *place);
     made.into_iter().map(|(_, item)| item).collect()
+}
+
+/// Does the same work on that many threads, the calling one included; what each gives.
+fn on_threads<T: Send>(threads: usize, work: impl Fn() -> T + Sync) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(&work)).collect();
+        let mut given = vec![work()];
+        given.extend(others.into_iter().map(|other| match other.join() {
+            Ok(given) => given,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }));
+        given
+    })
 }
 
 /// Merges parts in their order, whatever the order in which they are done.

@@ -3,15 +3,12 @@
 use std::collections::HashMap;
 
 use belvedere_kernel::{ProjectId, SubjectId};
-use belvedere_storage::{Dialect, StorageError, Timestamp, Tx, execute_sql, query_sql};
+use belvedere_storage::{Dialect, Sql, StorageError, Timestamp, Tx, bulk, execute_sql, query_sql};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 
 use crate::batch::Batch;
 use crate::segment::SegmentMeta;
 use crate::{RollupCheck, SegmentId};
-
-/// Rows of one INSERT, and values of one IN.
-const ROWS: usize = 256;
 
 /// What a project's events are counted by; whoever writes holds a lock on the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -303,24 +300,16 @@ async fn find_pairs(
     values: impl Iterator<Item = i64>,
 ) -> Result<Vec<(SubjectId, u32)>, StorageError> {
     let values: Vec<i64> = values.collect();
-    let mut found = Vec::with_capacity(values.len());
-    for chunk in values.chunks(ROWS) {
-        // Few different lengths, so that few statements are prepared: the last value fills up.
-        let length = chunk.len().next_power_of_two();
-        let fill = chunk.last().into_iter().cycle().take(length - chunk.len());
-        let places: Vec<String> = (2..2 + length).map(|place| format!("${place}")).collect();
-        let sql = format!(
-            "SELECT subject_id, dense FROM event_subject WHERE project_id = $1 AND {column} IN ({})",
-            places.join(",")
-        );
-        let values = std::iter::once(project.0).chain(chunk.iter().chain(fill).copied());
-        for row in query_sql(connection, &sql, values.map(Value::from)).await? {
-            let dense = u32::try_from(row.try_get_by_index::<i64>(1)?)
-                .map_err(|_| StorageError::corrupt("dense number of a subject"))?;
-            found.push((SubjectId(row.try_get_by_index(0)?), dense));
-        }
-    }
-    Ok(found)
+    let mut sql = Sql::new(connection, "SELECT subject_id, dense FROM event_subject WHERE project_id = ");
+    sql.bind(project.0).push(" AND ").push(column);
+    sql.fetch_in(connection, &values).await?.iter().map(pair).collect()
+}
+
+/// A subject with its dense number.
+fn pair(row: &QueryResult) -> Result<(SubjectId, u32), StorageError> {
+    let dense = u32::try_from(row.try_get_by_index::<i64>(1)?)
+        .map_err(|_| StorageError::corrupt("dense number of a subject"))?;
+    Ok((SubjectId(row.try_get_by_index(0)?), dense))
 }
 
 /// The subjects with their numbers, so many at most, behind one of them.
@@ -333,13 +322,7 @@ pub(crate) async fn list_subjects(
     let sql = "SELECT subject_id, dense FROM event_subject WHERE project_id = $1 AND subject_id > $2 \
                ORDER BY subject_id LIMIT $3";
     let rows = query_sql(connection, sql, [project.0.into(), behind.into(), number(limit)]).await?;
-    rows.iter()
-        .map(|row| {
-            let dense = u32::try_from(row.try_get_by_index::<i64>(1)?)
-                .map_err(|_| StorageError::corrupt("dense number of a subject"))?;
-            Ok((SubjectId(row.try_get_by_index(0)?), dense))
-        })
-        .collect()
+    rows.iter().map(pair).collect()
 }
 
 pub(crate) async fn insert_subjects(
@@ -347,15 +330,10 @@ pub(crate) async fn insert_subjects(
     project: ProjectId,
     subjects: &[(SubjectId, u32)],
 ) -> Result<(), StorageError> {
-    for chunk in subjects.chunks(ROWS) {
-        let places: Vec<String> =
-            (0..chunk.len()).map(|row| format!("($1,${},${})", 2 + row * 2, 3 + row * 2)).collect();
-        let sql =
-            format!("INSERT INTO event_subject (project_id, subject_id, dense) VALUES {}", places.join(","));
-        let pairs = chunk.iter().flat_map(|(subject, dense)| [subject.0, i64::from(*dense)]);
-        execute_sql(tx, &sql, std::iter::once(project.0).chain(pairs).map(Value::from)).await?;
-    }
-    Ok(())
+    let row =
+        |(subject, dense): &(SubjectId, u32)| [project.0, subject.0, i64::from(*dense)].map(Value::from);
+    let head = "INSERT INTO event_subject (project_id, subject_id, dense) VALUES ";
+    bulk(tx, head, subjects.iter().map(row).collect(), "").await.map(drop)
 }
 
 pub(crate) async fn delete_subject(

@@ -31,6 +31,7 @@ use utoipa::{Modify, OpenApi as _};
 
 use crate::routes::{Access, Routes};
 use crate::state::HttpFeatures;
+use crate::xapi::RecordStorePaths;
 
 pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
     let needs = Access::Needs;
@@ -282,7 +283,7 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         grouping_rules::preview_rules,
     ),
     components(schemas(crate::problem::Problem, answer::IssueSort, answer::IssueStatus, releases::ReleaseSort, releases::ReleaseIssuesKind, releases::StepWord)),
-    modifiers(&TokenScheme),
+    modifiers(&RecordStorePaths, &TokenScheme),
     security(("token" = [])),
 )]
 struct Description;

@@ -5,12 +5,9 @@ mod attached;
 mod credentials;
 mod cron;
 mod later;
-mod limit;
 mod multipart;
 mod otlp;
 mod sentry;
-
-pub(crate) use limit::RateLimits;
 
 use crate::routes::{Access, Routes};
 

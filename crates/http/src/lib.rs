@@ -17,6 +17,7 @@ mod multipart;
 mod observe;
 mod ops;
 mod problem;
+mod rate_limit;
 mod routes;
 mod sentry_api;
 mod server;

@@ -143,7 +143,8 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         parts
             .extensions
-            .remove::<Self>()
+            .get::<Self>()
+            .cloned()
             .ok_or_else(|| Problem::unauthorized("this address needs an API token"))
     }
 }

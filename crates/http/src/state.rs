@@ -17,13 +17,13 @@ use belvedere_error_tracking::search::Search;
 use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
 use belvedere_event_store::query::Queries;
 use belvedere_intake::{Intake, IntakeLog, IntakeStats};
-use belvedere_kernel::Clock;
+use belvedere_kernel::{Clock, IngestKey, XapiKey};
 use belvedere_storage::Database;
 use belvedere_xapi::{Limits as XapiLimits, RecordStore};
 
 use crate::body::Bodies;
-use crate::ingest::RateLimits;
 use crate::metrics::Metrics;
+use crate::rate_limit::RateLimits;
 
 /// Everything that the routes need from the rest of Belvedere.
 #[derive(Clone)]
@@ -134,13 +134,20 @@ pub(crate) struct Shared {
     state: HttpState,
     pub(crate) metrics: Metrics,
     pub(crate) bodies: Bodies,
-    pub(crate) rate_limits: RateLimits,
+    pub(crate) ingest_rates: RateLimits<IngestKey>,
+    pub(crate) xapi_rates: RateLimits<XapiKey>,
 }
 
 impl Shared {
     pub(crate) fn new(state: HttpState) -> Self {
         let bodies = Bodies::new(&state.limits);
-        Self { state, metrics: Metrics::default(), bodies, rate_limits: RateLimits::default() }
+        Self {
+            state,
+            metrics: Metrics::default(),
+            bodies,
+            ingest_rates: RateLimits::default(),
+            xapi_rates: RateLimits::default(),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod call;
+mod description;
 mod documents;
 mod mixed;
 mod parameters;
@@ -22,6 +23,7 @@ use crate::routes::{Access, Routes};
 use crate::state::Shared;
 
 pub(crate) use answer::dress;
+pub(crate) use description::RecordStorePaths;
 
 use answer::{Refusal, json};
 use call::{Call, Visit};

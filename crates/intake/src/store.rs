@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use belvedere_kernel::{ItemOutcome, ProjectId};
 use belvedere_storage::{
-    Dialect, Id, StorageError, Timestamp, execute_sql as execute, query_sql as query, rows_per_statement,
+    Dialect, Id, StorageError, Timestamp, bulk, execute_sql as execute, query_sql as query,
 };
 use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, QueryResult};
@@ -162,33 +162,20 @@ pub(crate) async fn release_batch(
 
 /// Adds to counts, in the order of their keys, so that two writers never wait for each other in a circle.
 pub(crate) async fn add_tallies(db: &impl ConnectionTrait, tallies: &Tallies) -> Result<(), StorageError> {
-    const COLUMNS: usize = 6;
-    let mut values: Vec<Value> = Vec::with_capacity(tallies.len() * COLUMNS);
-    for (key, quantity) in tallies {
-        values.extend([
+    let rows = tallies.iter().map(|(key, quantity)| {
+        [
             key.project.0.into(),
             key.hour.into(),
             key.item.as_str().into(),
             key.outcome.as_str().into(),
             key.reason.into(),
             signed(*quantity),
-        ]);
-    }
-    for values in values.chunks(rows_per_statement(Dialect::of(db), COLUMNS) * COLUMNS) {
-        let row = |first: usize| {
-            let binds: Vec<String> = (first..first + COLUMNS).map(|n| format!("${n}")).collect();
-            format!("({})", binds.join(", "))
-        };
-        let rows: Vec<String> = (1..=values.len()).step_by(COLUMNS).map(row).collect();
-        let sql = format!(
-            "INSERT INTO intake_tally (project_id, hour, item, outcome, reason, quantity) VALUES {} \
-             ON CONFLICT (project_id, hour, item, outcome, reason) \
-             DO UPDATE SET quantity = intake_tally.quantity + excluded.quantity",
-            rows.join(", ")
-        );
-        execute(db, &sql, values.to_vec()).await?;
-    }
-    Ok(())
+        ]
+    });
+    let head = "INSERT INTO intake_tally (project_id, hour, item, outcome, reason, quantity) VALUES ";
+    let tail = " ON CONFLICT (project_id, hour, item, outcome, reason) \
+                DO UPDATE SET quantity = intake_tally.quantity + excluded.quantity";
+    bulk(db, head, rows.collect(), tail).await.map(drop)
 }
 
 /// The different counts that a project has in an hour, at most `max` of them.

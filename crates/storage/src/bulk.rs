@@ -4,8 +4,7 @@ use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, Iterable};
 use crate::{Dialect, StorageError};
 
 /// How many rows of `columns` values fit one statement; at most 1,000, so that a statement stays a small message.
-#[must_use]
-pub fn rows_per_statement(dialect: Dialect, columns: usize) -> usize {
+pub(crate) fn rows_per_statement(dialect: Dialect, columns: usize) -> usize {
     (dialect.binds_max() / columns.max(1)).clamp(1, 1_000)
 }
 

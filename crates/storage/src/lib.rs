@@ -23,12 +23,12 @@ mod tests;
 mod timestamp;
 mod tx;
 
-pub use bulk::{insert_all, rows_per_statement};
+pub use bulk::insert_all;
 pub use database::{Database, DatabaseConfig};
 pub use dialect::Dialect;
 pub use error::StorageError;
 pub use id::{Id, ParseIdError};
 pub use page::{Cursor, Page, PageRequest};
-pub use sql::{execute_sql, query_sql};
+pub use sql::{Sql, bulk, execute_sql, query_sql};
 pub use timestamp::{ParseTimestampError, Timestamp};
 pub use tx::Tx;

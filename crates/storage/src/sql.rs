@@ -1,6 +1,11 @@
-use sea_orm::{ConnectionTrait, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, Value};
 
-use crate::StorageError;
+use crate::bulk::rows_per_statement;
+use crate::{Dialect, StorageError};
+
+/// How many rows or values one statement has: few different texts, so that each is prepared once and the prepared
+/// statements stay few and small.
+const ROWS: [usize; 5] = [256, 64, 16, 4, 1];
 
 /// Runs one statement written by hand, with `$1`, `$2`, .. for its values; how many rows it changed.
 ///
@@ -26,4 +31,168 @@ pub async fn query_sql(
 ) -> Result<Vec<QueryResult>, StorageError> {
     let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
     Ok(connection.query_all_raw(statement).await?)
+}
+
+/// A statement under construction, with its values beside it.
+///
+/// Placeholders are `$1`, `$2`, .. on PostgreSQL and `?` on SQLite, to which `$1` is a name that is looked up.
+#[derive(Debug, Clone)]
+pub struct Sql {
+    dialect: Dialect,
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Sql {
+    /// A statement for `connection` that begins with `text`.
+    pub fn new(connection: &impl ConnectionTrait, text: &str) -> Self {
+        Self { dialect: Dialect::of(connection), text: text.to_owned(), values: Vec::new() }
+    }
+
+    /// Which database it is written for.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Appends text.
+    pub fn push(&mut self, text: &str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+
+    /// Appends a placeholder for `value`.
+    pub fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
+        self.values.push(value.into());
+        match self.dialect {
+            Dialect::Sqlite => self.text.push('?'),
+            Dialect::Postgres => {
+                self.text.push('$');
+                self.text.push_str(&self.values.len().to_string());
+            }
+        }
+        self
+    }
+
+    /// Appends `(?, ?, ..)`.
+    pub fn bind_row<V: Into<Value>>(&mut self, values: impl IntoIterator<Item = V>) -> &mut Self {
+        self.text.push('(');
+        for (index, value) in values.into_iter().enumerate() {
+            if index > 0 {
+                self.text.push(',');
+            }
+            self.bind(value);
+        }
+        self.text.push(')');
+        self
+    }
+
+    /// Appends `(?, ?, ..)` for an IN, filled up with the last value to one of a few lengths.
+    pub fn bind_set<V: Into<Value> + Clone>(&mut self, values: &[V]) -> &mut Self {
+        let length = ROWS.into_iter().rev().find(|rows| *rows >= values.len()).unwrap_or(values.len());
+        let fill = values.last().into_iter().cycle().take(length.saturating_sub(values.len()));
+        self.bind_row(values.iter().chain(fill).cloned())
+    }
+
+    /// Runs the query; all its rows, so it needs a limit.
+    ///
+    /// # Errors
+    /// The storage error of the query.
+    pub async fn fetch(self, connection: &impl ConnectionTrait) -> Result<Vec<QueryResult>, StorageError> {
+        Ok(connection.query_all_raw(self.into_statement()).await?)
+    }
+
+    /// Runs the statement; how many rows it changed.
+    ///
+    /// # Errors
+    /// The storage error of the statement.
+    pub async fn execute(self, connection: &impl ConnectionTrait) -> Result<u64, StorageError> {
+        Ok(connection.execute_raw(self.into_statement()).await?.rows_affected())
+    }
+
+    /// Runs the statement, whatever it changes.
+    ///
+    /// # Errors
+    /// The storage error of the statement.
+    pub async fn run(self, connection: &impl ConnectionTrait) -> Result<(), StorageError> {
+        self.execute(connection).await.map(drop)
+    }
+
+    /// Runs the query with ` IN (..)` at its end for any number of values, in as few statements as is good.
+    ///
+    /// # Errors
+    /// The storage error of the query.
+    pub async fn fetch_in<V: Into<Value> + Clone>(
+        &self,
+        connection: &impl ConnectionTrait,
+        values: &[V],
+    ) -> Result<Vec<QueryResult>, StorageError> {
+        let mut rows = Vec::new();
+        for some in values.chunks(ROWS[0]) {
+            rows.append(&mut self.among(some).fetch(connection).await?);
+        }
+        Ok(rows)
+    }
+
+    /// The same for a statement that changes rows; how many it changed.
+    ///
+    /// # Errors
+    /// The storage error of the statement.
+    pub async fn execute_in<V: Into<Value> + Clone>(
+        &self,
+        connection: &impl ConnectionTrait,
+        values: &[V],
+    ) -> Result<u64, StorageError> {
+        let mut changed = 0;
+        for some in values.chunks(ROWS[0]) {
+            changed += self.among(some).execute(connection).await?;
+        }
+        Ok(changed)
+    }
+
+    fn among<V: Into<Value> + Clone>(&self, values: &[V]) -> Self {
+        let mut sql = self.clone();
+        sql.push(" IN ").bind_set(values);
+        sql
+    }
+
+    fn into_statement(self) -> Statement {
+        let backend = match self.dialect {
+            Dialect::Sqlite => DbBackend::Sqlite,
+            Dialect::Postgres => DbBackend::Postgres,
+        };
+        Statement::from_sql_and_values(backend, self.text, self.values)
+    }
+}
+
+/// Runs `head VALUES-rows tail` for all rows, in their order, in as few statements as is good; what they return.
+///
+/// # Errors
+/// [`StorageError::Conflict`] on a violated key unless `tail` says what to do.
+pub async fn bulk<const COLUMNS: usize>(
+    connection: &impl ConnectionTrait,
+    head: &str,
+    rows: Vec<[Value; COLUMNS]>,
+    tail: &str,
+) -> Result<Vec<QueryResult>, StorageError> {
+    let returns = tail.contains("RETURNING") || head.starts_with("SELECT");
+    let rows_max = rows_per_statement(Dialect::of(connection), COLUMNS);
+    let mut returned = Vec::new();
+    let mut rows = rows.into_iter();
+    while rows.len() > 0 {
+        let count = ROWS.into_iter().find(|count| *count <= rows.len().min(rows_max)).unwrap_or(1);
+        let mut sql = Sql::new(connection, head);
+        sql.text.reserve(count * COLUMNS * 4 + tail.len());
+        sql.values.reserve(count * COLUMNS);
+        for (index, row) in rows.by_ref().take(count).enumerate() {
+            sql.push(if index == 0 { "" } else { "," }).bind_row(row);
+        }
+        sql.push(tail);
+        if returns {
+            returned.append(&mut sql.fetch(connection).await?);
+        } else {
+            sql.run(connection).await?;
+        }
+    }
+    Ok(returned)
 }

@@ -1,10 +1,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, Statement, Value};
 
 use crate::testing::TestDatabase;
-use crate::{Cursor, Database, DatabaseConfig, Dialect, Id, Page, PageRequest, StorageError, Timestamp, Tx};
+use crate::{
+    Cursor, Database, DatabaseConfig, Dialect, Id, Page, PageRequest, Sql, StorageError, Timestamp, Tx, bulk,
+};
 
 crate::database_tests!(
     a_failed_write_leaves_nothing_and_a_good_one_is_seen_by_readers,
@@ -14,6 +16,7 @@ crate::database_tests!(
     migrating_twice_changes_nothing,
     ids_and_timestamps_come_back_as_they_went_in,
     every_migration_can_be_undone_and_applied_again,
+    lists_of_any_length_go_into_statements,
 );
 
 async fn with_table(db: &TestDatabase) {
@@ -129,6 +132,36 @@ async fn ids_and_timestamps_come_back_as_they_went_in(db: TestDatabase) {
     let row = db.read().query_one_raw(statement).await.unwrap().unwrap();
     assert_eq!(row.try_get_by_index::<Id<()>>(0).unwrap(), id);
     assert_eq!(row.try_get_by_index::<Timestamp>(1).unwrap(), at);
+}
+
+async fn lists_of_any_length_go_into_statements(db: TestDatabase) {
+    with_table(&db).await;
+    let of = |number: i64| [Value::from(number), format!("name {number}").into()];
+    for count in [0, 1, 5, 256, 700] {
+        let numbers: Vec<i64> = (0..count).collect();
+        db.write(async |tx| {
+            let rows = numbers.iter().map(|number| of(*number)).collect();
+            bulk(tx, "INSERT INTO thing (number, name) VALUES ", rows, "").await
+        })
+        .await
+        .unwrap();
+        let mut sql = Sql::new(db.read(), "SELECT number FROM thing WHERE name <> ");
+        sql.bind("name 3").push(" AND number");
+        let mut found: Vec<i64> = Vec::new();
+        for row in sql.fetch_in(db.read(), &numbers).await.unwrap() {
+            found.push(row.try_get_by_index(0).unwrap());
+        }
+        found.sort_unstable();
+        assert_eq!(found, numbers.iter().copied().filter(|number| *number != 3).collect::<Vec<_>>());
+        let deleted = db
+            .write(async |tx| Sql::new(tx, "DELETE FROM thing WHERE number").execute_in(tx, &numbers).await);
+        assert_eq!(deleted.await.unwrap(), u64::try_from(count).unwrap());
+    }
+    let rows = vec![of(1), of(2)];
+    let returned = db.write(async |tx| {
+        bulk(tx, "INSERT INTO thing (number, name) VALUES ", rows.clone(), " RETURNING number").await
+    });
+    assert_eq!(returned.await.unwrap().len(), 2);
 }
 
 #[test]

@@ -5,19 +5,19 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use belvedere_event_store::{Event, EventStoreError};
+use belvedere_event_store::Event;
 use belvedere_kernel::{Actor, Entry, ProjectId, SubjectId, Target, XapiKey};
-use belvedere_storage::{Id, StorageError, Timestamp, Tx, execute_sql, query_sql};
+use belvedere_storage::{Id, Sql, StorageError, Timestamp, Tx, bulk, execute_sql, query_sql};
 use bytes::Bytes;
-use sea_orm::{DbErr, Value};
+use sea_orm::Value;
 use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::core::Core;
 use crate::documents::Overlay;
 use crate::model::{ChangeDocument, Client, StoredStatements};
+use crate::packing::bytes16;
 use crate::prepare::{Prepared, raw_person};
-use crate::sql::{bytes16, insert_rows, query_in};
 use crate::statement::Ifi;
 use crate::{XapiError, value};
 
@@ -131,7 +131,7 @@ impl Core {
                 self.record(tx, commands, done).await?;
                 if let Some(store) = &self.parts.events {
                     for (project, events) in events.iter().filter(|(_, events)| !events.is_empty()) {
-                        store.append_in(tx, *project, events).await.map_err(failure)?;
+                        store.append_in(tx, *project, events).await.map_err(StorageError::from)?;
                     }
                 }
                 Ok(answers.into_iter().map(|answer| answer.unwrap_or(Err(XapiError::Closed))).collect())
@@ -163,14 +163,6 @@ impl Core {
             self.parts.audit.record(tx, entry).await?;
         }
         Ok(())
-    }
-}
-
-fn failure(error: EventStoreError) -> StorageError {
-    match error {
-        EventStoreError::Storage(error) => error,
-        error if error.is_transient() => StorageError::Unavailable(DbErr::Custom(error.to_string())),
-        error => StorageError::Other(DbErr::Custom(error.to_string())),
     }
 }
 
@@ -255,10 +247,11 @@ impl ProjectWork<'_> {
             Work::Document(_) => None,
         });
         let ids: Vec<Value> = given.flatten().filter(|it| it.is_given_id).map(|it| id_value(it.id)).collect();
-        let head =
-            "SELECT statement_id, digest, flags FROM xapi_statement WHERE project_id = $1 AND statement_id";
+        let mut sql =
+            Sql::new(self.tx, "SELECT statement_id, digest, flags FROM xapi_statement WHERE project_id = ");
+        sql.bind(self.project.0).push(" AND statement_id");
         let mut known = HashMap::new();
-        for row in query_in(self.tx, head, "", &[self.project.0.into()], ids).await? {
+        for row in sql.fetch_in(self.tx, &ids).await? {
             let id: Id<()> = row.try_get_by_index(0).map_err(StorageError::from)?;
             let digest: Vec<u8> = row.try_get_by_index(1).map_err(StorageError::from)?;
             let flags: i64 = row.try_get_by_index(2).map_err(StorageError::from)?;
@@ -307,7 +300,7 @@ impl ProjectWork<'_> {
         people: &[Vec<u8>],
         voided: &HashSet<[u8; 16]>,
     ) -> Result<(), XapiError> {
-        let mut values: Vec<Value> = Vec::with_capacity(accepted.len() * 8);
+        let mut rows = Vec::with_capacity(accepted.len());
         for (it, people) in accepted.iter().zip(people) {
             let flag = |is: bool, flag: i64| if is { flag } else { 0 };
             let statement = it.statement;
@@ -315,7 +308,7 @@ impl ProjectWork<'_> {
                 | flag(!statement.has_timestamp, IS_TIMED_BY_STORE)
                 | flag(statement.is_compressed, IS_COMPRESSED)
                 | flag(statement.references.is_voiding, IS_VOIDING);
-            values.extend([
+            rows.push([
                 self.project.0.into(),
                 it.stored.into(),
                 id_value(statement.id),
@@ -327,8 +320,9 @@ impl ProjectWork<'_> {
             ]);
         }
         let head = "INSERT INTO xapi_statement \
-                    (project_id, stored, statement_id, digest, key_id, flags, people, body)";
-        Ok(insert_rows(self.tx, head, "", 8, values).await?)
+                    (project_id, stored, statement_id, digest, key_id, flags, people, body) VALUES ";
+        bulk(self.tx, head, rows, "").await?;
+        Ok(())
     }
 
     async fn write_authorities(&self, accepted: &[Accepted<'_>]) -> Result<(), XapiError> {
@@ -364,10 +358,10 @@ impl ProjectWork<'_> {
             execute_sql(self.tx, sql, values).await?;
         }
         let uses = accepted.iter().flat_map(|it| it.statement.files.iter().map(|sha2| (sha2, it.stored)));
-        let values = uses
-            .flat_map(|(sha2, stored)| [self.project.0.into(), Value::from(sha2.as_str()), stored.into()]);
-        let head = "INSERT INTO xapi_attachment_use (project_id, sha2, stored)";
-        Ok(insert_rows(self.tx, head, " ON CONFLICT DO NOTHING", 3, values.collect()).await?)
+        let rows = uses.map(|(sha2, stored)| [self.project.0.into(), sha2.as_str().into(), stored.into()]);
+        let head = "INSERT INTO xapi_attachment_use (project_id, sha2, stored) VALUES ";
+        bulk(self.tx, head, rows.collect(), " ON CONFLICT DO NOTHING").await?;
+        Ok(())
     }
 
     async fn events(&self, accepted: &[Accepted<'_>]) -> Result<Vec<Event>, XapiError> {

@@ -7,13 +7,12 @@ use belvedere_event_store::EventStore;
 use belvedere_kernel::{
     AuditSink, Clock, ConsentGate, KeyOwner, PersonRegister, ProjectId, SubjectId, Vault, VaultError, XapiKey,
 };
-use belvedere_storage::{Database, Id, StorageError};
-use sea_orm::{ConnectionTrait, Value};
+use belvedere_storage::{Database, Id, Sql, StorageError};
+use sea_orm::ConnectionTrait;
 
 use crate::json::{Json, write_text};
 use crate::prepare::raw_person;
 use crate::secrets::Secrets;
-use crate::sql::query_in;
 use crate::statement::Ifi;
 use crate::{Limits, XapiError};
 
@@ -107,9 +106,12 @@ impl Core {
         project: ProjectId,
         agents: Vec<i64>,
     ) -> Result<HashMap<i64, String>, XapiError> {
-        let head = "SELECT agent_id, subject_id, is_group, sealed FROM xapi_agent WHERE project_id = $1 AND agent_id";
-        let values: Vec<Value> = agents.into_iter().map(Into::into).collect();
-        let rows = query_in(connection, head, "", &[project.0.into()], values).await?;
+        let mut sql = Sql::new(
+            connection,
+            "SELECT agent_id, subject_id, is_group, sealed FROM xapi_agent WHERE project_id = ",
+        );
+        sql.bind(project.0).push(" AND agent_id");
+        let rows = sql.fetch_in(connection, &agents).await?;
         let storage = StorageError::from;
         let mut wordings = HashMap::with_capacity(rows.len());
         for row in rows {

@@ -26,7 +26,6 @@ mod relate;
 mod secrets;
 mod service;
 mod signature;
-mod sql;
 pub mod statement;
 mod subject;
 #[cfg(test)]

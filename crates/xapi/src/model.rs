@@ -38,10 +38,13 @@ pub struct Limits {
     pub document_bytes_max: usize,
     /// The most statements of one answer.
     pub page_max: usize,
+    /// How often one key may ask in a minute, in each process; without it, as often as it likes.
+    pub requests_per_minute: Option<u32>,
 }
 
 impl Default for Limits {
-    /// 1,000 statements nested 64 deep, 50 files of 10 MiB, documents of 4 MiB, 500 statements in an answer.
+    /// 1,000 statements nested 64 deep, 50 files of 10 MiB, documents of 4 MiB, 500 statements in an answer,
+    /// any number of requests.
     fn default() -> Self {
         Self {
             statements_max: 1_000,
@@ -50,6 +53,7 @@ impl Default for Limits {
             attachment_bytes_max: 10 << 20,
             document_bytes_max: 4 << 20,
             page_max: 500,
+            requests_per_minute: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How the text of statements lies in the database: compressed where that is smaller.
+//! How statements lie in the database: texts compressed where that is smaller, numbers in few bytes.
 
 use std::cell::RefCell;
 use std::sync::LazyLock;
@@ -50,6 +50,38 @@ pub(crate) fn unpack(bytes: Vec<u8>, is_compressed: bool) -> Result<String, Stor
         bytes
     };
     String::from_utf8(bytes).map_err(|_| corrupt())
+}
+
+/// 16 bytes of a column.
+pub(crate) fn bytes16(bytes: Vec<u8>, column: &str) -> Result<[u8; 16], StorageError> {
+    bytes.try_into().map_err(|_| StorageError::corrupt(format!("{column} has not 16 bytes")))
+}
+
+/// Appends a number in groups of seven bits, the lowest first.
+pub(crate) fn put_varint(mut number: u64, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// The numbers that [`put_varint`] wrote.
+pub(crate) fn varints(bytes: &[u8]) -> Option<Vec<u64>> {
+    let (mut numbers, mut number, mut shift) = (Vec::new(), 0_u64, 0);
+    for byte in bytes {
+        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        if byte & 0x80 == 0 {
+            numbers.push(number);
+            (number, shift) = (0, 0);
+        } else {
+            shift += 7;
+            if shift > 63 {
+                return None;
+            }
+        }
+    }
+    (shift == 0).then_some(numbers)
 }
 
 #[cfg(test)]

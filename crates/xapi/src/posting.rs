@@ -7,11 +7,11 @@
 use std::collections::HashMap;
 
 use belvedere_kernel::{ProjectId, SubjectId};
-use belvedere_storage::{StorageError, Tx, query_sql};
-use sea_orm::ConnectionTrait;
+use belvedere_storage::{StorageError, Tx, bulk, query_sql};
+use sea_orm::{ConnectionTrait, Value};
 use sha2::{Digest, Sha256};
 
-use crate::sql::{insert_rows, put_varint, varints};
+use crate::packing::{put_varint, varints};
 
 /// Turns a key into that of what is found by it later.
 const LATE: i64 = 0x5a5a_0f0f_3c3c_6996;
@@ -66,16 +66,21 @@ pub(crate) async fn insert(
         postings.iter().filter(|(_, instants)| !instants.is_empty()).collect();
     // In the order of the index, so that neighbours are written together.
     keys.sort_unstable_by_key(|(key, _)| **key);
-    let mut values = Vec::with_capacity(keys.len() * 4);
+    let mut rows = Vec::with_capacity(keys.len());
     for (key, instants) in keys {
         let mut others = Vec::with_capacity(instants.len() - 1);
         for pair in instants.windows(2) {
             put_varint(pair[1].abs_diff(pair[0]), &mut others);
         }
-        values.extend([project.0.into(), (*key).into(), instants[0].into(), others.into()]);
+        rows.push([project.0.into(), (*key).into(), instants[0].into(), others.into()]);
     }
-    let head = "INSERT INTO xapi_posting (project_id, posting_key, first_stored, others)";
-    insert_rows(tx, head, " ON CONFLICT DO NOTHING", 4, values).await
+    insert_rows(tx, rows).await
+}
+
+/// Adds rows of project, key, first instant, and the others; those that are there stay.
+pub(crate) async fn insert_rows(tx: &Tx, rows: Vec<[Value; 4]>) -> Result<(), StorageError> {
+    let head = "INSERT INTO xapi_posting (project_id, posting_key, first_stored, others) VALUES ";
+    bulk(tx, head, rows, " ON CONFLICT DO NOTHING").await.map(drop)
 }
 
 /// The instants under one key, in one direction, read as far as they are asked for.

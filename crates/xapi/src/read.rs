@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use belvedere_kernel::{ProjectId, XapiKey};
-use belvedere_storage::{Id, StorageError, Timestamp, query_sql};
-use sea_orm::{ConnectionTrait, QueryResult, Value};
+use belvedere_storage::{Id, Sql, StorageError, Timestamp, query_sql};
+use sea_orm::{ConnectionTrait, QueryResult};
 
 use crate::XapiError;
 use crate::commit::{IS_COMPRESSED, IS_TIMED_BY_STORE, IS_VOIDED, id_value};
@@ -12,9 +12,8 @@ use crate::core::Core;
 use crate::json::{Json, write_text};
 use crate::model::{File, FoundStatements, OneStatement, Reader, StatementQuery};
 use crate::more::Plan;
-use crate::packing::unpack;
+use crate::packing::{unpack, varints};
 use crate::posting::{Range, Term, Union, late, next_common};
-use crate::sql::{query_in, varints};
 use crate::statement::format::{Languages, to_canonical, to_ids};
 use crate::statement::people::restore;
 use crate::statement::{Format, Ifi, activity};
@@ -46,6 +45,17 @@ fn row_of(row: &QueryResult) -> Result<Row, StorageError> {
         people: people.into_iter().map(|number| i64::try_from(number).unwrap_or(0)).collect(),
         body: row.try_get_by_index(5)?,
     })
+}
+
+/// The statements that were stored at these instants, in any order.
+async fn rows_at(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+    instants: &[i64],
+) -> Result<Vec<Row>, StorageError> {
+    let mut sql = Sql::new(connection, &format!("SELECT {COLUMNS} FROM xapi_statement WHERE project_id = "));
+    sql.bind(project.0).push(" AND stored");
+    sql.fetch_in(connection, instants).await?.iter().map(row_of).collect()
 }
 
 impl Core {
@@ -169,11 +179,7 @@ impl Core {
                     instants.push(at);
                     from = if plan.ascending { at.saturating_add(1) } else { at.saturating_sub(1) };
                 }
-                let head = format!("SELECT {COLUMNS} FROM xapi_statement WHERE project_id = $1 AND stored");
-                let values = instants.into_iter().map(Into::into).collect();
-                let found = query_in(db, &head, "", &[project.0.into()], values).await?;
-                // Padding of the list can give rows twice on no database; their order is ours to make.
-                let mut found = found.iter().map(row_of).collect::<Result<Vec<_>, _>>()?;
+                let mut found = rows_at(db, project, &instants).await?;
                 found.sort_by_key(|row| if plan.ascending { row.stored } else { -row.stored });
                 found
             };
@@ -249,10 +255,7 @@ impl Core {
         instants: Vec<i64>,
     ) -> Result<Vec<(i64, String)>, XapiError> {
         let db = self.parts.db.read();
-        let head = format!("SELECT {COLUMNS} FROM xapi_statement WHERE project_id = $1 AND stored");
-        let values = instants.into_iter().map(Into::into).collect();
-        let rows = query_in(db, &head, "", &[project.0.into()], values).await?;
-        let mut rows = rows.iter().map(row_of).collect::<Result<Vec<_>, _>>()?;
+        let mut rows = rows_at(db, project, &instants).await?;
         rows.sort_by_key(|row| row.stored);
         let agents = rows.iter().flat_map(|row| row.people.iter().copied()).collect::<HashSet<_>>();
         let wordings = self.wordings(db, project, agents.into_iter().collect()).await?;
@@ -311,9 +314,10 @@ impl Core {
                 }
             }
         }
-        let head = "SELECT key_id, name FROM xapi_authority WHERE project_id = $1 AND key_id";
-        let values: Vec<Value> = unknown.into_iter().map(Into::into).collect();
-        for row in query_in(self.parts.db.read(), head, "", &[project.0.into()], values).await? {
+        let db = self.parts.db.read();
+        let mut sql = Sql::new(db, "SELECT key_id, name FROM xapi_authority WHERE project_id = ");
+        sql.bind(project.0).push(" AND key_id");
+        for row in sql.fetch_in(db, &unknown).await? {
             let key: Id<XapiKey> = row.try_get_by_index(0).map_err(StorageError::from)?;
             let name: String = row.try_get_by_index(1).map_err(StorageError::from)?;
             texts.insert(key, self.authority(&name));

@@ -4,13 +4,11 @@
 use std::collections::{HashMap, HashSet};
 
 use belvedere_kernel::SubjectId;
-use belvedere_storage::{Id, StorageError, query_sql};
-use sea_orm::Value;
+use belvedere_storage::{Id, Sql, StorageError, bulk, query_sql};
 
 use crate::XapiError;
 use crate::commit::{Accepted, IS_VOIDED, IS_VOIDING, ProjectWork, id_value};
 use crate::posting::{self, Term, late};
-use crate::sql::{execute_in, insert_rows, query_in};
 use crate::statement::Ifi;
 use crate::statement::references::References;
 
@@ -53,16 +51,11 @@ impl ProjectWork<'_> {
             }
         }
         posting::insert(self.tx, self.project, &postings).await?;
-        let mut targets: Vec<Value> = Vec::new();
+        let mut targets = Vec::new();
         for it in accepted {
             if let Some(target) = it.statement.references.target {
                 let is_voiding = it.statement.references.is_voiding;
-                targets.extend([
-                    self.project.0.into(),
-                    id_value(target),
-                    it.stored.into(),
-                    is_voiding.into(),
-                ]);
+                targets.push([self.project.0.into(), id_value(target), it.stored.into(), is_voiding.into()]);
             }
         }
         // Only an id that a client gave can have been referred to before.
@@ -72,8 +65,8 @@ impl ProjectWork<'_> {
         if targets.is_empty() && waiting.is_empty() {
             return Ok(voided);
         }
-        let head = "INSERT INTO xapi_target (project_id, target_id, stored, is_voiding)";
-        insert_rows(self.tx, head, "", 4, targets).await?;
+        let head = "INSERT INTO xapi_target (project_id, target_id, stored, is_voiding) VALUES ";
+        bulk(self.tx, head, targets, "").await?;
         self.inherit(accepted, &own, &waiting).await?;
         Ok(voided)
     }
@@ -83,11 +76,12 @@ impl ProjectWork<'_> {
         &self,
         ids: Vec<[u8; 16]>,
     ) -> Result<HashMap<[u8; 16], HashMap<i64, bool>>, XapiError> {
-        let head =
-            "SELECT target_id, stored, is_voiding FROM xapi_target WHERE project_id = $1 AND target_id";
-        let values = ids.into_iter().map(id_value).collect();
+        let mut sql =
+            Sql::new(self.tx, "SELECT target_id, stored, is_voiding FROM xapi_target WHERE project_id = ");
+        sql.bind(self.project.0).push(" AND target_id");
+        let values: Vec<_> = ids.into_iter().map(id_value).collect();
         let mut found: HashMap<[u8; 16], HashMap<i64, bool>> = HashMap::new();
-        for row in query_in(self.tx, head, "", &[self.project.0.into()], values).await? {
+        for row in sql.fetch_in(self.tx, &values).await? {
             let read = || -> Result<(Id<()>, i64, bool), sea_orm::DbErr> {
                 Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?))
             };
@@ -107,12 +101,13 @@ impl ProjectWork<'_> {
         let targets: Vec<[u8; 16]> = voiding.filter_map(|it| it.statement.references.target).collect();
         if !targets.is_empty() {
             let head = format!(
-                "UPDATE xapi_statement SET flags = flags | {IS_VOIDED} \
-                 WHERE project_id = $1 AND flags & {} = 0 AND statement_id",
+                "UPDATE xapi_statement SET flags = flags | {IS_VOIDED} WHERE flags & {} = 0 AND project_id = ",
                 IS_VOIDED | IS_VOIDING
             );
-            let values = targets.iter().copied().map(id_value).collect();
-            execute_in(self.tx, &head, &[self.project.0.into()], values).await?;
+            let mut sql = Sql::new(self.tx, &head);
+            sql.bind(self.project.0).push(" AND statement_id");
+            let values: Vec<_> = targets.iter().copied().map(id_value).collect();
+            sql.execute_in(self.tx, &values).await?;
         }
         let was_voided =
             |id: &[u8; 16]| waiting.get(id).is_some_and(|them| them.values().any(|voids| *voids));
@@ -145,11 +140,10 @@ impl ProjectWork<'_> {
         }
         let mut found: Vec<(i64, i64)> = found.into_iter().collect();
         found.sort_unstable();
-        let values = found.into_iter().flat_map(|(key, stored)| {
-            [self.project.0.into(), key.into(), stored.into(), Value::from(Vec::<u8>::new())]
-        });
-        let head = "INSERT INTO xapi_posting (project_id, posting_key, first_stored, others)";
-        Ok(insert_rows(self.tx, head, " ON CONFLICT DO NOTHING", 4, values.collect()).await?)
+        let rows = found
+            .into_iter()
+            .map(|(key, stored)| [self.project.0.into(), key.into(), stored.into(), Vec::<u8>::new().into()]);
+        Ok(posting::insert_rows(self.tx, rows.collect()).await?)
     }
 
     /// The keys of a statement and of those that it is about in turn.

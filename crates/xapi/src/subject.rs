@@ -9,15 +9,13 @@ use base64::prelude::BASE64_STANDARD;
 use belvedere_kernel::{
     Actor, Entry, KeyOwner, ProjectId, SubjectData, SubjectDataError, SubjectId, SubjectRecords, Target,
 };
-use belvedere_storage::{StorageError, Tx, execute_sql, query_sql};
-use sea_orm::Value;
+use belvedere_storage::{Sql, StorageError, Tx, execute_sql, query_sql};
 use serde_json::json;
 
 use crate::XapiError;
 use crate::commit::{lock_project, update_project};
 use crate::core::Core;
 use crate::posting::{Range, Term, Union, next_common};
-use crate::sql::{execute_in, query_in};
 use crate::value::random_uuid;
 
 /// Records of one page of an export.
@@ -126,13 +124,14 @@ impl StatementData {
 
 /// Removes the files of statements that nobody else's statement claims; how many.
 async fn forget_files(tx: &Tx, project: ProjectId, instants: &[i64]) -> Result<u64, XapiError> {
-    let values: Vec<Value> = instants.iter().map(|at| (*at).into()).collect();
-    let head = "SELECT sha2 FROM xapi_attachment_use WHERE project_id = $1 AND stored";
-    let rows = query_in(tx, head, "", &[project.0.into()], values.clone()).await?;
+    let mut sql = Sql::new(tx, "SELECT sha2 FROM xapi_attachment_use WHERE project_id = ");
+    sql.bind(project.0).push(" AND stored");
+    let rows = sql.fetch_in(tx, instants).await?;
     let claimed = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<BTreeSet<String>, _>>();
     let claimed = claimed.map_err(StorageError::from)?;
-    let head = "DELETE FROM xapi_attachment_use WHERE project_id = $1 AND stored";
-    execute_in(tx, head, &[project.0.into()], values).await?;
+    let mut sql = Sql::new(tx, "DELETE FROM xapi_attachment_use WHERE project_id = ");
+    sql.bind(project.0).push(" AND stored");
+    sql.execute_in(tx, instants).await?;
     let mut count = 0;
     for sha2 in claimed {
         let sql = "DELETE FROM xapi_attachment WHERE project_id = $1 AND sha2 = $2 AND NOT EXISTS \

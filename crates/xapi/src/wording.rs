@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::PoisonError;
 
 use belvedere_kernel::{KeyOwner, ProjectId, SubjectId, VaultError};
-use belvedere_storage::StorageError;
-use sea_orm::{ConnectionTrait, Value};
+use belvedere_storage::{Sql, StorageError, bulk};
+use sea_orm::ConnectionTrait;
 
 use crate::XapiError;
 use crate::commit::{Accepted, ProjectRow, ProjectWork};
 use crate::core::Core;
 use crate::json::Json;
-use crate::sql::{bytes16, insert_rows, put_varint, query_in};
+use crate::packing::{bytes16, put_varint};
 use crate::statement::people::Person;
 use crate::statement::{Ifi, activity};
 use crate::value::random_uuid;
@@ -36,15 +36,16 @@ impl ProjectWork<'_> {
             people.values().filter_map(|form| Some((*form, *memory.agents.get(form)?))).collect()
         };
         let unknown = people.values().filter(|form| !numbers.contains_key(*form));
-        let unknown: Vec<Value> = unknown.map(|form| form.to_vec().into()).collect();
-        let head = "SELECT form, agent_id FROM xapi_agent WHERE project_id = $1 AND form";
+        let unknown: Vec<Vec<u8>> = unknown.map(|form| form.to_vec()).collect();
+        let mut sql = Sql::new(self.tx, "SELECT form, agent_id FROM xapi_agent WHERE project_id = ");
+        sql.bind(self.project.0).push(" AND form");
         let mut learned: HashMap<[u8; 16], i64> = HashMap::new();
-        for row in query_in(self.tx, head, "", &[self.project.0.into()], unknown).await? {
+        for row in sql.fetch_in(self.tx, &unknown).await? {
             let form: Vec<u8> = row.try_get_by_index(0).map_err(StorageError::from)?;
             let number: i64 = row.try_get_by_index(1).map_err(StorageError::from)?;
             learned.insert(bytes16(form, "xapi_agent.form")?, number);
         }
-        let mut values: Vec<Value> = Vec::new();
+        let mut rows = Vec::new();
         for (person, form) in &people {
             if numbers.contains_key(form) || learned.contains_key(form) {
                 continue;
@@ -66,7 +67,7 @@ impl ProjectWork<'_> {
             } else {
                 numbers.insert(*form, number);
             }
-            values.extend([
+            rows.push([
                 self.project.0.into(),
                 number.into(),
                 subject.0.into(),
@@ -75,8 +76,9 @@ impl ProjectWork<'_> {
                 sealed.into(),
             ]);
         }
-        let head = "INSERT INTO xapi_agent (project_id, agent_id, subject_id, is_group, form, sealed)";
-        insert_rows(self.tx, head, "", 6, values).await?;
+        let head =
+            "INSERT INTO xapi_agent (project_id, agent_id, subject_id, is_group, form, sealed) VALUES ";
+        bulk(self.tx, head, rows, "").await?;
         numbers.extend(&learned);
         if !learned.is_empty() {
             let memory = self.core.memory.clone();
@@ -124,13 +126,12 @@ impl ProjectWork<'_> {
                 changed.insert(id, ());
             }
         }
-        let values =
-            changed.keys().filter_map(|id| Some((id, known.get(*id)?))).flat_map(|(id, definition)| {
-                [self.project.0.into(), Value::from(*id), definition.to_string().into()]
-            });
-        let head = "INSERT INTO xapi_activity (project_id, activity_id, definition)";
+        let rows = changed
+            .keys()
+            .filter_map(|id| Some([self.project.0.into(), (*id).into(), known.get(*id)?.to_string().into()]));
+        let head = "INSERT INTO xapi_activity (project_id, activity_id, definition) VALUES ";
         let tail = " ON CONFLICT (project_id, activity_id) DO UPDATE SET definition = excluded.definition";
-        insert_rows(self.tx, head, tail, 3, values.collect()).await?;
+        bulk(self.tx, head, rows.collect(), tail).await?;
         if !changed.is_empty() {
             row.generation += 1;
         }
@@ -158,10 +159,11 @@ impl Core {
         project: ProjectId,
         ids: Vec<String>,
     ) -> Result<HashMap<String, Json>, XapiError> {
-        let head = "SELECT activity_id, definition FROM xapi_activity WHERE project_id = $1 AND activity_id";
-        let values = ids.into_iter().map(Into::into).collect();
+        let mut sql =
+            Sql::new(connection, "SELECT activity_id, definition FROM xapi_activity WHERE project_id = ");
+        sql.bind(project.0).push(" AND activity_id");
         let mut known = HashMap::new();
-        for row in query_in(connection, head, "", &[project.0.into()], values).await? {
+        for row in sql.fetch_in(connection, &ids).await? {
             let id: String = row.try_get_by_index(0).map_err(StorageError::from)?;
             let definition: String = row.try_get_by_index(1).map_err(StorageError::from)?;
             let definition = Json::parse(definition.as_bytes(), DEPTH_MAX)

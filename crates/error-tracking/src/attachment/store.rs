@@ -4,20 +4,16 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Id, StorageError, Timestamp, Tx};
+use belvedere_storage::{Id, Sql, StorageError, Timestamp, Tx, bulk};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 
 use super::item::NewAttachment;
 use super::{ATTACHMENTS_MAX, AttachmentFormat, AttachmentId, AttachmentInfo};
 use crate::event_id::{EventId, EventKey};
 use crate::limits::{StorageChange, StoredKind, used_bytes};
-use crate::store::{Sql, bulk};
 
 /// How many events one look-up asks for.
 const EVENTS_PER_LOOKUP: usize = 256;
-
-/// How many files one statement deletes.
-const DELETED_PER_STATEMENT: usize = 64;
 
 /// That the file's event or feedback is stored.
 const HAS_OWNER: &str = "(EXISTS (SELECT 1 FROM error_event e WHERE e.project_id = a.project_id AND e.event_id = a.event_id) \
@@ -83,16 +79,13 @@ async fn find_present(tx: &Tx, new: &[NewAttachment]) -> Result<Present, Storage
     let mut present = Present::new();
     for of_one in owners.chunk_by(|left, right| left.0 == right.0) {
         let Some((project, _)) = of_one.first().copied() else { continue };
-        for chunk in of_one.chunks(EVENTS_PER_LOOKUP) {
-            let ids: Vec<Id<EventKey>> = chunk.iter().map(|(_, event)| event.to_key()).collect();
-            let mut sql =
-                Sql::new(tx, "SELECT event_id, name, sha256 FROM error_attachment WHERE project_id = ");
-            sql.bind(project.0).push(" AND event_id IN ").bind_set(&ids);
-            for row in sql.fetch(tx).await? {
-                let event: Id<EventKey> = row.try_get_by_index(0)?;
-                let key = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
-                present.entry((project, EventId::from(event))).or_default().insert(key);
-            }
+        let ids: Vec<Id<EventKey>> = of_one.iter().map(|(_, event)| event.to_key()).collect();
+        let mut sql = Sql::new(tx, "SELECT event_id, name, sha256 FROM error_attachment WHERE project_id = ");
+        sql.bind(project.0).push(" AND event_id");
+        for row in sql.fetch_in(tx, &ids).await? {
+            let event: Id<EventKey> = row.try_get_by_index(0)?;
+            let key = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+            present.entry((project, EventId::from(event))).or_default().insert(key);
         }
     }
     Ok(present)
@@ -282,12 +275,8 @@ async fn delete_rows_in(
         ids.push(row.try_get_by_index(0)?);
     }
     ids.sort_unstable();
-    for chunk in ids.chunks(DELETED_PER_STATEMENT) {
-        for (table, column) in [("error_attachment_piece", "attachment_id"), ("error_attachment", "id")] {
-            let mut sql = Sql::new(tx, &format!("DELETE FROM {table} WHERE {column} IN "));
-            sql.bind_set(chunk);
-            sql.run(tx).await?;
-        }
+    for (table, column) in [("error_attachment_piece", "attachment_id"), ("error_attachment", "id")] {
+        Sql::new(tx, &format!("DELETE FROM {table} WHERE {column}")).execute_in(tx, &ids).await?;
     }
     Ok(())
 }

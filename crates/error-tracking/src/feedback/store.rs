@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use belvedere_kernel::{KeyOwner, ProjectId, SubjectId, User, Vault, VaultError};
-use belvedere_storage::{Cursor, Dialect, Id, Page, StorageError, Timestamp, Tx};
+use belvedere_storage::{Cursor, Dialect, Id, Page, Sql, StorageError, Timestamp, Tx, bulk};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 
 use super::item::NewFeedback;
@@ -11,11 +11,7 @@ use super::{FeedbackId, FeedbackStatus, FeedbackSummary, ListFeedback};
 use crate::attachment::delete_of_owners_in;
 use crate::event_id::{EventId, EventKey};
 use crate::limits::{StorageChange, StoredKind};
-use crate::store::{Sql, bulk};
 use crate::{ErrorTrackingError, IssueId};
-
-/// How many ids one statement has.
-const IDS_PER_STATEMENT: usize = 256;
 
 const COLUMNS: &str = "f.id, f.event_id, f.status, f.message, f.source, f.url, f.associated_event_id, \
      COALESCE(e.issue_id, f.issue_id), CASE WHEN e.id IS NULL THEN 0 ELSE 1 END, f.subject_id, \
@@ -116,14 +112,12 @@ async fn find_issues(
     let mut issues = HashMap::new();
     for of_one in about.chunk_by(|left, right| left.0 == right.0) {
         let Some((project, _)) = of_one.first().copied() else { continue };
-        for chunk in of_one.chunks(IDS_PER_STATEMENT) {
-            let ids: Vec<Id<EventKey>> = chunk.iter().map(|(_, event)| event.to_key()).collect();
-            let mut sql = Sql::new(tx, "SELECT event_id, issue_id FROM error_event WHERE project_id = ");
-            sql.bind(project.0).push(" AND event_id IN ").bind_set(&ids);
-            for row in sql.fetch(tx).await? {
-                let event: Id<EventKey> = row.try_get_by_index(0)?;
-                issues.insert((project, EventId::from(event)), row.try_get_by_index(1)?);
-            }
+        let ids: Vec<Id<EventKey>> = of_one.iter().map(|(_, event)| event.to_key()).collect();
+        let mut sql = Sql::new(tx, "SELECT event_id, issue_id FROM error_event WHERE project_id = ");
+        sql.bind(project.0).push(" AND event_id");
+        for row in sql.fetch_in(tx, &ids).await? {
+            let event: Id<EventKey> = row.try_get_by_index(0)?;
+            issues.insert((project, EventId::from(event)), row.try_get_by_index(1)?);
         }
     }
     Ok(issues)
@@ -347,11 +341,9 @@ pub(super) async fn delete_in(
     for row in rows {
         storage.remove(project, row.received_at, StoredKind::Feedback, 1, row.payload_bytes);
     }
-    for chunk in ids.chunks(IDS_PER_STATEMENT) {
-        let mut sql = Sql::new(tx, "DELETE FROM error_feedback WHERE project_id = ");
-        sql.bind(project.0).push(" AND id IN ").bind_set(chunk);
-        sql.run(tx).await?;
-    }
+    let mut sql = Sql::new(tx, "DELETE FROM error_feedback WHERE project_id = ");
+    sql.bind(project.0).push(" AND id");
+    sql.execute_in(tx, &ids).await?;
     delete_of_owners_in(tx, project, &events, storage).await
 }
 

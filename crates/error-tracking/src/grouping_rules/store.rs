@@ -1,37 +1,27 @@
 use std::collections::HashMap;
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Id, StorageError, Timestamp, Tx};
+use belvedere_storage::{Id, Sql, StorageError, Timestamp, Tx};
 use sea_orm::ConnectionTrait;
 
 use super::StoredRules;
 use crate::IssueId;
 use crate::grouping::GROUPING_VERSION;
-use crate::store::Sql;
-
-/// How many keys one look-up asks for.
-const KEYS_MAX: usize = 256;
 
 pub(super) async fn find_rules(
     connection: &impl ConnectionTrait,
     projects: &[ProjectId],
 ) -> Result<HashMap<ProjectId, StoredRules>, StorageError> {
     let mut found = HashMap::new();
-    for chunk in projects.chunks(KEYS_MAX) {
-        let numbers: Vec<i64> = chunk.iter().map(|project| project.0).collect();
-        let mut sql = Sql::new(
-            connection,
-            "SELECT project_id, rules, revision, changed_at FROM error_grouping_rules WHERE project_id IN ",
-        );
-        sql.bind_set(&numbers);
-        for row in sql.fetch(connection).await? {
-            let rules = StoredRules {
-                rules: row.try_get_by_index(1)?,
-                revision: row.try_get_by_index(2)?,
-                changed_at: Some(row.try_get_by_index(3)?),
-            };
-            found.insert(ProjectId(row.try_get_by_index(0)?), rules);
-        }
+    let numbers: Vec<i64> = projects.iter().map(|project| project.0).collect();
+    let text = "SELECT project_id, rules, revision, changed_at FROM error_grouping_rules WHERE project_id";
+    for row in Sql::new(connection, text).fetch_in(connection, &numbers).await? {
+        let rules = StoredRules {
+            rules: row.try_get_by_index(1)?,
+            revision: row.try_get_by_index(2)?,
+            changed_at: Some(row.try_get_by_index(3)?),
+        };
+        found.insert(ProjectId(row.try_get_by_index(0)?), rules);
     }
     Ok(found)
 }
@@ -95,15 +85,12 @@ pub(super) async fn find_issues_of_hashes(
     hashes: &[[u8; 16]],
 ) -> Result<HashMap<[u8; 16], IssueId>, StorageError> {
     let mut found = HashMap::new();
-    for chunk in hashes.chunks(KEYS_MAX) {
-        let keys: Vec<Id<()>> = chunk.iter().map(|hash| Id::from_bytes(*hash)).collect();
-        let mut sql = Sql::new(connection, "SELECT hash, issue_id FROM error_issue_hash WHERE project_id = ");
-        sql.bind(project.0).push(" AND version = ").bind(i64::from(GROUPING_VERSION));
-        sql.push(" AND hash IN ").bind_set(&keys);
-        for row in sql.fetch(connection).await? {
-            let hash: Id<()> = row.try_get_by_index(0)?;
-            found.insert(hash.to_bytes(), row.try_get_by_index(1)?);
-        }
+    let keys: Vec<Id<()>> = hashes.iter().map(|hash| Id::from_bytes(*hash)).collect();
+    let mut sql = Sql::new(connection, "SELECT hash, issue_id FROM error_issue_hash WHERE project_id = ");
+    sql.bind(project.0).push(" AND version = ").bind(i64::from(GROUPING_VERSION)).push(" AND hash");
+    for row in sql.fetch_in(connection, &keys).await? {
+        let hash: Id<()> = row.try_get_by_index(0)?;
+        found.insert(hash.to_bytes(), row.try_get_by_index(1)?);
     }
     Ok(found)
 }
@@ -115,12 +102,10 @@ pub(super) async fn list_titles(
     issues: &[IssueId],
 ) -> Result<HashMap<IssueId, String>, StorageError> {
     let mut titles = HashMap::new();
-    for chunk in issues.chunks(KEYS_MAX) {
-        let mut sql = Sql::new(connection, "SELECT id, title FROM error_issue WHERE project_id = ");
-        sql.bind(project.0).push(" AND id IN ").bind_set(chunk);
-        for row in sql.fetch(connection).await? {
-            titles.insert(row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-        }
+    let mut sql = Sql::new(connection, "SELECT id, title FROM error_issue WHERE project_id = ");
+    sql.bind(project.0).push(" AND id");
+    for row in sql.fetch_in(connection, issues).await? {
+        titles.insert(row.try_get_by_index(0)?, row.try_get_by_index(1)?);
     }
     Ok(titles)
 }

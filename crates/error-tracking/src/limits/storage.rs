@@ -1,11 +1,10 @@
 use std::collections::BTreeMap;
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{StorageError, Timestamp, Tx};
+use belvedere_storage::{Sql, StorageError, Timestamp, Tx, bulk};
 use sea_orm::ConnectionTrait;
 
 use super::StoredKind;
-use crate::store::{Sql, bulk};
 
 pub(super) const DAY_SECONDS: i64 = 86_400;
 

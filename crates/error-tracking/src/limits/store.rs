@@ -1,15 +1,11 @@
 use std::collections::HashMap;
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{StorageError, Timestamp, Tx};
+use belvedere_storage::{Sql, StorageError, Timestamp, Tx};
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use super::storage::DAY_SECONDS;
 use super::{Category, ProjectLimits, StorageDay, StorageSum, StoredKind};
-use crate::store::Sql;
-
-/// How many projects one statement asks for.
-const PROJECTS_PER_LOOKUP: usize = 256;
 
 /// How many rows metrics show.
 const SUMS_MAX: i64 = 1_000;
@@ -19,17 +15,13 @@ pub(super) async fn find_limits(
     projects: &[ProjectId],
 ) -> Result<HashMap<ProjectId, ProjectLimits>, StorageError> {
     let mut found = HashMap::new();
-    for chunk in projects.chunks(PROJECTS_PER_LOOKUP) {
-        let numbers: Vec<i64> = chunk.iter().map(|project| project.0).collect();
-        let mut sql =
-            Sql::new(connection, "SELECT project_id, settings FROM error_limits WHERE project_id IN ");
-        sql.bind_set(&numbers);
-        for row in sql.fetch(connection).await? {
-            let settings: String = row.try_get_by_index(1)?;
-            let limits = serde_json::from_str(&settings)
-                .map_err(|error| StorageError::corrupt(format!("limits of a project: {error}")))?;
-            found.insert(ProjectId(row.try_get_by_index(0)?), limits);
-        }
+    let numbers: Vec<i64> = projects.iter().map(|project| project.0).collect();
+    let sql = Sql::new(connection, "SELECT project_id, settings FROM error_limits WHERE project_id");
+    for row in sql.fetch_in(connection, &numbers).await? {
+        let settings: String = row.try_get_by_index(1)?;
+        let limits = serde_json::from_str(&settings)
+            .map_err(|error| StorageError::corrupt(format!("limits of a project: {error}")))?;
+        found.insert(ProjectId(row.try_get_by_index(0)?), limits);
     }
     Ok(found)
 }

@@ -1,12 +1,11 @@
 //! Every statement about logs.
 
 use belvedere_kernel::{ProjectId, SubjectId};
-use belvedere_storage::{Dialect, Id, StorageError, Timestamp, Tx};
+use belvedere_storage::{Dialect, Id, Sql, StorageError, Timestamp, Tx, bulk};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 
 use super::block::Packed;
 use super::model::{LogHour, LogLevel, LogSettings};
-use crate::store::{Sql, bulk};
 
 /// Marks ids of blocks.
 #[derive(Debug)]

@@ -1,12 +1,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{StorageError, Tx};
+use belvedere_storage::{Sql, StorageError, Tx, bulk};
 use sea_orm::ConnectionTrait;
 
 use super::spike::HOURS;
 use crate::limits::Category;
-use crate::store::{Sql, bulk};
 
 /// Counts by project, category and hour.
 pub(super) type Usage = BTreeMap<(ProjectId, Category, i64), u64>;

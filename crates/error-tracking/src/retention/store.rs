@@ -1,5 +1,5 @@
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Id, StorageError, Timestamp, Tx};
+use belvedere_storage::{Id, Sql, StorageError, Timestamp, Tx};
 use sea_orm::ConnectionTrait;
 
 use crate::IssueId;
@@ -7,7 +7,6 @@ use crate::attachment::delete_of_owners_in;
 use crate::event_id::{EventId, EventKey};
 use crate::feedback::length_of;
 use crate::limits::{StorageChange, StoredKind};
-use crate::store::Sql;
 
 /// Where an event stands among those of its issue.
 pub(super) type Place = (Timestamp, i64);

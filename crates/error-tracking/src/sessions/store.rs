@@ -1,13 +1,12 @@
 use std::collections::{BTreeMap, HashSet};
 
 use belvedere_kernel::{ProjectId, SubjectId};
-use belvedere_storage::{Dialect, Id, StorageError, Timestamp, Tx};
+use belvedere_storage::{Dialect, Id, Sql, StorageError, Timestamp, Tx, bulk};
 use sea_orm::Value;
 
 use super::parse::{SessionCounts, SessionKey, SessionUpdate};
 use super::row::{SessionRow, SessionState};
 use crate::releases::Activity;
-use crate::store::{Sql, bulk};
 
 /// How many keys one look-up asks for.
 const KEYS_MAX: usize = 256;

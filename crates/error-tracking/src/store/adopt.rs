@@ -1,8 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use belvedere_storage::{Id, StorageError, Tx};
+use belvedere_storage::{Id, StorageError, Tx, bulk};
 
-use super::sql::bulk;
 use super::write::{HashKey, find_issues_of_hashes, key_of};
 use crate::IssueId;
 use crate::digest::DigestedEvent;

@@ -1,9 +1,8 @@
 use std::collections::BTreeMap;
 
-use belvedere_event_store::{Event, EventStore, EventStoreError};
+use belvedere_event_store::{Event, EventStore};
 use belvedere_kernel::{ProjectId, SubjectId};
 use belvedere_storage::{StorageError, Tx};
-use sea_orm::DbErr;
 
 use super::Written;
 use crate::digest::DigestedEvent;
@@ -25,15 +24,7 @@ pub(crate) async fn add_occurrences_in(
         }
     }
     for (project, occurrences) in of_projects {
-        store.append_in(tx, project, &occurrences).await.map_err(failure)?;
+        store.append_in(tx, project, &occurrences).await?;
     }
     Ok(())
-}
-
-fn failure(error: EventStoreError) -> StorageError {
-    match error {
-        EventStoreError::Storage(error) => error,
-        error if error.is_transient() => StorageError::Unavailable(DbErr::Custom(error.to_string())),
-        error => StorageError::Other(DbErr::Custom(error.to_string())),
-    }
 }

@@ -1,10 +1,9 @@
 use std::collections::HashMap;
 
 use belvedere_kernel::{ProjectId, SubjectId, User};
-use belvedere_storage::{Cursor, Id, Page, PageRequest, StorageError, Timestamp};
+use belvedere_storage::{Cursor, Id, Page, PageRequest, Sql, StorageError, Timestamp};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter};
 
-use super::sql::Sql;
 use super::triage::{find_destination, parse_condition, release_before};
 use super::write::{hour_of, level_of};
 use crate::entity::{event, issue};

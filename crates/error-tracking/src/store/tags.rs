@@ -9,10 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{StorageError, Timestamp, Tx};
+use belvedere_storage::{Sql, StorageError, Timestamp, Tx, bulk};
 use sea_orm::Value;
 
-use super::sql::{Sql, bulk};
 use super::write::IssueBefore;
 use crate::IssueId;
 use crate::digest::DigestedEvent;

@@ -1,8 +1,7 @@
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Dialect, StorageError, Tx};
+use belvedere_storage::{Dialect, Sql, StorageError, Tx, bulk};
 
 use super::TouchedIssue;
-use super::sql::{Sql, bulk};
 use crate::digest::DigestedEvent;
 use crate::search::words_of;
 

@@ -1,13 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use belvedere_kernel::{Actor, ConsentGate, Identity, ProjectId, RawPerson, SubjectId};
-use belvedere_storage::{Dialect, Id, StorageError, Timestamp, Tx};
+use belvedere_storage::{Dialect, Id, Sql, StorageError, Timestamp, Tx, bulk};
 use sea_orm::Value;
 use serde_json::json;
 
 use super::KEYS_MAX;
 use super::adopt::adopt_issues_in;
-use super::sql::{Sql, bulk};
 use super::triage::{Asleep, NewActivity, guard_projects, insert_activities, own_in, wake_in};
 use super::{tags, text};
 use crate::digest::DigestedEvent;
@@ -259,18 +258,12 @@ pub(crate) async fn find_issues_of_hashes(
     let mut found = HashMap::with_capacity(keys.len());
     for of_one in keys.chunk_by(|left, right| (left.0, left.1) == (right.0, right.1)) {
         let Some((project, version, _)) = of_one.first().copied() else { continue };
-        for chunk in of_one.chunks(KEYS_MAX) {
-            let hashes: Vec<Id<()>> = chunk.iter().map(|(_, _, hash)| Id::from_bytes(*hash)).collect();
-            let mut sql = Sql::new(tx, "SELECT hash, issue_id FROM error_issue_hash WHERE project_id = ");
-            sql.bind(project.0)
-                .push(" AND version = ")
-                .bind(i64::from(version))
-                .push(" AND hash IN ")
-                .bind_set(&hashes);
-            for row in sql.fetch(tx).await? {
-                let hash: Id<()> = row.try_get_by_index(0)?;
-                found.insert((project, version, hash.to_bytes()), row.try_get_by_index(1)?);
-            }
+        let hashes: Vec<Id<()>> = of_one.iter().map(|(_, _, hash)| Id::from_bytes(*hash)).collect();
+        let mut sql = Sql::new(tx, "SELECT hash, issue_id FROM error_issue_hash WHERE project_id = ");
+        sql.bind(project.0).push(" AND version = ").bind(i64::from(version)).push(" AND hash");
+        for row in sql.fetch_in(tx, &hashes).await? {
+            let hash: Id<()> = row.try_get_by_index(0)?;
+            found.insert((project, version, hash.to_bytes()), row.try_get_by_index(1)?);
         }
     }
     Ok(found)

@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::List;
-use super::input::{InProject, Parameters, PathText, project};
+use super::input::{InProject, PathText};
 use crate::problem::Problem;
 use crate::routes::Caller;
 use crate::state::Shared;
@@ -67,11 +67,9 @@ impl From<AttachmentInfo> for Attachment {
     responses((status = 200, description = "All of them", body = List<Attachment>)))]
 pub(super) async fn list_attachments(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
     PathText(event_id): PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<Json<List<Attachment>>, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let files = shared.attachments.list_attachments(project.id, &event_id).await?;
     Ok(Json(List { items: files.into_iter().map(Attachment::from).collect(), next: None }))
 }
@@ -85,13 +83,11 @@ pub(super) async fn list_attachments(
     responses((status = 200, description = "The file", content_type = "application/octet-stream")))]
 pub(super) async fn read_attachment(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
     Path((event_id, id)): Path<(String, String)>,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<Response, Problem> {
     let missing = || Problem::not_found("attachment");
     let id: AttachmentId = id.parse().map_err(|_| missing())?;
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let found = shared.attachments.read_attachment(project.id, id).await?.ok_or_else(missing)?;
     if found.info.event_id != event_id {
         return Err(missing());
@@ -108,11 +104,10 @@ pub(super) async fn delete_attachment(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path((event_id, id)): Path<(String, String)>,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<StatusCode, Problem> {
     let missing = || Problem::not_found("attachment");
     let attachment: AttachmentId = id.parse().map_err(|_| missing())?;
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let files = shared.attachments.list_attachments(project.id, &event_id).await?;
     if files.iter().all(|file| file.id != attachment) {
         return Err(missing());

@@ -194,12 +194,10 @@ pub(super) async fn list_feedback(
     responses((status = 200, description = "The feedback", body = FeedbackDetailAnswer)))]
 pub(super) async fn find_feedback(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
     path: PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<Json<FeedbackDetailAnswer>, Problem> {
     let id: FeedbackId = path.id("feedback")?;
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let found = shared.feedback.find_feedback(project.id, id).await?;
     found.map(|found| Json(found.into())).ok_or_else(|| Problem::not_found("feedback"))
 }
@@ -212,11 +210,10 @@ pub(super) async fn update_feedback(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     path: PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
     JsonBody(change): JsonBody<FeedbackChange>,
 ) -> Result<Json<FeedbackDetailAnswer>, Problem> {
     let id: FeedbackId = path.id("feedback")?;
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let act = FeedbackAct::SetStatus(change.status.into());
     shared.feedback.change_feedback(change_of(&caller, project.id, id, act)).await?;
     let found = shared.feedback.find_feedback(project.id, id).await?;
@@ -231,10 +228,9 @@ pub(super) async fn delete_feedback(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     path: PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<StatusCode, Problem> {
     let id: FeedbackId = path.id("feedback")?;
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let change = change_of(&caller, project.id, id, FeedbackAct::Delete);
     match shared.feedback.change_feedback(change).await? {
         0 => Err(Problem::not_found("feedback")),

@@ -12,7 +12,7 @@ use belvedere_storage::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::input::{InProject, JsonBody, Parameters, project};
+use super::input::{InProject, JsonBody};
 use crate::problem::Problem;
 use crate::routes::Caller;
 use crate::state::Shared;
@@ -131,10 +131,8 @@ impl From<Preview> for GroupingPreview {
     responses((status = 200, description = "The rules", body = GroupingRulesAnswer)))]
 pub(super) async fn find_rules(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<Json<GroupingRulesAnswer>, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     Ok(Json(shared.grouping_rules.find_rules(project.id).await?.into()))
 }
 
@@ -146,10 +144,9 @@ pub(super) async fn find_rules(
 pub(super) async fn change_rules(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
     JsonBody(new): JsonBody<NewGroupingRules>,
 ) -> Result<Json<GroupingRulesAnswer>, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let change = ChangeRules {
         actor: caller.principal.actor,
         organisation: caller.principal.organisation,
@@ -168,10 +165,8 @@ pub(super) async fn change_rules(
     params(InProject), responses((status = 200, description = "What would change", body = GroupingPreview)))]
 pub(super) async fn preview_rules(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
     JsonBody(draft): JsonBody<DraftGroupingRules>,
 ) -> Result<Json<GroupingPreview>, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     Ok(Json(shared.grouping_rules.preview_rules(project.id, &draft.rules).await?.into()))
 }

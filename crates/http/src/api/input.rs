@@ -11,6 +11,7 @@ use http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
+use utoipa::openapi::path::ParameterIn;
 
 use crate::body::BodyError;
 use crate::problem::Problem;
@@ -83,13 +84,31 @@ impl From<BodyError> for Problem {
     }
 }
 
-/// The query of a request that only says which project it means.
+/// The project of a request whose query says nothing else.
+pub(super) struct InProject(pub(super) Project);
+
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct InProject {
+struct ProjectWanted {
     /// The project's number or slug; may be left out while there is only one.
-    pub(super) project: Option<String>,
+    project: Option<String>,
+}
+
+impl FromRequestParts<Arc<Shared>> for InProject {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, shared).await?;
+        let Parameters(wanted) = Parameters::<ProjectWanted>::from_request_parts(parts, shared).await?;
+        project(shared, &caller, wanted.project.as_deref()).await.map(Self)
+    }
+}
+
+impl IntoParams for InProject {
+    fn into_params(parameter_in: impl Fn() -> Option<ParameterIn>) -> Vec<utoipa::openapi::path::Parameter> {
+        ProjectWanted::into_params(parameter_in)
+    }
 }
 
 /// Which page is wanted.

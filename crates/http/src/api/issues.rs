@@ -105,12 +105,10 @@ pub(super) fn parse(shared: &Shared, text: Option<&str>) -> Result<Query, Proble
     responses((status = 200, description = "The issue", body = IssueDetail)))]
 pub(super) async fn find_issue(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
     path: PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<Json<IssueDetail>, Problem> {
     let issue: IssueId = path.id("issue")?;
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     find_answer(&shared, project.id, issue).await
 }
 
@@ -157,11 +155,9 @@ pub(super) async fn list_events(
     responses((status = 200, description = "The event with its payload", body = Event)))]
 pub(super) async fn find_event(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
     PathText(event_id): PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<Json<Event>, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let found = shared.errors.find_event(project.id, &event_id).await?;
     found.map(|event| Json(event.into())).ok_or_else(|| Problem::not_found("event"))
 }

@@ -287,10 +287,9 @@ pub(super) async fn list_monitors(
 pub(super) async fn create_monitor(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
     JsonBody(body): JsonBody<MonitorBody>,
 ) -> Result<(StatusCode, Json<MonitorAnswer>), Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let by = changed_by(&caller, project.id);
     let made = shared.monitors.create_monitor(by.clone(), body.change()?).await?;
     if body.switches() != MonitorSwitches::default() {
@@ -305,11 +304,9 @@ pub(super) async fn create_monitor(
     responses((status = 200, description = "The monitor", body = MonitorAnswer)))]
 pub(super) async fn find_monitor(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
     PathText(slug): PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<Json<MonitorAnswer>, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     Ok(Json(read(&shared, project.id, &slug).await?))
 }
 
@@ -321,13 +318,12 @@ pub(super) async fn update_monitor(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     PathText(slug): PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
     JsonBody(body): JsonBody<MonitorBody>,
 ) -> Result<Json<MonitorAnswer>, Problem> {
     if !body.slug.is_empty() && body.slug != slug {
         return Err(Problem::invalid("slug", "cannot be changed"));
     }
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let by = changed_by(&caller, project.id);
     shared.monitors.update_monitor(by.clone(), &slug, body.change()?).await?;
     shared.monitors.switch_monitor(by, &slug, body.switches()).await?;
@@ -342,9 +338,8 @@ pub(super) async fn delete_monitor(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     PathText(slug): PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<StatusCode, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     shared.monitors.delete_monitor(changed_by(&caller, project.id), &slug).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -121,9 +121,8 @@ pub(super) async fn replay_set_aside(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     path: PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<StatusCode, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let id = path.id("set-aside delivery")?;
     shared.intake_log.replay_set_aside(requester(&caller), project.id, id).await?;
     Ok(StatusCode::ACCEPTED)
@@ -137,9 +136,8 @@ pub(super) async fn discard_set_aside(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     path: PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<StatusCode, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let id = path.id("set-aside delivery")?;
     shared.intake_log.discard_set_aside(requester(&caller), project.id, id).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -215,11 +215,9 @@ pub(super) async fn save_release(
     responses((status = 200, description = "The release with its last 24 hours", body = ReleaseSummary)))]
 pub(super) async fn find_release(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
     PathText(version): PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<Json<ReleaseSummary>, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let found = shared.releases.find_release(project.id, &version).await?;
     found.map(|release| Json(release.into())).ok_or_else(missing)
 }
@@ -232,9 +230,8 @@ pub(super) async fn delete_release(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     PathText(version): PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<StatusCode, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let was_there = shared.releases.delete_release(&acting(&caller, &project), &version).await?;
     if was_there { Ok(StatusCode::NO_CONTENT) } else { Err(missing()) }
 }
@@ -245,11 +242,9 @@ pub(super) async fn delete_release(
     responses((status = 200, description = "At most 100", body = Vec<Deploy>)))]
 pub(super) async fn list_deploys(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
     PathText(version): PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<Json<Vec<Deploy>>, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     shared.releases.find_release(project.id, &version).await?.ok_or_else(missing)?;
     let deploys = shared.releases.list_deploys(project.id, Some(&version)).await?;
     Ok(Json(deploys.into_iter().map(Into::into).collect()))
@@ -283,11 +278,9 @@ pub(super) async fn add_deploy(
     responses((status = 200, description = "At most 1,000; authors are subjects", body = Vec<Commit>)))]
 pub(super) async fn list_commits(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
     PathText(version): PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<Json<Vec<Commit>>, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     shared.releases.find_release(project.id, &version).await?.ok_or_else(missing)?;
     let commits = shared.releases.list_commits(project.id, &version).await?;
     Ok(Json(commits.into_iter().map(Into::into).collect()))

@@ -79,10 +79,8 @@ pub(super) fn context(shared: &Shared) -> QueryContext {
     responses((status = 200, description = "The keys, the commonest first; the first 500", body = All<TagKeyAnswer>)))]
 pub(super) async fn list_tags(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<Json<All<TagKeyAnswer>>, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     Ok(all(shared.search.list_tag_keys(project.id).await?))
 }
 
@@ -129,12 +127,10 @@ pub(super) async fn list_issue_tags(
     responses((status = 200, description = "The most alike first; the first 5", body = All<SimilarIssueAnswer>)))]
 pub(super) async fn list_similar(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
     path: PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<Json<All<SimilarIssueAnswer>>, Problem> {
     let issue: IssueId = path.id("issue")?;
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let similar = shared.search.list_similar(project.id, issue).await?;
     if similar.is_empty() {
         require_issue(&shared, &project, issue).await?;
@@ -154,10 +150,8 @@ async fn require_issue(shared: &Shared, project: &Project, issue: IssueId) -> Re
     responses((status = 200, description = "By name; at most 100", body = All<SavedSearchAnswer>)))]
 pub(super) async fn list_saved_searches(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<Json<All<SavedSearchAnswer>>, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     Ok(all(shared.search.list_saved_searches(project.id, None).await?))
 }
 
@@ -167,10 +161,9 @@ pub(super) async fn list_saved_searches(
 pub(super) async fn create_saved_search(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
     JsonBody(search): JsonBody<SearchToSave>,
 ) -> Result<(StatusCode, Json<SavedSearchAnswer>), Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let saved = save(&shared, &caller, &project, None, search).await?;
     Ok((StatusCode::CREATED, saved))
 }
@@ -183,11 +176,10 @@ pub(super) async fn update_saved_search(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     path: PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
     JsonBody(search): JsonBody<SearchToSave>,
 ) -> Result<Json<SavedSearchAnswer>, Problem> {
     let id: SavedSearchId = path.id("saved search")?;
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     save(&shared, &caller, &project, Some(id), search).await
 }
 
@@ -199,10 +191,9 @@ pub(super) async fn delete_saved_search(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     path: PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<StatusCode, Problem> {
     let id: SavedSearchId = path.id("saved search")?;
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     if shared.search.delete_search(editor(&caller, &project), id).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {

@@ -139,10 +139,8 @@ pub(super) async fn list_bundles(
     responses((status = 200, description = "Bytes taken and allowed", body = SourceMapStorage)))]
 pub(super) async fn find_storage(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<Json<SourceMapStorage>, Problem> {
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let errors::SourceMapStorage { bundles, bytes, bytes_max } =
         shared.source_maps.count_storage(project.id).await?;
     Ok(Json(SourceMapStorage { bundles, bytes, bytes_max }))
@@ -154,12 +152,10 @@ pub(super) async fn find_storage(
     responses((status = 200, description = "The bundle", body = BundleDetail)))]
 pub(super) async fn find_bundle(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
     path: PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<Json<BundleDetail>, Problem> {
     let bundle: BundleId = path.id("bundle")?;
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let found = shared.source_maps.find_bundle(project.id, bundle).await?;
     let errors::BundleDetail { bundle, listed_files } = found.ok_or_else(|| Problem::not_found("bundle"))?;
     let listed_files = listed_files.into_iter().map(BundleFile::from).collect();
@@ -174,10 +170,9 @@ pub(super) async fn delete_bundle(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     path: PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<StatusCode, Problem> {
     let bundle: BundleId = path.id("bundle")?;
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let wish = DeleteBundle {
         actor: caller.principal.actor,
         organisation: caller.principal.organisation,

@@ -309,11 +309,10 @@ pub(super) async fn update_issue(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     path: PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
     JsonBody(body): JsonBody<IssueChangeBody>,
 ) -> Result<Json<IssueDetail>, Problem> {
     let issue: IssueId = path.id("issue")?;
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let changes = body.changes()?;
     if changes.is_empty() {
         return Err(Problem::invalid("status", "or assigned_to must be given"));
@@ -365,12 +364,10 @@ pub(super) async fn merge_issues(
     responses((status = 200, description = "At most 200, the most frequent ones first", body = Vec<super::answer::IssueHash>)))]
 pub(super) async fn list_hashes(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
     path: PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<Json<Vec<super::answer::IssueHash>>, Problem> {
     let issue: IssueId = path.id("issue")?;
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let hashes = shared.triage.list_hashes(project.id, issue).await?;
     if hashes.is_empty() && shared.errors.find_issue(project.id, issue).await?.is_none() {
         return Err(Problem::not_found("issue"));
@@ -386,11 +383,10 @@ pub(super) async fn unmerge_issue(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     path: PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
     JsonBody(body): JsonBody<UnmergeBody>,
 ) -> Result<Json<IssueDetail>, Problem> {
     let issue: IssueId = path.id("issue")?;
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let unmerge = UnmergeIssue { act: act(&caller, &project), issue, hashes: body.hashes };
     let new = shared.triage.unmerge_issue(unmerge).await?;
     find_answer(&shared, project.id, new).await
@@ -438,11 +434,10 @@ pub(super) async fn comment(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     path: PathText,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
     JsonBody(body): JsonBody<CommentBody>,
 ) -> Result<(StatusCode, Json<Activity>), Problem> {
     let issue: IssueId = path.id("issue")?;
-    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
     let new = NewComment { act: act(&caller, &project), issue, text: body.text };
     let comment = shared.triage.comment(new).await?;
     Ok((StatusCode::CREATED, Json(comment.into())))
@@ -457,10 +452,10 @@ pub(super) async fn change_comment(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     path: PathPair,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
     JsonBody(body): JsonBody<CommentBody>,
 ) -> Result<StatusCode, Problem> {
-    alter_comment(&shared, &caller, &path, &wanted, Some(body.text)).await
+    alter_comment(&shared, act(&caller, &project), &path, Some(body.text)).await
 }
 
 /// Delete one's own comment
@@ -472,22 +467,20 @@ pub(super) async fn delete_comment(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     path: PathPair,
-    Parameters(wanted): Parameters<InProject>,
+    InProject(project): InProject,
 ) -> Result<StatusCode, Problem> {
-    alter_comment(&shared, &caller, &path, &wanted, None).await
+    alter_comment(&shared, act(&caller, &project), &path, None).await
 }
 
 async fn alter_comment(
     shared: &Shared,
-    caller: &Caller,
+    act: Act,
     path: &PathPair,
-    wanted: &InProject,
     text: Option<String>,
 ) -> Result<StatusCode, Problem> {
     let issue: IssueId = path.0.parse().map_err(|_| Problem::not_found("issue"))?;
     let comment: Id<ActivityKey> = path.1.parse().map_err(|_| Problem::not_found("comment"))?;
-    let project = project(shared, caller, wanted.project.as_deref()).await?;
-    shared.triage.change_comment(ChangeComment { act: act(caller, &project), issue, comment, text }).await?;
+    shared.triage.change_comment(ChangeComment { act, issue, comment, text }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

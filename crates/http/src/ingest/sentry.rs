@@ -240,7 +240,7 @@ impl<'a> Door<'a> {
         let now = self.shared.clock.now();
         if let Some(limit) = key.rate_limit_per_minute
             && look.is_limited
-            && let Err(retry_after_seconds) = self.shared.rate_limits.admit(key.id, limit, now)
+            && let Err(retry_after_seconds) = self.shared.ingest_rates.admit(key.id, limit, now)
         {
             self.note_items(&look.items, "rate_limited");
             return Err(Refusal::RateLimited { retry_after_seconds });

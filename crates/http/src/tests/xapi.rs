@@ -1,5 +1,7 @@
 //! The record store over HTTP: versions, credentials, parameters, statuses and headers.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use belvedere_accounts::{ClientInfo, NewXapiKey, XapiKeys, XapiScope};
@@ -7,7 +9,7 @@ use belvedere_storage::testing::run;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::house::{Answer, House, request, with_token};
+use super::house::{Answer, House, request, send, with_token};
 
 const ID: &str = "39e24cc4-69af-4b01-a824-1fdc6ea8a3af";
 const TWO: &str = "2.0.0";
@@ -316,9 +318,14 @@ fn attached_files_come_in_parts_and_go_out_in_parts() {
         );
         let plain = tool.post(&statement).await;
         assert_eq!(plain.status, StatusCode::BAD_REQUEST);
-        let damaged = body.replace("\r\n\r\nabc", "\r\n\r\nabd");
-        let answer = tool.send(Method::POST, "/xapi/statements", TWO, &kind, damaged).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        for (damaged, version) in [
+            (body.replace("\r\n\r\nabc", "\r\n\r\nabd"), TWO),
+            (body.replace("\"length\":3", "\"length\":4"), TWO),
+            (body.replace("\"length\":3", "\"length\":4"), ONE),
+        ] {
+            let answer = tool.send(Method::POST, "/xapi/statements", version, &kind, damaged).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        }
     });
 }
 
@@ -356,6 +363,44 @@ fn keys_are_made_listed_and_revoked_by_the_api() {
         let body = json!({"label": "LMS", "scopes": ["everything"]}).to_string();
         let refused = tool.house.send(with_token(Method::POST, "/api/v1/xapi_keys", &token, body)).await;
         assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    });
+}
+
+#[test]
+fn a_key_over_its_limit_is_told_when_to_come_again() {
+    run(async {
+        let mut tool = Tool::all().await;
+        tool.house.state.xapi_limits.requests_per_minute = Some(2);
+        let router = tool.house.router();
+        let ask = async |method: Method, version: &str, authorization: &str| {
+            let headers = [
+                ("authorization", authorization),
+                ("content-type", "application/json"),
+                ("x-experience-api-version", version),
+            ];
+            send(&router, request(method, "/xapi/statements", &headers, statement().to_string())).await
+        };
+        let key = tool.authorization.as_str();
+        for version in [ONE, TWO] {
+            assert_eq!(ask(Method::POST, version, key).await.status, StatusCode::OK);
+        }
+        for version in [ONE, TWO] {
+            let over = ask(Method::POST, version, key).await;
+            assert_eq!((over.status, over.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "30"));
+            assert_eq!(over.header("x-experience-api-version"), version);
+            assert!(over.headers.contains_key("x-experience-api-consistent-through"));
+        }
+        let stranger = ask(Method::GET, TWO, "Basic Og==").await;
+        assert_eq!(stranger.status, StatusCode::UNAUTHORIZED, "who is nobody has no limit");
+        tool.house.clock.advance(Duration::from_secs(30));
+        assert_eq!(ask(Method::GET, TWO, key).await.status, StatusCode::OK);
+        assert_eq!(ask(Method::GET, TWO, key).await.status, StatusCode::TOO_MANY_REQUESTS);
+        let found = tool.get("/xapi/statements").await.json();
+        assert_eq!(
+            found["statements"].as_array().unwrap().len(),
+            2,
+            "nothing of a refused request is stored"
+        );
     });
 }
 

@@ -45,6 +45,11 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, "the key has no scope that allows this")
     }
 
+    pub(super) fn too_many(retry_after_seconds: u64) -> Self {
+        let why = "the key has reached its limit of requests per minute";
+        Self(Box::new(Problem::new(StatusCode::TOO_MANY_REQUESTS, why).retry_after(retry_after_seconds)))
+    }
+
     pub(super) fn not_found(what: &str) -> Self {
         Self(Box::new(Problem::not_found(what)))
     }

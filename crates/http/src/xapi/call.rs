@@ -144,10 +144,16 @@ fn stated(headers: &HeaderMap) -> Result<Version, Refusal> {
         .ok_or_else(|| Refusal::bad_request("X-Experience-API-Version: must be 2.0.0 or 1.0.0 to 1.0.3"))
 }
 
+/// The key whose request this is, if it has not reached its limit.
 async fn authenticate(shared: &Shared, headers: &HeaderMap) -> Result<Arc<XapiKeyInfo>, Refusal> {
     let credentials = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(basic);
     let Some((key, secret)) = credentials else { return Err(Refusal::unauthorized()) };
-    shared.xapi_keys.authenticate_xapi_key(&key, &secret).await?.ok_or_else(Refusal::unauthorized)
+    let key = shared.xapi_keys.authenticate_xapi_key(&key, &secret).await?;
+    let key = key.ok_or_else(Refusal::unauthorized)?;
+    if let Some(per_minute) = shared.xapi_limits.requests_per_minute {
+        shared.xapi_rates.admit(key.id, per_minute, shared.clock.now()).map_err(Refusal::too_many)?;
+    }
+    Ok(key)
 }
 
 /// User and password of `Basic` (RFC 7617).

@@ -8,18 +8,7 @@ use super::{activity, actor};
 use crate::Version;
 use crate::json::Json;
 
-const ONE: [&str; 9] = [
-    "registration",
-    "instructor",
-    "team",
-    "contextActivities",
-    "revision",
-    "platform",
-    "language",
-    "statement",
-    "extensions",
-];
-const TWO: [&str; 11] = [
+const KEYS: [&str; 11] = [
     "registration",
     "instructor",
     "team",
@@ -32,10 +21,12 @@ const TWO: [&str; 11] = [
     "contextAgents",
     "contextGroups",
 ];
+/// How many of them 1.0.3 has: all but the last two.
+const KEYS_OF_ONE: usize = 9;
 const ACTIVITIES: [&str; 4] = ["parent", "grouping", "category", "other"];
 
 pub(super) fn context(json: &Json, version: Version, path: &Path<'_>, is_activity: bool) -> Checked {
-    object(json, path, if version == Version::Two { &TWO } else { &ONE })?;
+    object(json, path, if version == Version::Two { &KEYS } else { &KEYS[..KEYS_OF_ONE] })?;
     optional(json, path, "registration", uuid)?;
     optional(json, path, "instructor", actor::actor)?;
     optional(json, path, "team", actor::group)?;

@@ -336,29 +336,31 @@ async fn files_belong_to_statements(db: TestDatabase) {
         );
         statement(1, "ada", "did", "x").strip_suffix('}').unwrap().to_owned() + &claim
     };
-    let store = async |body: String, files: &[(&str, &'static [u8])]| {
+    let store = async |version, body: String, files: &[(&str, &'static [u8])]| {
         let body = Json::parse(body.as_bytes(), 32).unwrap();
         let files: HashMap<String, Bytes> =
             files.iter().map(|(sha2, content)| ((*sha2).to_owned(), Bytes::from_static(content))).collect();
         world
             .service
-            .store_statements(StoreStatements {
-                client: client(1),
-                version: Version::One,
-                body,
-                id: None,
-                files,
-            })
+            .store_statements(StoreStatements { client: client(1), version, body, id: None, files })
             .await
     };
     let message = |result: Result<StoredStatements, XapiError>| result.unwrap_err().to_string();
-    assert!(message(store(with_file(sha2, ""), &[]).await).contains("missing"));
-    assert!(message(store(with_file(sha2, ""), &[(sha2, b"abd")]).await).contains("is not the SHA-2"));
-    assert!(
-        message(store(statement(1, "ada", "did", "x"), &[(sha2, b"abc")]).await)
-            .contains("no statement claims")
-    );
-    store(with_file(sha2, ""), &[(sha2, b"abc")]).await.unwrap();
+    let claim = with_file(sha2, "");
+    let abc: &[(&str, &'static [u8])] = &[(sha2, b"abc")];
+    for version in [Version::One, Version::Two] {
+        for (body, files, why) in [
+            (claim.clone(), &[][..], "missing"),
+            (claim.clone(), &[(sha2, &b"abd"[..])], "is not the SHA-2"),
+            (statement(1, "ada", "did", "x"), abc, "no statement claims"),
+            (claim.replace("\"length\":3", "\"length\":2"), abc, "3 bytes, but its claim has the length 2"),
+            (claim.replace("\"length\":3", "\"length\":0"), abc, "3 bytes, but its claim has the length 0"),
+        ] {
+            let refused = message(store(version, body, files).await);
+            assert!(refused.contains(why), "{refused}");
+        }
+    }
+    store(Version::One, claim, abc).await.unwrap();
     let query = StatementQuery { attachments: true, ..Default::default() };
     let found = world.service.list_statements(&reader(), query).await.unwrap();
     let expected = File {
@@ -368,7 +370,7 @@ async fn files_belong_to_statements(db: TestDatabase) {
     };
     assert_eq!(found.files, [expected]);
     let elsewhere = with_file(sha2, r#","fileUrl":"http://f""#).replace(&id_text(1), &id_text(2));
-    store(elsewhere, &[]).await.unwrap();
+    store(Version::Two, elsewhere, &[]).await.unwrap();
 }
 
 async fn activities_are_brought_together(db: TestDatabase) {

@@ -1,10 +1,9 @@
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Dialect, StorageError, Timestamp, Tx};
+use belvedere_storage::{Dialect, Sql, StorageError, Timestamp, Tx};
 use sea_orm::ConnectionTrait;
 
 use super::row::{MONITOR, monitor_of};
 use crate::monitors::model::{Monitor, MonitorId};
-use crate::store::Sql;
 
 /// The monitor with this slug, held until the end of the transaction: everything about a monitor is written under
 /// this lock, and monitors are locked before anything else.

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Cursor, Id, Page, StorageError, Timestamp};
+use belvedere_storage::{Cursor, Id, Page, Sql, StorageError, Timestamp};
 use sea_orm::ConnectionTrait;
 
 use super::row::{
@@ -11,7 +11,6 @@ use crate::ErrorTrackingError;
 use crate::monitors::model::{
     ListCheckIns, ListMonitors, Monitor, MonitorEnvironment, MonitorId, MonitorOverview, RunRate, RunSummary,
 };
-use crate::store::Sql;
 
 /// How many runs the strip of an environment shows.
 const RECENT: i64 = 40;

@@ -1,13 +1,12 @@
 use std::collections::BTreeMap;
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Id, StorageError, Timestamp, Tx};
+use belvedere_storage::{Id, Sql, StorageError, Timestamp, Tx, bulk};
 use sea_orm::{ConnectionTrait, Value};
 
 use super::row::{ENVIRONMENT, EnvironmentId, EnvironmentRow, RUN, RunRow, environment_of, run_of};
 use crate::IssueId;
 use crate::monitors::model::{CheckInStatus, Monitor, MonitorId};
-use crate::store::{Sql, bulk};
 
 /// The environments of a monitor, by name.
 pub(crate) async fn list_environments(

@@ -1,11 +1,10 @@
 use belvedere_kernel::{ProjectId, SubjectId};
-use belvedere_storage::{Dialect, Id, StorageError, Timestamp, Tx};
-use sea_orm::{ConnectionTrait, Value};
+use belvedere_storage::{Dialect, Id, Sql, StorageError, Timestamp, Tx, bulk};
+use sea_orm::Value;
 
 use super::list::find_release;
 use super::record::RELEASES_MAX;
 use crate::releases::{Deploy, NewCommit, NewDeploy, Release, ReleaseChange};
-use crate::store::{Sql, bulk};
 
 /// What became of a release that was to be saved.
 #[derive(Debug)]
@@ -70,7 +69,7 @@ pub(crate) async fn put_release_in(
 async fn hold_in(tx: &Tx, project: ProjectId, version: &str) -> Result<bool, StorageError> {
     let mut sql = Sql::new(tx, "UPDATE error_release SET is_declared = ");
     sql.bind(true).push(" WHERE project_id = ").bind(project.0).push(" AND version = ").bind(version);
-    Ok(tx.execute_raw(sql.into_statement()).await?.rows_affected() > 0)
+    Ok(sql.execute(tx).await? > 0)
 }
 
 /// Adds a deploy to a release; `None` if there is no such release. Of the deploys of a release the newest 1,000 stay.

@@ -1,10 +1,10 @@
 use belvedere_kernel::ProjectId;
-use belvedere_storage::StorageError;
+use belvedere_storage::{Sql, StorageError};
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use crate::IssueStatus;
 use crate::releases::{ReleaseIssue, ReleaseIssues, ReleaseIssuesKind};
-use crate::store::{Sql, level_of};
+use crate::store::level_of;
 
 /// How many issues are listed.
 const ISSUES_MAX: i64 = 50;

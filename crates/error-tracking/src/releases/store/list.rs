@@ -1,13 +1,12 @@
 use std::collections::HashMap;
 
 use belvedere_kernel::{ProjectId, SubjectId};
-use belvedere_storage::{Cursor, Page, StorageError, Timestamp};
+use belvedere_storage::{Cursor, Page, Sql, StorageError, Timestamp};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::numbers::{Window, health_by_version, health_of_window, hours_by_version};
 use crate::ErrorTrackingError;
 use crate::releases::{Commit, Deploy, Health, ListReleases, Release, ReleaseSort, ReleaseSummary};
-use crate::store::Sql;
 
 /// How many deploys are listed.
 const DEPLOYS_MAX: i64 = 100;

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::StorageError;
+use belvedere_storage::{Sql, StorageError};
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use super::record::{DAY_WIDTH, HOUR_WIDTH};
 use crate::releases::Health;
 use crate::sessions::SessionState;
-use crate::store::Sql;
 
 /// The longest span, in hours, whose people are counted by the hour; longer ones are counted by whole days.
 const BY_HOUR_MAX: i64 = 48;

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use belvedere_kernel::{ProjectId, SubjectId};
-use belvedere_storage::{Dialect, StorageError, Timestamp, Tx};
+use belvedere_storage::{Dialect, Sql, StorageError, Timestamp, Tx, bulk};
 use sea_orm::Value;
 
 use crate::IssueId;
 use crate::releases::Activity;
 use crate::releases::activity::{ReleaseKey, Sighting};
 use crate::sessions::SessionState;
-use crate::store::{Sql, bulk};
 
 /// The most releases of a project. Beyond it the one seen longest ago makes room for each new one, unless the API has
 /// spoken of it; where it has spoken of all, a new one is only a word on its events.
@@ -289,13 +288,10 @@ pub(crate) async fn delete_releases_in(
     project: ProjectId,
     versions: &[String],
 ) -> Result<(), StorageError> {
-    for chunk in versions.chunks(KEYS[0]) {
-        for table in TABLES {
-            let mut sql = Sql::new(tx, "DELETE FROM ");
-            sql.push(table).push(" WHERE project_id = ").bind(project.0);
-            sql.push(" AND version IN ").bind_set(chunk);
-            sql.run(tx).await?;
-        }
+    for table in TABLES {
+        let mut sql = Sql::new(tx, "DELETE FROM ");
+        sql.push(table).push(" WHERE project_id = ").bind(project.0).push(" AND version");
+        sql.execute_in(tx, versions).await?;
     }
     Ok(())
 }

@@ -1,12 +1,11 @@
 //! What is forgotten of releases and sessions, and when.
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{StorageError, Timestamp, Tx};
+use belvedere_storage::{Sql, StorageError, Timestamp, Tx};
 use sea_orm::ConnectionTrait;
 
 use super::record::{DAY_WIDTH, HOUR_WIDTH};
 use crate::sessions::REMEMBERED_HOURS;
-use crate::store::Sql;
 
 /// How long counts per hour and users per day are kept, in hours: 90 days.
 pub(crate) const KEPT_HOURS: i64 = 90 * 24;
@@ -71,6 +70,6 @@ pub(crate) async fn sweep_in(
         sql.push(" AND width_hours = ").bind(width);
     }
     sql.push(" AND hour < ").bind(oldest).push(" LIMIT ").bind(ROWS_MAX).push(")");
-    let deleted = tx.execute_raw(sql.into_statement()).await?.rows_affected();
+    let deleted = sql.execute(tx).await?;
     Ok(i64::try_from(deleted).unwrap_or(0) >= ROWS_MAX)
 }

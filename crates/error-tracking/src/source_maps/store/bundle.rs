@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Cursor, Id, Page, StorageError, Timestamp};
+use belvedere_storage::{Cursor, Id, Page, Sql, StorageError, Timestamp, bulk};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 
 use crate::source_maps::DebugId;
@@ -11,7 +11,6 @@ use crate::source_maps::model::{
     AssemblyRequest, Bundle, BundleFile, BundleId, FileId, FileKind, ListBundles, SourceMapStorage,
 };
 use crate::source_maps::release_key::{ReleaseKey, release_key};
-use crate::store::{Sql, bulk};
 
 /// Where a bundle is in its life.
 const BEING_MADE: i64 = 0;
@@ -263,7 +262,7 @@ pub(crate) async fn hide_bundle(
     let mut sql = Sql::new(tx, "UPDATE error_artifact_bundle SET state = ");
     sql.bind(REMOVED).push(" WHERE id = ").bind(bundle).push(" AND project_id = ").bind(project.0);
     sql.push(" AND state = ").bind(READY);
-    Ok(tx.execute_raw(sql.into_statement()).await?.rows_affected() == 1)
+    Ok(sql.execute(tx).await? == 1)
 }
 
 /// Takes bundles that were never finished out of the way: those of one project and checksum, or all from before
@@ -294,7 +293,7 @@ pub(crate) async fn delete_hidden(tx: &impl ConnectionTrait, max: i64) -> Result
          JOIN error_artifact_piece p ON p.file_id = f.id WHERE b.state = ",
     );
     sql.bind(REMOVED).push(" LIMIT ").bind(max).push(")");
-    let deleted = tx.execute_raw(sql.into_statement()).await?.rows_affected();
+    let deleted = sql.execute(tx).await?;
     if deleted > 0 {
         return Ok(true);
     }

@@ -1,10 +1,9 @@
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Id, StorageError, Timestamp};
+use belvedere_storage::{Id, Sql, StorageError, Timestamp, bulk};
 use sea_orm::ConnectionTrait;
 
 use crate::digest::DigestedEvent;
 use crate::event_id::{EventId, EventKey};
-use crate::store::{Sql, bulk};
 
 /// Remembers which maps events lacked; `is_stored` says of each whether it is a new one.
 pub(crate) async fn insert_unmapped(
@@ -87,5 +86,5 @@ pub(crate) async fn delete_old_unmapped(
          FROM error_unmapped WHERE received_at < ",
     );
     sql.bind(before).push(" LIMIT ").bind(max).push(")");
-    Ok(tx.execute_raw(sql.into_statement()).await?.rows_affected())
+    sql.execute(tx).await
 }

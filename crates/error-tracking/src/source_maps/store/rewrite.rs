@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Id, StorageError, Timestamp, Tx};
+use belvedere_storage::{Id, Sql, StorageError, Timestamp, Tx, bulk};
 use sea_orm::{ConnectionTrait, Value};
 
 use crate::IssueId;
 use crate::event_id::{EventId, EventKey};
 use crate::source_maps::late::Rewritten;
 use crate::store::{
-    Move, SplitOff, Sql, absorb_in, add_names, bulk, find_issues_of_hashes, find_rows_in, insert_moves,
-    insert_split_in, is_discard, seize_project, step_in,
+    Move, SplitOff, absorb_in, add_names, find_issues_of_hashes, find_rows_in, insert_moves, insert_split_in,
+    is_discard, seize_project, step_in,
 };
 
 /// What rewriting some events amounted to.

@@ -1,11 +1,10 @@
 use std::collections::HashSet;
 
 use belvedere_kernel::Organisation;
-use belvedere_storage::{Id, StorageError, Timestamp};
+use belvedere_storage::{Id, Sql, StorageError, Timestamp, bulk};
 use sea_orm::ConnectionTrait;
 
 use crate::source_maps::model::{AssemblyRequest, AssemblyState};
-use crate::store::{Sql, bulk};
 
 /// A wish that a worker takes up.
 pub(crate) struct AssemblyRow {
@@ -37,14 +36,12 @@ pub(crate) async fn find_chunks(
     checksums: &[String],
 ) -> Result<Vec<(String, u64)>, StorageError> {
     let mut found = Vec::new();
-    for part in checksums.chunks(256) {
-        let mut sql =
-            Sql::new(connection, "SELECT checksum, size FROM error_upload_chunk WHERE organisation_id = ");
-        sql.bind(organisation).push(" AND checksum IN ").bind_set(part);
-        for row in sql.fetch(connection).await? {
-            let size: i64 = row.try_get_by_index(1)?;
-            found.push((row.try_get_by_index(0)?, u64::try_from(size).unwrap_or(0)));
-        }
+    let mut sql =
+        Sql::new(connection, "SELECT checksum, size FROM error_upload_chunk WHERE organisation_id = ");
+    sql.bind(organisation).push(" AND checksum");
+    for row in sql.fetch_in(connection, checksums).await? {
+        let size: i64 = row.try_get_by_index(1)?;
+        found.push((row.try_get_by_index(0)?, u64::try_from(size).unwrap_or(0)));
     }
     Ok(found)
 }
@@ -88,7 +85,7 @@ pub(crate) async fn delete_chunks(
          error_upload_chunk WHERE created_at < ",
     );
     sql.bind(before).push(" ORDER BY created_at LIMIT ").bind(max).push(")");
-    Ok(tx.execute_raw(sql.into_statement()).await?.rows_affected())
+    sql.execute(tx).await
 }
 
 /// Forgets wishes that were last touched before `before`.

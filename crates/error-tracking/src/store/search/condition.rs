@@ -1,11 +1,10 @@
 //! Terms of a query as conditions on `error_issue i`.
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Dialect, Id, Timestamp};
+use belvedere_storage::{Dialect, Id, Sql, Timestamp};
 
 use crate::IssueStatus;
 use crate::search::{Assignee, Column, Field, Filter, IsWord, Pattern, Phrase, Term};
-use crate::store::sql::Sql;
 use crate::store::text::text_row;
 
 /// How long an issue is new.

@@ -1,11 +1,10 @@
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Cursor, Dialect, Id, Page, PageRequest, StorageError, Timestamp};
+use belvedere_storage::{Cursor, Dialect, Id, Page, PageRequest, Sql, StorageError, Timestamp};
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use crate::event_id::{EventId, EventKey};
 use crate::search::{EventFacts, EventFilter, EventsFound, TaggedEvent};
 use crate::store::read::{foreign_cursor, limit_of};
-use crate::store::sql::Sql;
 use crate::store::write::level_of;
 use crate::tags::unpack_tags;
 use crate::{ErrorTrackingError, EventSummary, IssueId};

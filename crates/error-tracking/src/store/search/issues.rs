@@ -1,11 +1,10 @@
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Cursor, Dialect, Page, PageRequest, StorageError, Timestamp};
+use belvedere_storage::{Cursor, Dialect, Page, PageRequest, Sql, StorageError, Timestamp};
 use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult};
 
 use super::condition::{Scope, push_environment, push_term};
 use crate::search::{Matching, Term};
 use crate::store::read::{IssueRow, fill_hours, foreign_cursor, limit_of, parse_issue_cursor};
-use crate::store::sql::Sql;
 use crate::store::tags::EVENT_COUNT;
 use crate::store::write::hour_of;
 use crate::{ErrorTrackingError, IssueSort, IssueSummary};

@@ -1,9 +1,8 @@
 use belvedere_kernel::{ProjectId, User};
-use belvedere_storage::{Dialect, Id, StorageError, Timestamp, Tx};
+use belvedere_storage::{Dialect, Id, Sql, StorageError, Timestamp, Tx};
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use crate::search::{SavedSearch, SavedSearchId, SearchOwner};
-use crate::store::sql::Sql;
 
 const COLUMNS: &str = "SELECT id, owner, name, query, sort, is_default, created_at FROM error_saved_search";
 

@@ -1,11 +1,10 @@
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Dialect, StorageError};
+use belvedere_storage::{Dialect, Sql, StorageError};
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use super::condition::push_id;
 use crate::IssueId;
 use crate::search::{Candidate, words_of};
-use crate::store::sql::Sql;
 use crate::store::tags::EVENT_COUNT;
 use crate::store::text::text_row;
 

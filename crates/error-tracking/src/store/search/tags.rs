@@ -1,12 +1,11 @@
 use std::collections::BTreeMap;
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::StorageError;
+use belvedere_storage::{Sql, StorageError};
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use crate::IssueId;
 use crate::search::{TagDistribution, TagKey, TagValue};
-use crate::store::sql::Sql;
 use crate::store::tags::{EVENT_COUNT, SEEN, VALUES_PER_ISSUE_MAX};
 
 /// How many keys of a project are listed.

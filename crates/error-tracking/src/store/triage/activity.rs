@@ -1,9 +1,8 @@
 use belvedere_kernel::{Actor, ProjectId};
-use belvedere_storage::{Cursor, Dialect, Id, Page, PageRequest, StorageError, Timestamp, Tx};
+use belvedere_storage::{Cursor, Dialect, Id, Page, PageRequest, Sql, StorageError, Timestamp, Tx, bulk};
 use sea_orm::{ConnectionTrait, QueryResult};
 use serde_json::Value;
 
-use crate::store::sql::{Sql, bulk};
 use crate::triage::{Activity, ActivityKey, ActivityKind};
 use crate::{ErrorTrackingError, IssueId};
 

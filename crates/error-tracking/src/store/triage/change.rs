@@ -1,13 +1,12 @@
 use std::collections::HashMap;
 
 use belvedere_kernel::{ProjectId, User};
-use belvedere_storage::{Dialect, Id, StorageError, Timestamp, Tx};
+use belvedere_storage::{Dialect, Id, Sql, StorageError, Timestamp, Tx, bulk};
 use sea_orm::{ConnectionTrait, Value};
 
 use super::wake::{parse_condition, status_of};
 use crate::release_order::{SemanticRelease, sort_releases};
 use crate::store::KEYS_MAX;
-use crate::store::sql::{Sql, bulk};
 use crate::triage::{Condition, Substatus};
 use crate::{IssueId, IssueStatus};
 
@@ -103,12 +102,9 @@ pub(crate) async fn set_states_in(
                 until_at = v.column5 FROM (VALUES ";
     bulk(tx, head, rows, ") AS v WHERE error_issue.id = v.column1").await?;
     let ids: Vec<IssueId> = states.iter().map(|(id, _)| *id).collect();
-    for chunk in ids.chunks(KEYS_MAX) {
-        let mut sql = Sql::new(tx, "DELETE FROM error_issue_watch WHERE project_id = ");
-        sql.bind(project.0).push(" AND issue_id IN ").bind_set(chunk);
-        sql.run(tx).await?;
-    }
-    Ok(())
+    let mut sql = Sql::new(tx, "DELETE FROM error_issue_watch WHERE project_id = ");
+    sql.bind(project.0).push(" AND issue_id");
+    sql.execute_in(tx, &ids).await.map(drop)
 }
 
 /// Assigns issues, which must be locked.
@@ -118,12 +114,9 @@ pub(crate) async fn assign_in(
     issues: &[IssueId],
     to: Option<Id<User>>,
 ) -> Result<(), StorageError> {
-    for chunk in issues.chunks(KEYS_MAX) {
-        let mut sql = Sql::new(tx, "UPDATE error_issue SET assigned_to = ");
-        sql.bind(to).push(" WHERE project_id = ").bind(project.0).push(" AND id IN ").bind_set(chunk);
-        sql.run(tx).await?;
-    }
-    Ok(())
+    let mut sql = Sql::new(tx, "UPDATE error_issue SET assigned_to = ");
+    sql.bind(to).push(" WHERE project_id = ").bind(project.0).push(" AND id");
+    sql.execute_in(tx, issues).await.map(drop)
 }
 
 /// The number of events in the busiest hour of each of the issues from `first_hour` on.

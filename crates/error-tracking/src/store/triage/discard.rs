@@ -1,9 +1,8 @@
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Cursor, Id, Page, PageRequest, StorageError, Timestamp, Tx};
+use belvedere_storage::{Cursor, Id, Page, PageRequest, Sql, StorageError, Timestamp, Tx, bulk};
 use sea_orm::{ConnectionTrait, Value};
 
 use super::Former;
-use crate::store::sql::{Sql, bulk};
 use crate::store::write::discard_id;
 use crate::triage::{Discard, DiscardKey};
 use crate::{ErrorTrackingError, IssueId};

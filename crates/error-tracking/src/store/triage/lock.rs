@@ -1,7 +1,5 @@
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Dialect, StorageError, Tx};
-
-use crate::store::sql::Sql;
+use belvedere_storage::{Dialect, Sql, StorageError, Tx};
 
 /// Tells our locks of projects from others in PostgreSQL's space of two numbers.
 const LOCK_CLASS: i32 = 0x6973;

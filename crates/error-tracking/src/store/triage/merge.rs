@@ -1,5 +1,5 @@
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Dialect, StorageError, Tx};
+use belvedere_storage::{Dialect, Sql, StorageError, Tx};
 use sea_orm::{FromQueryResult, Value};
 
 use super::moves::set_feedback;
@@ -8,7 +8,6 @@ use super::tables::{COUNT_TABLES, CountTable};
 use super::tags::count_common_tags;
 use super::trend::recount_trend;
 use crate::entity::issue;
-use crate::store::sql::Sql;
 use crate::store::text::join_texts;
 use crate::{IssueId, IssueStatus};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Id, StorageError, Timestamp, Tx};
+use belvedere_storage::{Id, Sql, StorageError, Timestamp, Tx, bulk};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 
 use super::seize_project;
@@ -15,7 +15,6 @@ use crate::event_id::EventKey;
 use crate::limits::StorageChange;
 use crate::retention::delete_events_in;
 use crate::store::KEYS_MAX;
-use crate::store::sql::{Sql, bulk};
 use crate::store::write::hour_of;
 
 /// How many rows one transaction moves or deletes.
@@ -246,12 +245,9 @@ async fn split_some(tx: &Tx, of: &Move, to: IssueId) -> Result<bool, StorageErro
     sql.run(tx).await?;
     shift_counts(tx, of, to, &events).await?;
     let moved: Vec<Id<EventKey>> = events.iter().map(|event| event.event_id).collect();
-    for chunk in moved.chunks(KEYS_MAX) {
-        let mut sql = Sql::new(tx, "UPDATE error_feedback SET issue_id = ");
-        sql.bind(to).push(" WHERE project_id = ").bind(of.project.0);
-        sql.push(" AND associated_event_id IN ").bind_set(chunk);
-        sql.run(tx).await?;
-    }
+    let mut sql = Sql::new(tx, "UPDATE error_feedback SET issue_id = ");
+    sql.bind(to).push(" WHERE project_id = ").bind(of.project.0).push(" AND associated_event_id");
+    sql.execute_in(tx, &moved).await?;
     let tags = events.iter().filter_map(|event| Some((event.tags.as_deref()?, event.occurred_at)));
     split_tags(tx, of.project, of.from, to, tags).await?;
     if let (Some(first), Some(last)) = (events.first(), events.last()) {

@@ -1,14 +1,12 @@
 use std::collections::HashMap;
 
 use belvedere_kernel::{Actor, ProjectId};
-use belvedere_storage::{StorageError, Timestamp, Tx};
+use belvedere_storage::{Sql, StorageError, Timestamp, Tx, bulk};
 use sea_orm::{ConnectionTrait, Value};
 use serde_json::json;
 
 use super::{NewActivity, insert_activities};
 use crate::IssueId;
-use crate::store::KEYS_MAX;
-use crate::store::sql::{Sql, bulk};
 use crate::triage::{ActivityKind, Owner, Ownership};
 
 /// The rules of those of the projects that have any.
@@ -17,15 +15,11 @@ pub(crate) async fn find_ownership(
     projects: &[ProjectId],
 ) -> Result<HashMap<ProjectId, Ownership>, StorageError> {
     let mut found = HashMap::new();
-    for chunk in projects.chunks(KEYS_MAX) {
-        let numbers: Vec<i64> = chunk.iter().map(|project| project.0).collect();
-        let text = "SELECT project_id, rules, assigns FROM error_ownership WHERE project_id IN ";
-        let mut sql = Sql::new(connection, text);
-        sql.bind_set(&numbers);
-        for row in sql.fetch(connection).await? {
-            let ownership = Ownership { rules: row.try_get_by_index(1)?, assigns: row.try_get_by_index(2)? };
-            found.insert(ProjectId(row.try_get_by_index(0)?), ownership);
-        }
+    let numbers: Vec<i64> = projects.iter().map(|project| project.0).collect();
+    let sql = Sql::new(connection, "SELECT project_id, rules, assigns FROM error_ownership WHERE project_id");
+    for row in sql.fetch_in(connection, &numbers).await? {
+        let ownership = Ownership { rules: row.try_get_by_index(1)?, assigns: row.try_get_by_index(2)? };
+        found.insert(ProjectId(row.try_get_by_index(0)?), ownership);
     }
     Ok(found)
 }

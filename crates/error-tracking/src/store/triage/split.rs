@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{Id, StorageError, Tx};
+use belvedere_storage::{Id, Sql, StorageError, Tx, bulk};
 use sea_orm::{ConnectionTrait, Value};
 
 use super::moves::hash_text;
@@ -9,7 +9,6 @@ use crate::IssueId;
 use crate::entity::issue;
 use crate::event_id::EventKey;
 use crate::grouping::Grouping;
-use crate::store::sql::{Sql, bulk};
 use crate::store::text::insert_split_text;
 use crate::store::write::take_numbers;
 use crate::triage::IssueHash;

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{StorageError, Timestamp, Tx};
+use belvedere_storage::{Sql, StorageError, Timestamp, Tx, bulk};
 
 use crate::IssueId;
-use crate::store::sql::{Sql, bulk};
 use crate::store::tags::{Place, Tally, add, add_counts};
 use crate::tags::unpack_tags;
 

@@ -1,8 +1,7 @@
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{StorageError, Tx};
+use belvedere_storage::{Sql, StorageError, Tx};
 
 use crate::IssueId;
-use crate::store::sql::Sql;
 use crate::trend::Heat;
 
 /// Says anew how much an issue rises, from the counts of its hours.

@@ -2,14 +2,13 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
 use belvedere_kernel::{Actor, ProjectId, SubjectId};
-use belvedere_storage::{StorageError, Timestamp, Tx};
+use belvedere_storage::{Sql, StorageError, Timestamp, Tx, bulk};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 use serde_json::json;
 
 use super::{NewActivity, insert_activities};
 use crate::digest::DigestedEvent;
 use crate::release_order::compare_releases;
-use crate::store::sql::{Sql, bulk};
 use crate::triage::{ActivityKind, Condition, Counted, Substatus, Watch};
 use crate::{IssueId, IssueStatus};
 
@@ -153,14 +152,12 @@ async fn find_releases<'a>(
     let mut found = HashMap::new();
     for (project, versions) in wanted {
         let versions: Vec<&str> = versions.into_keys().collect();
-        for chunk in versions.chunks(crate::store::KEYS_MAX) {
-            let mut sql = Sql::new(tx, "SELECT version, first_seen FROM error_release WHERE project_id = ");
-            sql.bind(project.0).push(" AND version IN ").bind_set(chunk);
-            for row in sql.fetch(tx).await? {
-                let version: String = row.try_get_by_index(0)?;
-                if let Some(version) = chunk.iter().find(|known| **known == version) {
-                    found.insert((project, *version), row.try_get_by_index(1)?);
-                }
+        let mut sql = Sql::new(tx, "SELECT version, first_seen FROM error_release WHERE project_id = ");
+        sql.bind(project.0).push(" AND version");
+        for row in sql.fetch_in(tx, &versions).await? {
+            let version: String = row.try_get_by_index(0)?;
+            if let Ok(at) = versions.binary_search(&version.as_str()) {
+                found.insert((project, versions[at]), row.try_get_by_index(1)?);
             }
         }
     }
@@ -178,15 +175,13 @@ async fn find_watches(tx: &Tx, asleep: &[Asleep]) -> Result<HashMap<IssueId, Wat
         }
     }
     for (project, issues) in of_project {
-        for chunk in issues.chunks(crate::store::KEYS_MAX) {
-            let text = "SELECT issue_id, key, minute, event_count FROM error_issue_watch WHERE project_id = ";
-            let mut sql = Sql::new(tx, text);
-            sql.bind(project.0).push(" AND issue_id IN ").bind_set(chunk);
-            for row in sql.fetch(tx).await? {
-                let id: IssueId = row.try_get_by_index(0)?;
-                if let Some(watch) = watches.get_mut(&id) {
-                    watch.keep(row.try_get_by_index(1)?, row.try_get_by_index(2)?, row.try_get_by_index(3)?);
-                }
+        let text = "SELECT issue_id, key, minute, event_count FROM error_issue_watch WHERE project_id = ";
+        let mut sql = Sql::new(tx, text);
+        sql.bind(project.0).push(" AND issue_id");
+        for row in sql.fetch_in(tx, &issues).await? {
+            let id: IssueId = row.try_get_by_index(0)?;
+            if let Some(watch) = watches.get_mut(&id) {
+                watch.keep(row.try_get_by_index(1)?, row.try_get_by_index(2)?, row.try_get_by_index(3)?);
             }
         }
     }

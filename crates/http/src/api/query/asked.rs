@@ -7,10 +7,9 @@ use belvedere_accounts::Project;
 use belvedere_event_store::kernel::filter::Filter;
 use serde::de::DeserializeOwned;
 
-use super::super::input::{InProject, JsonBody, Parameters, project};
+use super::super::input::{InProject, JsonBody};
 use super::condition::EventsBody;
 use crate::problem::Problem;
-use crate::routes::Caller;
 use crate::state::Shared;
 
 /// The body of a question to a project that the caller may ask.
@@ -24,9 +23,7 @@ impl<T: DeserializeOwned + Send> FromRequest<Arc<Shared>> for Asked<T> {
 
     async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        let caller = Caller::from_request_parts(&mut parts, shared).await?;
-        let Parameters(wanted) = Parameters::<InProject>::from_request_parts(&mut parts, shared).await?;
-        let project = project(shared, &caller, wanted.project.as_deref()).await?;
+        let InProject(project) = InProject::from_request_parts(&mut parts, shared).await?;
         let JsonBody(body) = JsonBody::from_request(Request::from_parts(parts, body), shared).await?;
         Ok(Self { project, body })
     }

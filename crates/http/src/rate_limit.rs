@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use belvedere_kernel::IngestKey;
 use belvedere_storage::{Id, Timestamp};
 
 /// Keys that are remembered; one that was forgotten may send a burst anew.
@@ -15,12 +14,17 @@ const MINUTE_MICROS: i64 = 60_000_000;
 ///
 /// A token bucket in the form of the generic cell rate algorithm (ITU-T I.371, annex A): a minute's worth may come at
 /// once, after that requests pass evenly spaced. Counts of this process alone.
-#[derive(Default)]
-pub(crate) struct RateLimits(Mutex<HashMap<Id<IngestKey>, Timestamp>>);
+pub(crate) struct RateLimits<Key>(Mutex<HashMap<Id<Key>, Timestamp>>);
 
-impl RateLimits {
+impl<Key> Default for RateLimits<Key> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<Key> RateLimits<Key> {
     /// Lets a request pass, or says in how many seconds (at least 1) the next one will.
-    pub(crate) fn admit(&self, key: Id<IngestKey>, per_minute: u32, now: Timestamp) -> Result<(), u64> {
+    pub(crate) fn admit(&self, key: Id<Key>, per_minute: u32, now: Timestamp) -> Result<(), u64> {
         let interval = MINUTE_MICROS / i64::from(per_minute.max(1));
         let mut full_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if full_at.len() >= KEYS_MAX && !full_at.contains_key(&key) {
@@ -48,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_minutes_worth_passes_at_once_and_then_one_by_one() {
-        let limits = RateLimits::default();
+        let limits = RateLimits::<()>::default();
         let (key, other) = (Id::from_bytes([1; 16]), Id::from_bytes([2; 16]));
         let start = Timestamp::from_micros(1_795_435_445_000_000);
         assert_eq!([1, 2].map(|_| limits.admit(key, 2, start)), [Ok(()), Ok(())]);
@@ -63,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_goes_back_does_not_lock_a_key_out_for_longer_than_its_debt() {
-        let limits = RateLimits::default();
+        let limits = RateLimits::<()>::default();
         let key = Id::from_bytes([1; 16]);
         let start = Timestamp::from_micros(1_795_435_445_000_000);
         assert_eq!(limits.admit(key, 60, start), Ok(()));
@@ -72,7 +76,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_by_the_number_of_keys() {
-        let limits = RateLimits::default();
+        let limits = RateLimits::<()>::default();
         let now = Timestamp::from_micros(1);
         for number in 0..20_001_u128 {
             assert_eq!(limits.admit(Id::from_bytes(number.to_be_bytes()), 1, now), Ok(()));
