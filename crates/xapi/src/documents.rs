@@ -143,7 +143,10 @@ impl ProjectWork<'_> {
                 (content_type.clone(), content.clone())
             }
             DocumentChange::Merge { content_type, content } => match &old {
-                None => (content_type.clone(), content.clone()),
+                None => {
+                    Json::parse(content, self.core.parts.limits.depth_max)?;
+                    (content_type.clone(), content.clone())
+                }
                 Some(old) => {
                     (old.content_type.clone(), merged(old, content, self.core.parts.limits.depth_max)?)
                 }

@@ -191,8 +191,13 @@ pub fn duration_seconds(text: &str) -> Option<f64> {
     }
     let mut seconds = 0.0;
     let mut has_fraction = false;
-    let days = [('Y', 31_536_000.0), ('M', 2_592_000.0), ('W', 604_800.0), ('D', 86_400.0)];
-    for (part, units) in [(date, &days[..]), (time, &[('H', 3_600.0), ('M', 60.0), ('S', 1.0)][..])] {
+    // Weeks stand alone.
+    let days = if date.ends_with('W') {
+        &[('W', 604_800.0)][..]
+    } else {
+        &[('Y', 31_536_000.0), ('M', 2_592_000.0), ('D', 86_400.0)]
+    };
+    for (part, units) in [(date, days), (time, &[('H', 3_600.0), ('M', 60.0), ('S', 1.0)][..])] {
         let (mut rest, mut units) = (part, units);
         while !rest.is_empty() {
             let length = rest.find(|letter: char| letter.is_ascii_uppercase())?;
@@ -380,9 +385,10 @@ mod tests {
         ] {
             assert_eq!(duration_seconds(text), Some(seconds), "{text}");
         }
-        for bad in
-            ["", "P", "PT", "1H", "PT1", "P1S", "PT1.5H3M", "PT1M1H", "-PT1S", "P1.DT1S", "PTS", "P1YT", "10"]
-        {
+        for bad in [
+            "", "P", "PT", "1H", "PT1", "P1S", "PT1.5H3M", "PT1M1H", "-PT1S", "P1.DT1S", "PTS", "P1YT",
+            "P4W1D", "P1Y4W", "10",
+        ] {
             assert_eq!(duration_seconds(bad), None, "{bad}");
         }
     }

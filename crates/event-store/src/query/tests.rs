@@ -99,8 +99,12 @@ impl Bench {
     }
 
     pub(crate) async fn append(&self, events: &[Event]) {
+        self.append_by(&self.store, events).await;
+    }
+
+    pub(crate) async fn append_by(&self, store: &Embedded, events: &[Event]) {
         let appended: Result<_, EventStoreError> =
-            self.db.write(async |tx| self.store.append_in(tx, PROJECT, events).await).await;
+            self.db.write(async |tx| store.append_in(tx, PROJECT, events).await).await;
         assert_eq!(appended.unwrap().stored, events.len() as u64);
     }
 }

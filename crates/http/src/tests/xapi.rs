@@ -1,5 +1,7 @@
 //! The record store over HTTP: versions, credentials, parameters, statuses and headers.
 
+mod requirements;
+
 use std::time::Duration;
 
 use base64::Engine;

@@ -102,7 +102,11 @@ pub(super) fn group(json: &Json, path: &Path<'_>) -> Checked {
     }
     if let Some(members) = json.get("member") {
         let path = Path::Key(path, "member");
-        for (index, member) in list(members, &path)?.iter().enumerate() {
+        let members = list(members, &path)?;
+        if count == 0 && members.is_empty() {
+            return path.refuse("an anonymous group must have a member");
+        }
+        for (index, member) in members.iter().enumerate() {
             agent(member, &Path::Item(&path, index))?;
         }
     }

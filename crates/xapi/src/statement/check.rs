@@ -152,6 +152,9 @@ pub(super) fn language_tag(json: &Json, path: &Path<'_>) -> Checked {
 
 pub(super) fn language_map(json: &Json, path: &Path<'_>) -> Checked {
     let Some(members) = json.members() else { return path.refuse("must be a language map") };
+    if members.is_empty() {
+        return path.refuse("must have a language");
+    }
     for (tag, words) in members {
         let at = Path::Key(path, tag);
         if !value::is_language_tag(tag) {

@@ -31,7 +31,11 @@ pub(super) fn context(json: &Json, version: Version, path: &Path<'_>, is_activit
     optional(json, path, "instructor", actor::actor)?;
     optional(json, path, "team", actor::group)?;
     optional(json, path, "contextActivities", |json, path| {
-        for (key, value) in object(json, path, &ACTIVITIES)? {
+        let kinds = object(json, path, &ACTIVITIES)?;
+        if kinds.is_empty() {
+            return path.refuse("must have parent, grouping, category or other");
+        }
+        for (key, value) in kinds {
             let path = Path::Key(path, key);
             match value {
                 Json::List(items) => {

@@ -13,6 +13,7 @@ database_tests!(
     decoded_columns_of_who_is_erased_leave_the_cache_at_once,
     rollups_that_were_made_anew_leave_the_cache_with_their_segments,
     a_further_column_is_decoded_alone_and_only_once,
+    what_comes_is_decoded_for_those_who_asked_lately,
     texts_are_ranked_by_events_and_by_subjects,
 );
 
@@ -104,6 +105,31 @@ async fn a_further_column_is_decoded_alone_and_only_once(db: TestDatabase) {
     queries.top(ask_top(Rank::Subjects)).await.unwrap();
     queries.active(ask_active()).await.unwrap();
     assert_eq!(keys(), 2 * segments.len());
+}
+
+async fn what_comes_is_decoded_for_those_who_asked_lately(db: TestDatabase) {
+    let bench = Bench::new(db);
+    let queries = scanning(&bench);
+    let mut told = story();
+    let later = told.split_off(9);
+    bench.append(&told).await;
+    queries.keep_warm().await.unwrap();
+    assert_eq!(queries.cached_bytes(), 0, "nobody has asked");
+    queries.active(ask_active()).await.unwrap();
+    let before = queries.cached_bytes();
+    let another = bench.another();
+    bench.append_by(&another, &later).await;
+    queries.keep_warm().await.unwrap();
+    assert!(queries.cached_bytes() > before);
+    another.seal(PROJECT).await.unwrap();
+    queries.keep_warm().await.unwrap();
+    let segments = bench.store.stats(PROJECT).await.unwrap().segments;
+    assert_eq!(queries.cached_columns() as u64, segments);
+    assert_eq!(
+        queries.active(ask_active()).await.unwrap(),
+        scanning(&bench).active(ask_active()).await.unwrap()
+    );
+    assert_eq!(queries.cached_columns() as u64, segments);
 }
 
 async fn texts_are_ranked_by_events_and_by_subjects(db: TestDatabase) {
