@@ -63,6 +63,8 @@ mod store;
 pub mod structure;
 pub mod struggling;
 mod subject;
+#[cfg(test)]
+mod tests;
 mod tracker;
 
 use async_trait::async_trait;

@@ -137,11 +137,6 @@ impl LearningService {
         crate::rebuild::rebuild(&self.core, project, subject).await
     }
 
-    #[cfg(test)]
-    pub(crate) fn core(&self) -> &Core {
-        &self.core
-    }
-
     async fn known(&self, project: ProjectId, keys: &BTreeSet<ItemKey>) -> Result<Known, LearningError> {
         Ok(Known(store::load_counts(self.core.parts.db.read(), project, keys).await?))
     }

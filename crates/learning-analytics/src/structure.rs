@@ -229,6 +229,6 @@ mod tests {
         check_rules(&usual_rules()).unwrap();
         assert!(check_rules(&[Rule::StreakDays { days: 1 }]).is_err());
         assert!(check_rules(&[Rule::ExercisesWithoutHint { exercises: 0 }]).is_err());
-        assert!(check_rules(&vec![Rule::FirstLesson; 21]).is_err());
+        assert!(check_rules(&[Rule::FirstLesson; 21]).is_err());
     }
 }
