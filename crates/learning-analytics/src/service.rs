@@ -275,11 +275,23 @@ impl Learning for LearningService {
     }
 
     async fn list_learners(&self, query: ListLearners) -> Result<Page<LearnerOfCourse>, LearningError> {
-        let page = store::list_learners(self.core.parts.db.read(), &query).await?;
-        let items = page.items.into_iter().map(|(subject, place)| LearnerOfCourse {
-            subject,
-            enrolled_at: instant(place.progress.begun_at_micros),
-            progress: place_progress(&place, completion_of(&place, None, &BTreeSet::new())),
+        let db = self.core.parts.db.read();
+        let page = store::list_learners(db, &query).await?;
+        let structure = store::find_structure(db, query.project, &query.course).await?;
+        let subjects = page.items.iter().map(|(subject, _)| *subject).collect();
+        let completions = match structure {
+            Some(_) => store::load_completions(db, query.project, &subjects).await?,
+            None => BTreeMap::new(),
+        };
+        let items = page.items.into_iter().map(|(subject, place)| {
+            let own =
+                completions.keys().filter(|(of, (course, _))| *of == subject && *course == query.course);
+            let completed: BTreeSet<&str> = own.map(|(_, (_, lesson))| lesson.as_str()).collect();
+            LearnerOfCourse {
+                subject,
+                enrolled_at: instant(place.progress.begun_at_micros),
+                progress: place_progress(&place, completion_of(&place, structure.as_ref(), &completed)),
+            }
         });
         Ok(Page { items: items.collect(), next: page.next })
     }

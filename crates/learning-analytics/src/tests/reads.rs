@@ -59,6 +59,10 @@ async fn a_learner_has_progress_by_course_and_lesson(db: TestDatabase) {
     assert_eq!((one.title.as_str(), one.progress.completion), ("Lesson one", Some(1.0)));
     assert_eq!((one.progress.best_score, one.progress.stated_seconds), (Some(80.0), 200.5));
     assert_eq!((two.progress.completion, two.progress.completed_at), (Some(0.25), None));
+    let page = PageRequest::first(10);
+    let query = ListLearners { project: PROJECT, course: "rust".to_owned(), page };
+    let listed = world.service.list_learners(query).await.unwrap().items;
+    assert_eq!(listed[0].progress, of_course.progress);
     // The last required lesson completes the course, and that is a milestone.
     world.record(&[in_lesson(EventType::LessonComplete, 1, 40, "two")]).await;
     let learner = world.service.find_learner(PROJECT, SubjectId(1)).await.unwrap().unwrap();
