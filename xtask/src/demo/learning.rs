@@ -131,6 +131,9 @@ fn take_course(
                 }
             }
         }
+        if random.below(12) == 0 {
+            return;
+        }
         at += 60;
         let done = json!({ "duration": at - begun, "score": 10 * ability.min(10) });
         tell(at, "lesson_complete", json!({ "lesson_id": id, "metadata": done }), events);
