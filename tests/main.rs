@@ -11,6 +11,7 @@ mod database_away;
 mod disk_full;
 mod end_to_end;
 mod kill;
+mod learning;
 mod reports;
 mod schema;
 mod split;

@@ -26,6 +26,7 @@ mod m20261128_000017_tag_counts;
 mod m20261128_000018_event_store;
 mod m20261128_000019_rollup_checks;
 mod m20261128_000020_xapi;
+mod m20261128_000021_learning;
 
 /// Applies the migrations in order.
 pub struct Migrator;
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000018_event_store::Migration),
             Box::new(m20261128_000019_rollup_checks::Migration),
             Box::new(m20261128_000020_xapi::Migration),
+            Box::new(m20261128_000021_learning::Migration),
         ]
     }
 

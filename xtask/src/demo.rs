@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: a week of a learning product's errors and what surrounds them, invented but shaped like real
 //! ones, sent through the public endpoint into a project of its own that says it is a demonstration.
 
+mod learning;
 mod surroundings;
 
 use std::fmt::Write as _;
@@ -70,7 +71,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     surroundings::send_logs(&mut door, &mut random)?;
     surroundings::send_check_ins(&mut door, &mut random)?;
     surroundings::send_feedback(&mut door, &mut random, &newest)?;
-    println!("{} errors of the last seven days sent to the demonstration project {project}", options.events);
+    let token = text("api_token")?;
+    let mut door = learning::Door { client: &mut client, project: &project, headers: &headers, token, now };
+    let learning = learning::send(&mut door, &mut random)?;
+    println!(
+        "{} errors of the last seven days and {learning} learning events sent to the demonstration project {project}",
+        options.events
+    );
     Ok(())
 }
 

@@ -41,6 +41,8 @@ fn http_state(app: &App) -> Result<HttpState> {
         xapi_keys: app.accounts.clone(),
         xapi: app.xapi.clone(),
         xapi_limits: app.config.xapi.limits(),
+        learning: app.learning.clone(),
+        learning_settings: app.learning.clone(),
         errors: app.errors.clone(),
         releases: app.errors.clone(),
         search: app.search.clone(),
@@ -69,6 +71,7 @@ fn http_state(app: &App) -> Result<HttpState> {
         features: HttpFeatures {
             error_tracking: app.config.features.error_tracking,
             xapi: app.config.features.xapi,
+            learning: app.config.features.learning,
         },
         public_url: app.config.public_url(),
         metrics_token: Some(server.metrics_token.clone()).filter(|token| !token.is_empty()),

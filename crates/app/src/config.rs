@@ -303,11 +303,13 @@ pub struct FeaturesSection {
     pub error_tracking: bool,
     /// The xAPI record store.
     pub xapi: bool,
+    /// Receive and show what learners do.
+    pub learning: bool,
 }
 
 impl Default for FeaturesSection {
     fn default() -> Self {
-        Self { error_tracking: true, xapi: true }
+        Self { error_tracking: true, xapi: true, learning: true }
     }
 }
 

@@ -35,6 +35,7 @@ use belvedere_jobs::{JobQueue, RedisBus};
 use belvedere_kernel::{
     Clock, InProcessBus, IntakeHandler, LiveBus, ProjectId, SubjectData, SystemClock, Tasks,
 };
+use belvedere_learning_analytics::{LearningParts, LearningService};
 use belvedere_privacy::{MasterKey, PrivacyService, VaultService};
 use belvedere_storage::spool::{Spool, SpoolConfig};
 use belvedere_storage::{DatabaseConfig, Dialect, StorageError};
@@ -146,6 +147,8 @@ pub struct App {
     pub monitors: Arc<MonitorsService>,
     /// What learners did, as xAPI tools tell it.
     pub xapi: Arc<XapiService>,
+    /// What learners did, as the product tells it, and what follows from it.
+    pub learning: Arc<LearningService>,
     /// Durable jobs.
     pub jobs: JobQueue,
     /// The door's side of intake; `None` in a process without a door.
@@ -250,6 +253,18 @@ impl App {
         let mut subject_data: Vec<Arc<dyn SubjectData>> = vec![queries.clone()];
         subject_data.extend(xapi.subject_data());
 
+        let learning = Arc::new(LearningService::new(LearningParts {
+            db: db.clone(),
+            clock: Arc::clone(&clock),
+            gate: privacy.clone(),
+            scrubber: privacy.clone(),
+            audit: audit.clone(),
+            events: Arc::new(events.clone()),
+            bus: Arc::clone(&bus),
+            zones: Some(Arc::new(Zones(Arc::clone(&accounts)))),
+        }));
+        subject_data.push(learning.subject_data());
+
         let quotas = Arc::new(QuotaBook::new(QuotaParts { db: db.clone(), clock: Arc::clone(&clock) }));
         let stats = Arc::new(IntakeStats::default());
         let parts = IntakeParts {
@@ -287,6 +302,7 @@ impl App {
             logs,
             monitors,
             xapi,
+            learning,
             jobs,
             intake,
             intake_log,
@@ -334,7 +350,9 @@ impl App {
     /// The readers of every kind of delivery, those of switched-off slices included: what was accepted before the
     /// switch is still digested.
     fn intake_handlers(&self) -> Vec<Arc<dyn IntakeHandler>> {
-        self.errors.intake_handlers()
+        let mut handlers = self.errors.intake_handlers();
+        handlers.push(self.learning.intake_handler());
+        handlers
     }
 
     /// Tells everything to stop, waits for the background loops, and closes spool and database. Call it after the

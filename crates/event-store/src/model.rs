@@ -70,12 +70,15 @@ impl Select {
 }
 
 /// What became of events that were handed in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Appended {
     /// Events that are new.
     pub stored: u64,
     /// Events whose id was there before, in this call or in the store.
     pub duplicates: u64,
+    /// For each event that was handed in, in their order, whether it is new: whoever counts events counts these. It is
+    /// decided under the lock of the append, so that two transactions never hold the same event for new.
+    pub is_new: Vec<bool>,
 }
 
 /// What sealing did.

@@ -36,8 +36,11 @@ pub(crate) async fn append_in(
     }
     let state = store.state(project);
     let mut fresh = state.read(tx, project, Some(row)).await?;
-    let new = new_events(&store.inner, project, &state, &mut fresh, events).await?;
-    let appended = Appended { stored: new.len() as u64, duplicates: (events.len() - new.len()) as u64 };
+    let is_new = new_events(&store.inner, project, &state, &mut fresh, events).await?;
+    let new: Vec<&Event> =
+        events.iter().zip(&is_new).filter(|(_, is_new)| **is_new).map(|(it, _)| it).collect();
+    let stored = new.len() as u64;
+    let appended = Appended { stored, duplicates: events.len() as u64 - stored, is_new };
     if new.is_empty() {
         return Ok(appended);
     }
@@ -61,24 +64,23 @@ pub(crate) async fn append_in(
         inner.apply(project, &state, &fresh);
         state.remember_numbers(row.generation, &learnt);
         if let Some(bus) = bus {
-            let data = serde_json::json!({ "events": appended.stored });
+            let data = serde_json::json!({ "events": stored });
             bus.publish(LiveMessage { project: Some(project), topic: "event.appended".to_owned(), data });
         }
     });
     Ok(appended)
 }
 
-/// The events whose ids are neither twice among them nor in the store.
-async fn new_events<'a>(
+/// For each event, whether its id is neither that of one before it nor in the store.
+async fn new_events(
     inner: &Arc<Inner>,
     project: ProjectId,
     state: &ProjectState,
     fresh: &mut Fresh,
-    events: &'a [Event],
-) -> Result<Vec<&'a Event>, EventStoreError> {
+    events: &[Event],
+) -> Result<Vec<bool>, EventStoreError> {
     let mut seen = HashSet::with_capacity(events.len());
-    let first: Vec<&Event> = events.iter().filter(|event| seen.insert(event.id)).collect();
-    let ids: Vec<[u8; 16]> = first.iter().map(|event| event.id).collect();
+    let ids: Vec<[u8; 16]> = events.iter().map(|event| event.id).filter(|id| seen.insert(*id)).collect();
     let mut known = state.known_ids(fresh, &ids).await?;
     let segments = Arc::clone(fresh.segments.as_ref().unwrap_or(&state.view().segments));
     let unknown: Vec<[u8; 16]> = ids.into_iter().filter(|id| !known.contains(id)).collect();
@@ -86,7 +88,8 @@ async fn new_events<'a>(
         let inner = Arc::clone(inner);
         known.extend(blocking(move || sealed_ids(&inner, project, &segments, &unknown)).await?);
     }
-    Ok(first.into_iter().filter(|event| !known.contains(&event.id)).collect())
+    // The first of each id takes it, later ones find it known.
+    Ok(events.iter().map(|event| known.insert(event.id)).collect())
 }
 
 /// Those of the ids that are in a segment: by the filters, and where they say maybe, by the segment itself.

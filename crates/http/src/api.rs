@@ -8,6 +8,7 @@ mod feedback;
 mod grouping_rules;
 mod input;
 mod issues;
+mod learning;
 mod limits;
 mod logs;
 mod monitors;
@@ -84,6 +85,7 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .get("/api/v1/events/names", needs(Permission::ViewAnalytics), query::list_names)
         .get("/api/v1/events/values", needs(Permission::ViewAnalytics), query::list_values)
         .get("/api/v1/audit", needs(Permission::ViewAudit), audit::list_entries);
+    let routes = if features.learning { learning::routes(routes) } else { routes };
     if !features.error_tracking {
         return routes;
     }
@@ -222,6 +224,21 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         query::list_properties,
         query::list_names,
         query::list_values,
+        learning::find_learner,
+        learning::list_mastery,
+        learning::recommend,
+        learning::list_courses,
+        learning::find_course,
+        learning::list_learners,
+        learning::list_items,
+        learning::find_structure,
+        learning::set_structure,
+        learning::list_struggling,
+        learning::find_precision,
+        learning::give_feedback,
+        learning::list_milestones,
+        learning::find_rules,
+        learning::set_rules,
         issues::list_issues,
         issues::find_issue,
         triage::update_issues,

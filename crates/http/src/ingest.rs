@@ -1,10 +1,11 @@
-//! The doors for what clients send; so far, the protocol of Sentry's SDKs.
+//! The doors for what clients send: the protocol of Sentry's SDKs, and learning events.
 
 mod answer;
 mod attached;
 mod credentials;
 mod cron;
 mod later;
+mod learning;
 mod multipart;
 mod otlp;
 mod sentry;
@@ -32,5 +33,5 @@ pub(crate) fn routes(mut routes: Routes) -> Routes {
         routes = routes.post(path, Access::IngestKey, sentry::report);
         routes = routes.options(path, PREFLIGHT, answer::preflight);
     }
-    attached::routes(later::routes(otlp::routes(cron::routes(routes))))
+    attached::routes(later::routes(learning::routes(otlp::routes(cron::routes(routes)))))
 }

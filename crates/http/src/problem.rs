@@ -10,6 +10,7 @@ use belvedere_error_tracking::{ErrorTrackingError, SourceMapError};
 use belvedere_event_store::EventStoreError;
 use belvedere_event_store::query::QueriesError;
 use belvedere_intake::IntakeError;
+use belvedere_learning_analytics::LearningError;
 use belvedere_storage::StorageError;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
@@ -223,6 +224,19 @@ impl From<QueriesError> for Problem {
                 Self::unavailable("the event store is not available at the moment", &error)
             }
             error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<LearningError> for Problem {
+    fn from(error: LearningError) -> Self {
+        match &error {
+            LearningError::Invalid { field, why } => Self::invalid(field, why),
+            LearningError::NotFound(what) => Self::not_found(what),
+            error if error.is_transient() => {
+                Self::unavailable("learning analytics is not available at the moment", error)
+            }
+            error => Self::internal(error),
         }
     }
 }

@@ -18,6 +18,7 @@ use belvedere_error_tracking::{ErrorTracking, Releases, SourceMaps, Triage};
 use belvedere_event_store::query::Queries;
 use belvedere_intake::{Intake, IntakeLog, IntakeStats};
 use belvedere_kernel::{Clock, IngestKey, XapiKey};
+use belvedere_learning_analytics::{Learning, LearningSettings};
 use belvedere_storage::Database;
 use belvedere_xapi::{Limits as XapiLimits, RecordStore};
 
@@ -42,6 +43,10 @@ pub struct HttpState {
     pub xapi_limits: XapiLimits,
     /// The tokens by which programs use the API.
     pub api_tokens: Arc<dyn ApiTokens>,
+    /// What learners do.
+    pub learning: Arc<dyn Learning>,
+    /// What people declare of courses and milestones, and say of flags.
+    pub learning_settings: Arc<dyn LearningSettings>,
     /// Issues and events.
     pub errors: Arc<dyn ErrorTracking>,
     /// Which of them match, and what their tags say.
@@ -121,11 +126,13 @@ pub struct HttpFeatures {
     pub error_tracking: bool,
     /// The xAPI record store.
     pub xapi: bool,
+    /// Receive and show what learners do.
+    pub learning: bool,
 }
 
 impl Default for HttpFeatures {
     fn default() -> Self {
-        Self { error_tracking: true, xapi: true }
+        Self { error_tracking: true, xapi: true, learning: true }
     }
 }
 

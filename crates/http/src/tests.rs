@@ -7,6 +7,7 @@ pub(crate) mod codecs;
 mod grouping_rules;
 mod house;
 mod ingest;
+mod learning;
 mod limits;
 mod ops;
 mod query;

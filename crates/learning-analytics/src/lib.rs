@@ -1,8 +1,12 @@
 //! Learning analytics: from what learners do to progress, mastery, milestones, and who is stuck and on what.
 //!
-//! This is the computing alone: no I/O, and no state but that of the values here. Invariants:
-//! - What is folded from a set of events does not depend on the order in which they arrive. Each event is to be folded
-//!   once; who folds knows which events are new.
+//! Invariants:
+//! - An event is appended to the event store and folded into what is kept of its learner in one transaction, once,
+//!   however often it is delivered.
+//! - What is folded from a set of events does not depend on the order in which they arrive: it can be made anew from the
+//!   log of events, and is then the same. Only flags, and when milestones were told, are a record of what was said.
+//! - Who a learner is and what may be kept of an event is decided by the consent gate before anything is stored.
+//! - A batch costs a number of statements that does not grow with its events one by one.
 //! - An event costs a constant number of steps, and what is kept of a learner and a skill has a constant size.
 //! - A verdict about a learner comes with its reasons, and with the ids of the events that are the reasons.
 //!
@@ -40,9 +44,149 @@
 //! assert!(reasons.contains(&"ten exercises were tried without three right answers in a row"));
 //! ```
 
+mod digest;
+mod entry;
+mod error;
+pub mod event;
 pub mod history;
+mod intake;
 pub mod items;
 pub mod mastery;
 pub mod milestones;
+mod model;
 pub mod progress;
+mod rebuild;
+mod recommend;
+mod service;
+mod sheet;
+mod store;
+pub mod structure;
 pub mod struggling;
+mod subject;
+#[cfg(test)]
+mod tests;
+mod tracker;
+
+use async_trait::async_trait;
+use belvedere_kernel::{ProjectId, SubjectId};
+use belvedere_storage::{Page, PageRequest};
+
+pub use entry::RIGHT_FROM;
+pub use error::LearningError;
+pub use intake::{DELIVERY_KIND, ITEM};
+pub use model::{
+    ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision, ItemTable,
+    LearnerOfCourse, LearnerProgress, LessonProgress, LessonSummary, ListLearners, ListMilestones,
+    ListStruggling, PlaceProgress, ReachedMilestone, Rebuilt, Recommendation, SkillMastery,
+    StrugglingLearner,
+};
+pub use recommend::TARGET;
+pub use service::{LearningParts, LearningService, RECOMMENDED_MAX, name_events};
+pub use tracker::{TRACKED_MAX, Tracker};
+
+/// What is known of learners, courses and exercises.
+#[async_trait]
+pub trait Learning: Send + Sync {
+    /// The progress of a learner; none if they did nothing.
+    ///
+    /// # Errors
+    /// A storage error, as everywhere here.
+    async fn find_learner(
+        &self,
+        project: ProjectId,
+        subject: SubjectId,
+    ) -> Result<Option<LearnerProgress>, LearningError>;
+
+    /// The learners of a course.
+    async fn list_learners(&self, query: ListLearners) -> Result<Page<LearnerOfCourse>, LearningError>;
+
+    /// The courses that somebody has been in, by id.
+    async fn list_courses(
+        &self,
+        project: ProjectId,
+        page: PageRequest,
+    ) -> Result<Page<CourseRow>, LearningError>;
+
+    /// How a course does; none if nobody has been in it and nothing is declared of it.
+    async fn find_course(
+        &self,
+        project: ProjectId,
+        course: &str,
+    ) -> Result<Option<CourseSummary>, LearningError>;
+
+    /// How the exercises of a course do.
+    async fn list_items(&self, project: ProjectId, course: &str) -> Result<ItemTable, LearningError>;
+
+    /// What a learner can do, by skill; at most 1,000.
+    async fn list_mastery(
+        &self,
+        project: ProjectId,
+        subject: SubjectId,
+    ) -> Result<Vec<SkillMastery>, LearningError>;
+
+    /// The exercises of a course that a learner should try next, the best first; at most [`RECOMMENDED_MAX`].
+    async fn recommend(
+        &self,
+        project: ProjectId,
+        subject: SubjectId,
+        course: &str,
+        limit: usize,
+    ) -> Result<Vec<Recommendation>, LearningError>;
+
+    /// Who struggles with what.
+    async fn list_struggling(&self, query: ListStruggling) -> Result<Page<StrugglingLearner>, LearningError>;
+
+    /// How often flags were right.
+    async fn find_precision(&self, project: ProjectId) -> Result<FlagPrecision, LearningError>;
+
+    /// What learners have reached.
+    async fn list_milestones(&self, query: ListMilestones) -> Result<Page<ReachedMilestone>, LearningError>;
+}
+
+/// What people declare and say. Every change is an audit entry.
+#[async_trait]
+pub trait LearningSettings: Send + Sync {
+    /// The declared structure of a course.
+    ///
+    /// # Errors
+    /// A storage error, as everywhere here.
+    async fn find_structure(
+        &self,
+        project: ProjectId,
+        course: &str,
+    ) -> Result<Option<structure::CourseStructure>, LearningError>;
+
+    /// Declares the structure of a course. Learners are judged by it from their next event on.
+    ///
+    /// # Errors
+    /// [`LearningError::Invalid`] beyond a limit.
+    async fn set_structure(
+        &self,
+        project: ProjectId,
+        course: &str,
+        structure: structure::CourseStructure,
+        by: &ChangedBy,
+    ) -> Result<(), LearningError>;
+
+    /// The rules of milestones: the usual ones where none are declared.
+    async fn find_rules(&self, project: ProjectId) -> Result<Vec<milestones::Rule>, LearningError>;
+
+    /// Declares all rules of milestones. What was reached stays.
+    ///
+    /// # Errors
+    /// [`LearningError::Invalid`] beyond a limit.
+    async fn set_rules(&self, change: ChangeRules, by: &ChangedBy) -> Result<(), LearningError>;
+
+    /// Says whether the latest flag of a learner and a skill was right.
+    ///
+    /// # Errors
+    /// [`LearningError::NotFound`] if there is none.
+    async fn give_feedback(
+        &self,
+        project: ProjectId,
+        subject: SubjectId,
+        skill: &str,
+        feedback: FlagFeedback,
+        by: &ChangedBy,
+    ) -> Result<(), LearningError>;
+}

@@ -147,7 +147,8 @@ pub fn judge(items: &impl Items, history: &SkillHistory) -> Struggle {
 }
 
 fn score(factors: &[Factor]) -> f64 {
-    factors.iter().map(|factor| factor.weight).sum()
+    // Without factors it is 0, where a sum of nothing is -0.
+    factors.iter().fold(0.0, |score, factor| score + factor.weight)
 }
 
 /// The step from which on the score stayed where it makes a learner struggling.

@@ -2,8 +2,8 @@ use belvedere_kernel::{ProjectId, SubjectId};
 use belvedere_storage::testing::TestDatabase;
 use belvedere_storage::{StorageError, database_tests};
 
-use super::fixtures::{Bench, PROJECT, append, at, content, event, events, files};
-use crate::{Appended, Event, EventStore, EventStoreError, Fields, Select, TextField};
+use super::fixtures::{Bench, Counted, PROJECT, append, at, content, event, events, files};
+use crate::{Event, EventStore, EventStoreError, Fields, Select, TextField};
 
 database_tests!(
     what_is_appended_is_read_back_from_the_tail_and_from_segments,
@@ -19,9 +19,9 @@ database_tests!(
 async fn what_is_appended_is_read_back_from_the_tail_and_from_segments(db: TestDatabase) {
     let bench = Bench::new(db);
     assert_eq!(bench.content().await, []);
-    assert_eq!(bench.append(&[]).await.unwrap(), Appended::default());
-    assert_eq!(bench.append(&events(0..30)).await.unwrap(), Appended { stored: 30, duplicates: 0 });
-    assert_eq!(bench.append(&events(30..100)).await.unwrap(), Appended { stored: 70, duplicates: 0 });
+    assert_eq!(bench.append(&[]).await.unwrap(), Counted::default());
+    assert_eq!(bench.append(&events(0..30)).await.unwrap(), Counted { stored: 30, duplicates: 0 });
+    assert_eq!(bench.append(&events(30..100)).await.unwrap(), Counted { stored: 70, duplicates: 0 });
     assert_eq!(bench.content().await, events(0..100));
     let sealed = bench.store.seal(PROJECT).await.unwrap();
     assert_eq!(sealed.events, 100);
@@ -39,22 +39,22 @@ async fn an_id_counts_once(db: TestDatabase) {
     let bench = Bench::new(db);
     let mut twice = events(0..10);
     twice.extend(events(5..15));
-    assert_eq!(bench.append(&twice).await.unwrap(), Appended { stored: 15, duplicates: 5 });
-    assert_eq!(bench.append(&events(10..20)).await.unwrap(), Appended { stored: 5, duplicates: 5 });
+    assert_eq!(bench.append(&twice).await.unwrap(), Counted { stored: 15, duplicates: 5 });
+    assert_eq!(bench.append(&events(10..20)).await.unwrap(), Counted { stored: 5, duplicates: 5 });
     let other = bench.another();
-    assert_eq!(append(&other, &events(0..25)).await.unwrap(), Appended { stored: 5, duplicates: 20 });
-    assert_eq!(bench.append(&events(20..26)).await.unwrap(), Appended { stored: 1, duplicates: 5 });
+    assert_eq!(append(&other, &events(0..25)).await.unwrap(), Counted { stored: 5, duplicates: 20 });
+    assert_eq!(bench.append(&events(20..26)).await.unwrap(), Counted { stored: 1, duplicates: 5 });
     bench.store.seal(PROJECT).await.unwrap();
     for store in [&bench.store, &other, &bench.another()] {
-        assert_eq!(append(store, &events(0..26)).await.unwrap(), Appended { stored: 0, duplicates: 26 });
+        assert_eq!(append(store, &events(0..26)).await.unwrap(), Counted { stored: 0, duplicates: 26 });
     }
     // The same id is the same event, whatever else it says.
     let mut changed = event(3);
     changed.at = at("2025-01-01T00:00:00Z");
-    assert_eq!(bench.append(&[changed]).await.unwrap(), Appended { stored: 0, duplicates: 1 });
+    assert_eq!(bench.append(&[changed]).await.unwrap(), Counted { stored: 0, duplicates: 1 });
     bench.clock.set(at("2027-02-01T00:00:00Z"));
     assert!(bench.store.compact(PROJECT).await.unwrap().merged > 0);
-    assert_eq!(append(&other, &events(0..27)).await.unwrap(), Appended { stored: 1, duplicates: 26 });
+    assert_eq!(append(&other, &events(0..27)).await.unwrap(), Counted { stored: 1, duplicates: 26 });
     let both: Result<_, EventStoreError> = bench
         .db
         .write(async |tx| {
@@ -64,6 +64,9 @@ async fn an_id_counts_once(db: TestDatabase) {
         .await;
     let (first, second) = both.unwrap();
     assert_eq!((first.stored, second.stored, second.duplicates), (3, 5, 5));
+    // Who folds events is told which ones, in the order in which they were handed in.
+    assert_eq!(first.is_new, (20..30).map(|number| number >= 27).collect::<Vec<_>>());
+    assert_eq!(second.is_new, (25..35).map(|number| number >= 30).collect::<Vec<_>>());
     assert_eq!(bench.content().await, events(0..35));
 }
 
@@ -80,7 +83,7 @@ async fn ids_of_a_transaction_that_is_rolled_back_are_not_known(db: TestDatabase
         .await;
     assert!(rolled_back.is_err());
     assert_eq!(bench.content().await, events(0..3));
-    assert_eq!(bench.append(&events(0..10)).await.unwrap(), Appended { stored: 7, duplicates: 3 });
+    assert_eq!(bench.append(&events(0..10)).await.unwrap(), Counted { stored: 7, duplicates: 3 });
     assert_eq!(bench.content().await, events(0..10));
 }
 
@@ -96,7 +99,7 @@ async fn a_filter_of_ids_that_is_lost_or_damaged_is_made_anew(db: TestDatabase) 
     let before = bench.files().len();
     assert_eq!(
         append(&bench.another(), &events(0..41)).await.unwrap(),
-        Appended { stored: 1, duplicates: 40 }
+        Counted { stored: 1, duplicates: 40 }
     );
     assert_eq!(files(&directory).len(), before + 1);
 }

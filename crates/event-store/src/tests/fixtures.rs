@@ -8,8 +8,8 @@ use belvedere_storage::{Id, StorageError, Timestamp};
 
 use crate::columns::Dimension;
 use crate::{
-    Appended, Batch, Embedded, Event, EventStore, EventStoreError, Limits, NO_SUBJECT, ProjectZones,
-    RollupLimits, Select, TextField,
+    Batch, Embedded, Event, EventStore, EventStoreError, Limits, NO_SUBJECT, ProjectZones, RollupLimits,
+    Select, TextField,
 };
 
 pub(crate) const PROJECT: ProjectId = ProjectId(7);
@@ -81,7 +81,7 @@ impl Bench {
         store.with_zones(self.zones.clone())
     }
 
-    pub(crate) async fn append(&self, events: &[Event]) -> Result<Appended, EventStoreError> {
+    pub(crate) async fn append(&self, events: &[Event]) -> Result<Counted, EventStoreError> {
         append(&self.store, events).await
     }
 
@@ -106,8 +106,18 @@ pub(crate) fn files(directory: &Path) -> Vec<String> {
     files
 }
 
-pub(crate) async fn append(store: &Embedded, events: &[Event]) -> Result<Appended, EventStoreError> {
-    store.inner.db.write(async |tx| store.append_in(tx, PROJECT, events).await).await
+/// How many events were new and how many were not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counted {
+    pub(crate) stored: u64,
+    pub(crate) duplicates: u64,
+}
+
+pub(crate) async fn append(store: &Embedded, events: &[Event]) -> Result<Counted, EventStoreError> {
+    let appended = store.inner.db.write(async |tx| store.append_in(tx, PROJECT, events).await).await?;
+    assert_eq!(appended.is_new.len(), events.len());
+    assert_eq!(appended.is_new.iter().filter(|is_new| **is_new).count() as u64, appended.stored);
+    Ok(Counted { stored: appended.stored, duplicates: appended.duplicates })
 }
 
 pub(crate) async fn content(store: &Embedded, select: Select) -> Vec<Event> {

@@ -150,8 +150,25 @@ impl<'a> Door<'a> {
         }
     }
 
-    /// Finds out whose request it is; `dsn` is the last resort.
+    /// Finds out whose request it is, for error tracking; `dsn` is the last resort.
     pub(super) async fn authenticate(&mut self, dsn: Option<&str>) -> Result<Arc<IngestKeyInfo>, Refusal> {
+        let key = self.identify(dsn).await?;
+        if !self.shared.features.error_tracking {
+            return Err(Refusal::SwitchedOff("error tracking"));
+        }
+        Ok(key)
+    }
+
+    /// The same for learning analytics, where the head has the key.
+    pub(super) async fn authenticate_learning(&mut self) -> Result<Arc<IngestKeyInfo>, Refusal> {
+        let key = self.identify(None).await?;
+        if !self.shared.features.learning {
+            return Err(Refusal::SwitchedOff("learning analytics"));
+        }
+        Ok(key)
+    }
+
+    async fn identify(&mut self, dsn: Option<&str>) -> Result<Arc<IngestKeyInfo>, Refusal> {
         let dsn = dsn.and_then(parse_dsn);
         let claimed = self.claimed_key.as_deref().or(dsn.map(|(key, _)| key)).ok_or(Refusal::NoKey)?;
         let key = self.shared.ingest_keys.find_ingest_key(claimed).await?.ok_or(Refusal::UnknownKey)?;
@@ -165,9 +182,6 @@ impl<'a> Door<'a> {
             return Err(Refusal::Origin);
         }
         self.key = Some(Arc::clone(&key));
-        if !self.shared.features.error_tracking {
-            return Err(Refusal::SwitchedOff("error tracking"));
-        }
         Ok(key)
     }
 

@@ -36,6 +36,7 @@ use belvedere_kernel::{
     Actor, Admitted, AuditSink, ConsentGate, Delivery, InProcessBus, KeyOwner, ManualClock, ProjectId,
     RawPerson, Removal, ScrubRules, Scrubber, SubjectId, Tally, Tasks, Vault, VaultError,
 };
+use belvedere_learning_analytics::{LearningParts, LearningService};
 use belvedere_privacy::{MasterKey, PrivacyService, VaultService};
 use belvedere_storage::spool::{Spool, SpoolConfig};
 use belvedere_storage::testing::TestDatabase;
@@ -438,7 +439,7 @@ pub(super) struct House {
     // Dropped before the directory.
     pub(super) spool: Spool,
     _directory: Directory,
-    db: TestDatabase,
+    pub(super) db: TestDatabase,
     /// What digests deliveries and knows their attachments, feedback and limits.
     slice: Arc<ErrorTrackingService>,
     pub(super) clock: Arc<ManualClock>,
@@ -448,6 +449,7 @@ pub(super) struct House {
     pub(super) source_maps: Arc<SourceMapService>,
     pub(super) jobs: JobQueue,
     store: Embedded,
+    pub(super) learning: Arc<LearningService>,
     pub(super) state: HttpState,
     pub(super) first: FirstSteps,
 }
@@ -548,6 +550,16 @@ impl House {
         let slice = Arc::new(slice.with_vault(Arc::clone(&parts.vault)));
         let store =
             Embedded::new(db.database(), directory.0.join("events"), clock.clone(), StoreLimits::default());
+        let learning = Arc::new(LearningService::new(LearningParts {
+            db: db.database(),
+            clock: clock.clone(),
+            gate: Arc::new(Quiet),
+            scrubber: Arc::new(Quiet),
+            audit: Arc::clone(&sink),
+            events: Arc::new(store.clone()),
+            bus: Arc::new(InProcessBus::default()),
+            zones: None,
+        }));
         let quotas = QuotaBook::new(QuotaParts { db: db.database(), clock: clock.clone() });
         let state = HttpState {
             accounts: accounts.clone(),
@@ -557,6 +569,8 @@ impl House {
             xapi_keys: accounts.clone(),
             xapi,
             xapi_limits: XapiLimits::default(),
+            learning: Arc::clone(&learning) as _,
+            learning_settings: learning.clone(),
             errors: errors.clone(),
             releases: releases.clone(),
             search: errors.clone(),
@@ -600,6 +614,7 @@ impl House {
             source_maps,
             jobs,
             store,
+            learning,
             state,
             first,
         }

@@ -1,0 +1,122 @@
+//! A learner anew from the log of events: what the event store has of them, folded from nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use belvedere_event_store::{EventStore, Fields, Select, TextField};
+use belvedere_kernel::{ProjectId, SubjectId};
+use belvedere_storage::{StorageError, Tx};
+
+use crate::LearningError;
+use crate::digest::{complete_courses, milestones_of};
+use crate::entry::{Entry, StoredParts};
+use crate::event::EventType;
+use crate::milestones::Rule;
+use crate::model::Rebuilt;
+use crate::service::Core;
+use crate::sheet::{PlaceKey, Sheet};
+use crate::store::{self, StoredMilestone};
+use crate::structure::CourseStructure;
+
+/// What is kept of one learner.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Kept {
+    pub(crate) sheet: Sheet,
+    /// Those that were not taken back, in order.
+    pub(crate) milestones: Vec<StoredMilestone>,
+}
+
+/// The events of a learner in the log, those of this slice.
+pub(crate) async fn read_log(
+    events: &dyn EventStore,
+    project: ProjectId,
+    subject: SubjectId,
+) -> Result<Vec<Entry>, LearningError> {
+    let texts = [TextField::Name, TextField::Course, TextField::Lesson, TextField::Exercise];
+    let fields = texts
+        .into_iter()
+        .fold(Fields::ID.and(Fields::TIME).and(Fields::PROPS), |fields, text| fields.and(Fields::text(text)));
+    let names = EventType::ALL.map(|kind| kind.as_str().to_owned()).to_vec();
+    let select = Select { names, subject: Some(subject), fields, ..Select::all(project) };
+    let mut entries = Vec::new();
+    for batch in events.load(select).await? {
+        for row in 0..batch.count {
+            let (Some(id), Some(at_micros)) = (batch.ids.get(row), batch.times.get(row)) else { continue };
+            let parts = StoredParts {
+                id: *id,
+                at_micros: *at_micros,
+                name: batch.name(row),
+                course: batch.text(TextField::Course, row),
+                lesson: batch.text(TextField::Lesson, row),
+                exercise: batch.text(TextField::Exercise, row),
+                props: batch.props.get(row),
+            };
+            entries.extend(parts.entry());
+        }
+    }
+    Ok(entries)
+}
+
+/// What follows from the events of a learner.
+pub(crate) fn follow(
+    subject: SubjectId,
+    entries: &[Entry],
+    structures: &BTreeMap<String, CourseStructure>,
+    rules: &[Rule],
+) -> Kept {
+    let mut sheet = Sheet::default();
+    for entry in entries {
+        sheet.fold(subject, entry);
+    }
+    let mut completions: BTreeMap<(SubjectId, PlaceKey), i64> = BTreeMap::new();
+    let is_completing = entries
+        .iter()
+        .any(|entry| matches!(entry.kind, EventType::LessonComplete | EventType::CourseComplete));
+    let completing: BTreeSet<SubjectId> = is_completing.then_some(subject).into_iter().collect();
+    complete_courses(&mut sheet, &completing, &mut completions, structures);
+    let unhinted = sheet.tried.values().filter_map(crate::sheet::Tried::unhinted_micros).collect();
+    let mut milestones = milestones_of(&sheet, subject, &completions, unhinted, rules);
+    if sheet.learners.is_empty() {
+        milestones.clear();
+    }
+    milestones.sort();
+    Kept { sheet, milestones }
+}
+
+/// What is stored of a learner.
+pub(crate) async fn read_kept(
+    connection: &impl sea_orm::ConnectionTrait,
+    project: ProjectId,
+    subject: SubjectId,
+) -> Result<Kept, StorageError> {
+    let sheet = store::read_sheet(connection, project, subject).await?;
+    let mut milestones = store::load_milestones(connection, project, &BTreeSet::from([subject])).await?;
+    milestones.retain(|it| it.reached_micros.is_some());
+    milestones.sort();
+    Ok(Kept { sheet, milestones })
+}
+
+/// Makes what is kept of a learner anew from the log. What is kept is as it should be unless somebody changed the
+/// database, or declared lessons or rules after the events.
+pub(crate) async fn rebuild(
+    core: &Core,
+    project: ProjectId,
+    subject: SubjectId,
+) -> Result<Rebuilt, LearningError> {
+    let structures = store::list_structures(core.parts.db.read(), project).await?;
+    let now = core.parts.clock.now();
+    core.parts
+        .db
+        .write(async |tx: &Tx| {
+            // From here on nothing of the project is folded until the end.
+            let rules = store::lock_project(tx, project).await?;
+            let entries = read_log(&*core.parts.events, project, subject).await?;
+            let wanted = follow(subject, &entries, &structures, &rules);
+            let kept = read_kept(tx, project, subject).await?;
+            let is_changed = wanted != kept;
+            if is_changed {
+                store::replace_subject(tx, project, subject, &wanted, now).await?;
+            }
+            Ok(Rebuilt { events: entries.len() as u64, is_changed })
+        })
+        .await
+}

@@ -1,0 +1,199 @@
+//! What a Rust service tracks with, in the same process: events wait in memory and are written fifty at a time, or after
+//! five seconds.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use belvedere_kernel::{Clock, ProjectId, Tasks, error_chain};
+use tokio::sync::{Mutex as Turn, Notify};
+
+use crate::event::{EventType, LearningEvent, Metadata, check_event};
+use crate::service::name_events;
+use crate::{LearningError, LearningService};
+
+/// The most events that wait; further ones are refused, so that whoever tracks knows of it.
+pub const TRACKED_MAX: usize = 10_000;
+/// Events of one batch.
+const BATCH: usize = 50;
+/// The longest that an event waits for others.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+/// How often the last events are tried when the process ends, and the pause between.
+const LAST_TRIES: u32 = 5;
+const LAST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Tracks the events of a project.
+pub struct Tracker {
+    service: LearningService,
+    clock: Arc<dyn Clock>,
+    project: ProjectId,
+    waiting: Mutex<VecDeque<LearningEvent>>,
+    /// One batch at a time, so that what failed is in front again before the next one is taken.
+    turn: Turn<()>,
+    is_full_batch: Notify,
+}
+
+impl Tracker {
+    /// A tracker for a project; [`Tracker::run`] must run beside it for events to be written by themselves.
+    #[must_use]
+    pub fn new(service: LearningService, project: ProjectId) -> Self {
+        Self {
+            clock: service.clock(),
+            service,
+            project,
+            waiting: Mutex::default(),
+            turn: Turn::default(),
+            is_full_batch: Notify::new(),
+        }
+    }
+
+    /// Tracks an event; one without an id gets its own, by which it counts once.
+    ///
+    /// # Errors
+    /// [`LearningError::Invalid`] for what the door would refuse, [`LearningError::Full`] when [`TRACKED_MAX`] events wait;
+    /// then it is not taken.
+    pub fn track_event(&self, event: LearningEvent) -> Result<(), LearningError> {
+        let event = check_event(&event, self.clock.now());
+        let mut event = [event.map_err(|why| LearningError::invalid("event", why))?];
+        name_events(&mut event, self.clock.now());
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() >= TRACKED_MAX {
+            return Err(LearningError::Full(waiting.len()));
+        }
+        waiting.extend(event);
+        if waiting.len() >= BATCH {
+            self.is_full_batch.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Tracks that a learner opens a lesson.
+    ///
+    /// # Errors
+    /// As [`Tracker::track_event`].
+    pub fn track_lesson_start(&self, user: &str, course: &str, lesson: &str) -> Result<(), LearningError> {
+        let lesson_id = Some(lesson.to_owned());
+        self.track_event(LearningEvent { lesson_id, ..self.event(EventType::LessonStart, user, course) })
+    }
+
+    /// Tracks that a learner completes a lesson, after so long and with so many points of 100.
+    ///
+    /// # Errors
+    /// As [`Tracker::track_event`].
+    pub fn track_lesson_complete(
+        &self,
+        user: &str,
+        course: &str,
+        lesson: &str,
+        duration: Duration,
+        score: Option<f64>,
+    ) -> Result<(), LearningError> {
+        let duration = Some((duration.as_secs_f64() * 1_000.0).round() / 1_000.0);
+        self.track_event(LearningEvent {
+            lesson_id: Some(lesson.to_owned()),
+            metadata: Metadata { duration, score: score.map(points), ..Metadata::default() },
+            ..self.event(EventType::LessonComplete, user, course)
+        })
+    }
+
+    /// Tracks that a learner tries an exercise; the score is 100 or 0.
+    ///
+    /// # Errors
+    /// As [`Tracker::track_event`].
+    pub fn track_exercise_attempt(
+        &self,
+        user: &str,
+        course: &str,
+        exercise: &str,
+        success: bool,
+        attempts: u64,
+        code_submitted: Option<&str>,
+    ) -> Result<(), LearningError> {
+        self.track_event(LearningEvent {
+            exercise_id: Some(exercise.to_owned()),
+            metadata: Metadata {
+                success: Some(success),
+                score: Some(if success { 100.0 } else { 0.0 }),
+                attempts: Some(attempts),
+                code_submitted: code_submitted.map(str::to_owned),
+                ..Metadata::default()
+            },
+            ..self.event(EventType::ExerciseAttempt, user, course)
+        })
+    }
+
+    fn event(&self, kind: EventType, user: &str, course: &str) -> LearningEvent {
+        LearningEvent::new(kind, user, course, self.clock.now())
+    }
+
+    /// How many events wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Writes everything that waits, batch by batch.
+    ///
+    /// # Errors
+    /// That of the first batch that fails; it is in front again, and nothing behind it was taken.
+    pub async fn flush(&self) -> Result<(), LearningError> {
+        let _turn = self.turn.lock().await;
+        loop {
+            let batch: Vec<LearningEvent> = {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                let count = waiting.len().min(BATCH);
+                waiting.drain(..count).collect()
+            };
+            if batch.is_empty() {
+                return Ok(());
+            }
+            if let Err(error) = self.service.record_events(self.project, batch.clone()).await {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                for event in batch.into_iter().rev() {
+                    waiting.push_front(event);
+                }
+                return Err(error);
+            }
+        }
+    }
+
+    /// Writes what is tracked until `tasks` are told to stop, and then the rest.
+    pub async fn run(self: Arc<Self>, tasks: Tasks) {
+        while !tasks.is_stopped() {
+            tokio::select! {
+                () = self.is_full_batch.notified() => {}
+                () = tokio::time::sleep(WAIT_MAX) => {}
+                () = tasks.stopped() => break,
+            }
+            if let Err(error) = self.flush().await {
+                let (error, waiting) = (error_chain(&error), self.waiting());
+                tracing::warn!(error, waiting, "learning events were not written, they are tried again");
+                tokio::select! {
+                    () = tokio::time::sleep(LAST_PAUSE) => {}
+                    () = tasks.stopped() => {}
+                }
+            }
+        }
+        for _ in 0..LAST_TRIES {
+            match self.flush().await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(error = error_chain(&error), "the last learning events were not written")
+                }
+            }
+            tokio::time::sleep(LAST_PAUSE).await;
+        }
+        tracing::error!(events = self.waiting(), "learning events are lost: the database stayed away");
+    }
+}
+
+/// Points within 0 to 100, to the thousandth.
+fn points(score: f64) -> f64 {
+    if score.is_finite() { (score.clamp(0.0, 100.0) * 1_000.0).round() / 1_000.0 } else { 0.0 }
+}
+
+impl std::fmt::Debug for Tracker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tracker").field("project", &self.project).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! What the demonstration's learners do: invented learners in two courses, some of whom stop and some of whom struggle.
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::Random;
+use crate::client::Client;
+
+/// Events in one request; half of what the door takes.
+const EVENTS_PER_REQUEST: usize = 500;
+/// The courses: id, title, lessons.
+const COURSES: [(&str, &str, u64); 2] =
+    [("rust-101", "First steps in Rust", 6), ("sql-basics", "SQL from nothing", 5)];
+const EXERCISES_OF_LESSON: u64 = 3;
+const SKILLS: [&str; 3] = ["reading code", "loops", "joins and types"];
+const LEARNERS: u64 = 120;
+const DAY: u64 = 86_400;
+
+/// Where learning events of the demonstration go.
+pub(super) struct Door<'a> {
+    pub(super) client: &'a mut Client,
+    /// The project's number.
+    pub(super) project: &'a str,
+    /// The header lines that name the key.
+    pub(super) headers: &'a str,
+    /// A token that may change the project.
+    pub(super) token: &'a str,
+    /// The time, in seconds since 1970.
+    pub(super) now: u64,
+}
+
+/// Declares the courses and sends what learners did in the last three weeks; how many events that is.
+pub(super) fn send(door: &mut Door<'_>, random: &mut Random) -> Result<usize> {
+    for (course, title, lessons) in COURSES {
+        let lessons: Vec<Value> = (1..=lessons).map(|lesson| plan(lesson, lessons)).collect();
+        let path = format!("/api/v1/learning/courses/{course}/structure?project={}", door.project);
+        let headers = format!("authorization: Bearer {}\r\ncontent-type: application/json\r\n", door.token);
+        let body = json!({ "title": title, "lessons": lessons }).to_string();
+        let response = door.client.send("PUT", &path, &headers, body.as_bytes())?;
+        if response.status != 204 {
+            bail!("PUT {path}: {} {}", response.status, String::from_utf8_lossy(&response.body));
+        }
+    }
+    let mut events = Vec::new();
+    for learner in 0..LEARNERS {
+        let (course, _, lessons) = COURSES[usize::from(learner % 3 == 0)];
+        take_course(&mut events, random, (learner, course, lessons), door.now);
+    }
+    let path = format!("/api/{}/learning/events", door.project);
+    for part in events.chunks(EVENTS_PER_REQUEST) {
+        let body = json!({ "events": part }).to_string();
+        let response = door.client.send("POST", &path, door.headers, body.as_bytes())?;
+        let answer: Value = serde_json::from_slice(&response.body).context("the door's answer is no JSON")?;
+        if response.status != 200 || answer["errors"] != json!([]) {
+            bail!("status {}: {answer}", response.status);
+        }
+    }
+    Ok(events.len())
+}
+
+fn plan(lesson: u64, lessons: u64) -> Value {
+    let exercises: Vec<Value> = (1..=EXERCISES_OF_LESSON)
+        .map(|number| {
+            let skill = SKILLS[usize::try_from((lesson + number) % 3).unwrap_or(0)];
+            json!({ "id": format!("{lesson}.{number}"), "title": format!("Exercise {number}"), "skills": [skill] })
+        })
+        .collect();
+    json!({
+        "id": lesson.to_string(), "title": format!("Lesson {lesson}"), "is_optional": lesson == lessons,
+        "exercises": exercises,
+    })
+}
+
+/// One learner's way through a course, lesson by lesson, as far as they come.
+fn take_course(
+    events: &mut Vec<Value>,
+    random: &mut Random,
+    (learner, course, lessons): (u64, &str, u64),
+    now: u64,
+) {
+    // Out of ten: how often they are right, and how likely they go on.
+    let (ability, patience) = (3 + random.below(7), 6 + random.below(5));
+    let mut at = now - 7 * DAY - random.below(14 * DAY);
+    let tell = |at: u64, kind: &str, more: Value, events: &mut Vec<Value>| {
+        let mut event = json!({
+            "id": format!("demo-{learner}-{}", events.len()), "event_type": kind, "user_id": format!("learner-{learner}"),
+            "session_id": format!("{learner}-{}", at / DAY), "course_id": course, "timestamp": at * 1_000,
+        });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            event[key] = value.clone();
+        }
+        events.push(event);
+    };
+    tell(at, "course_enrol", json!({}), events);
+    for lesson in 1..=lessons {
+        if random.below(10) >= patience || at > now {
+            return;
+        }
+        let id = lesson.to_string();
+        let begun = at;
+        tell(at, "lesson_start", json!({ "lesson_id": id }), events);
+        let video =
+            json!({ "lesson_id": id, "metadata": { "position": 60 + random.below(240), "length": 300 } });
+        tell(at + 200, "video_progress", video, events);
+        at += 240;
+        for number in 1..=EXERCISES_OF_LESSON {
+            // The third exercise of the second lesson is harder than it should be.
+            let chance = if (lesson, number) == (2, 3) { ability / 3 } else { ability };
+            let exercise = format!("{lesson}.{number}");
+            for attempts in 1..=4_u64 {
+                at += 30 + random.below(150);
+                let is_right = random.below(10) < chance + attempts / 2;
+                let metadata =
+                    json!({ "success": is_right, "duration": 20 + random.below(100), "attempts": attempts });
+                let attempt = json!({ "lesson_id": id, "exercise_id": exercise, "metadata": metadata });
+                tell(at, "exercise_attempt", attempt, events);
+                if is_right {
+                    break;
+                }
+                if random.below(3) == 0 {
+                    let hint = json!({ "lesson_id": id, "exercise_id": exercise, "metadata": { "hint_type": "example" } });
+                    tell(at + 10, "hint_used", hint, events);
+                    tell(
+                        at + 15,
+                        "tutor_message",
+                        json!({ "lesson_id": id, "exercise_id": exercise }),
+                        events,
+                    );
+                    let help = json!({ "rating": 2 + random.below(4), "resolved": random.below(3) > 0 });
+                    tell(at + 20, "tutor_feedback", json!({ "lesson_id": id, "metadata": help }), events);
+                }
+            }
+        }
+        if random.below(12) == 0 {
+            return;
+        }
+        at += 60;
+        let done = json!({ "duration": at - begun, "score": 10 * ability.min(10) });
+        tell(at, "lesson_complete", json!({ "lesson_id": id, "metadata": done }), events);
+        at += DAY / 2 + random.below(DAY);
+    }
+    tell(at.min(now), "course_complete", json!({ "metadata": { "score": 10 * ability.min(10) } }), events);
+}
