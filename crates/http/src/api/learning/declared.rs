@@ -11,7 +11,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::input::{InProject, JsonBody, Parameters, PathText, project};
+use crate::api::input::{InProject, JsonBody, PathText};
 use crate::problem::Problem;
 use crate::routes::Caller;
 use crate::state::Shared;
@@ -144,7 +144,6 @@ pub(in crate::api) struct RulesBody {
     responses((status = 200, description = "The structure", body = StructureBody)))]
 pub(in crate::api) async fn find_structure(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
     path: PathText,
     InProject(project): InProject,
 ) -> Result<Json<StructureBody>, Problem> {
@@ -173,7 +172,6 @@ pub(in crate::api) async fn set_structure(
     responses((status = 200, description = "The rules; the usual ones where none are declared", body = RulesBody)))]
 pub(in crate::api) async fn find_rules(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
     InProject(project): InProject,
 ) -> Result<Json<RulesBody>, Problem> {
     let rules = shared.learning_settings.find_rules(project.id).await?;

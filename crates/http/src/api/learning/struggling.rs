@@ -65,7 +65,6 @@ pub(in crate::api) async fn list_struggling(
     responses((status = 200, description = "Counts of feedback", body = PrecisionAnswer)))]
 pub(in crate::api) async fn find_precision(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
     InProject(project): InProject,
 ) -> Result<Json<PrecisionAnswer>, Problem> {
     Ok(Json(shared.learning.find_precision(project.id).await?.into()))
