@@ -56,7 +56,8 @@ async fn an_append_that_fails_at_any_statement_leaves_nothing(db: TestDatabase) 
     })
     .await;
     bench.store.seal(PROJECT).await.unwrap();
-    fail_everywhere(&bench, events(0..30), 5, async |store| {
+    // The numbers of the subjects are remembered.
+    fail_everywhere(&bench, events(0..30), 4, async |store| {
         store.inner.db.write(async |tx| store.append_in(tx, PROJECT, &events(10..30)).await).await.map(|_| ())
     })
     .await;

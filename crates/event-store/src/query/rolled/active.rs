@@ -24,7 +24,8 @@ pub(crate) fn active_of(
         by_active_days: vec![0; days - lead + 1],
         bits: vec![0; days * WORDS],
         ahead: vec![0; days * WORDS],
-        active_days: vec![0; WORDS * 64],
+        planes: vec![0; (usize::BITS - (days - lead).leading_zeros()) as usize * WORDS],
+        carry: vec![0; WORDS],
     };
     let state = each_block(
         rolled,
@@ -53,8 +54,9 @@ struct State {
     bits: Vec<u64>,
     /// Of each day, the union from it to the end of its group of as many days as the window has.
     ahead: Vec<u64>,
-    /// By subject, on how many answered days it was active.
-    active_days: Vec<u16>,
+    /// Bit by bit, on how many answered days each subject was active.
+    planes: Vec<u64>,
+    carry: Vec<u64>,
 }
 
 impl State {
@@ -108,24 +110,42 @@ impl State {
         }
     }
 
+    /// Counts the subjects by the number of answered days on which they were active.
+    ///
+    /// Of 64 subjects at once: plane `k` holds bit `k` of their counts.
     fn count_days(&mut self, lead: usize) {
+        self.planes.fill(0);
         for bits in self.bits.chunks_exact(WORDS).skip(lead) {
-            for (word, counts) in bits.iter().zip(self.active_days.chunks_exact_mut(64)) {
-                let mut rest = *word;
-                while rest != 0 {
-                    if let Some(count) = counts.get_mut(rest.trailing_zeros() as usize) {
-                        *count += 1;
-                    }
-                    rest &= rest - 1;
+            self.carry.copy_from_slice(bits);
+            for plane in self.planes.chunks_exact_mut(WORDS) {
+                for (sum, carry) in plane.iter_mut().zip(&mut self.carry) {
+                    (*sum, *carry) = (*sum ^ *carry, *sum & *carry);
                 }
             }
         }
-        for count in &mut self.active_days {
-            let count = std::mem::take(count);
-            if count > 0
-                && let Some(into) = self.by_active_days.get_mut(usize::from(count))
-            {
-                *into += 1;
+        for at in 0..WORDS {
+            let planes = || self.planes.iter().skip(at).step_by(WORDS).copied();
+            let mut of_word = [0; usize::BITS as usize];
+            of_word.iter_mut().zip(planes()).for_each(|(own, plane)| *own = plane);
+            let used = of_word.get(..self.planes.len() / WORDS).unwrap_or_default();
+            tally(used, planes().fold(0, |active, plane| active | plane), 0, &mut self.by_active_days);
+        }
+    }
+}
+
+/// Adds to each number how many of the subjects have it as their count, which begins with `count`.
+fn tally(planes: &[u64], subjects: u64, count: usize, into: &mut [u64]) {
+    if subjects == 0 {
+        return;
+    }
+    match planes.split_last() {
+        Some((plane, rest)) => {
+            tally(rest, subjects & !plane, count << 1, into);
+            tally(rest, subjects & plane, count << 1 | 1, into);
+        }
+        None => {
+            if let Some(into) = into.get_mut(count) {
+                *into += u64::from(subjects.count_ones());
             }
         }
     }
