@@ -1,6 +1,7 @@
 //! A house to knock at: the real accounts, audit log and spool, and an error tracking that remembers.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -47,6 +48,9 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::{Http, HttpFeatures, HttpLimits, HttpState, RouteInfo};
+
+/// How many houses this process has had, each with a directory of its own.
+static HOUSES: AtomicUsize = AtomicUsize::new(0);
 
 /// 2026-11-23T12:04:05Z
 pub(super) const START: Timestamp = Timestamp::from_micros(1_795_435_445_000_000);
@@ -501,7 +505,8 @@ impl House {
         );
         let accounts = Arc::new(accounts);
         let first = accounts.first_steps().await.unwrap();
-        let name = format!("belvedere-http-test-{}-{:?}", std::process::id(), std::thread::current().id());
+        let name =
+            format!("belvedere-http-test-{}-{}", std::process::id(), HOUSES.fetch_add(1, Ordering::Relaxed));
         let directory = Directory(std::env::temp_dir().join(name));
         let config = SpoolConfig {
             bytes_max: spool_bytes_max,
