@@ -2,6 +2,7 @@
 //!
 //! The drawing holds shapes only and stretches with its card; its few words are HTML beside it and keep their size.
 
+mod funnel;
 mod share;
 
 use std::fmt::{self, Write as _};
@@ -12,6 +13,7 @@ use charts_rs::{Canvas, Line, Rect};
 
 use crate::wording::Count;
 
+pub(crate) use funnel::{FunnelChart, FunnelStep};
 pub(crate) use share::{Part, ShareChart, SharePoint, Stack, StackChart};
 
 const WIDTH: f32 = 960.0;

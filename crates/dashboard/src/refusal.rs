@@ -10,6 +10,7 @@ use belvedere_error_tracking::{ErrorTrackingError, SourceMapError};
 use belvedere_event_store::EventStoreError;
 use belvedere_event_store::query::QueriesError;
 use belvedere_intake::IntakeError;
+use belvedere_learning_analytics::LearningError;
 use belvedere_privacy::PrivacyError;
 use belvedere_storage::StorageError;
 use http::header::RETRY_AFTER;
@@ -199,6 +200,18 @@ impl From<QueriesError> for Refusal {
                 Self::Invalid(capitalised(&error.to_string()).trim_end_matches('.').to_owned())
             }
             QueriesError::Store(EventStoreError::Storage(error)) => Self::storage(&error),
+            error if error.is_transient() => Self::Unavailable(error_chain(&error)),
+            error => Self::Failed(error_chain(&error)),
+        }
+    }
+}
+
+impl From<LearningError> for Refusal {
+    fn from(error: LearningError) -> Self {
+        match error {
+            LearningError::Invalid { .. } => Self::Invalid(error.to_string()),
+            LearningError::NotFound(_) => Self::NotFound,
+            LearningError::Storage(error) => Self::storage(&error),
             error if error.is_transient() => Self::Unavailable(error_chain(&error)),
             error => Self::Failed(error_chain(&error)),
         }
