@@ -28,6 +28,8 @@ pub(crate) enum Section {
     Logs,
     Events,
     Courses,
+    Learners,
+    Struggling,
     Pipeline,
     Settings,
     Audit,
@@ -111,6 +113,7 @@ pub(crate) fn notice(pairs: &Pairs) -> Option<Notice> {
         "lifted" => "Lifted. The next event of this kind becomes an issue again.",
         "gone" => "Deleted.",
         "replayed" => "Handed to digestion once more. If it fails again it comes back.",
+        "judged" => "Noted. The precision of flags counts it.",
         "discarded" => "Discarded.",
         "bundle_deleted" => "The bundle is deleted. Events that it has resolved stay as they are.",
         "key" => "The key works from now on.",
@@ -256,7 +259,11 @@ impl Scene {
             groups.push(NavGroup { title: "Activity", links: vec![events] });
         }
         if self.state.learning.is_some() && self.may(Permission::ViewAnalytics) {
-            let links = vec![link("Courses", "/learning/courses", Section::Courses)];
+            let links = vec![
+                link("Courses", "/learning/courses", Section::Courses),
+                link("Learners", "/learning/learners", Section::Learners),
+                link("Struggling", "/learning/struggling", Section::Struggling),
+            ];
             groups.push(NavGroup { title: "Learning", links });
         }
         if self.may(Permission::ViewAudit) {

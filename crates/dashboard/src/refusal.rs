@@ -19,6 +19,7 @@ use http::{HeaderValue, StatusCode};
 use crate::assets::{self, AssetPaths};
 use crate::form::address;
 use crate::respond;
+use crate::wording::capitalised;
 
 /// Why a page is not shown.
 #[derive(Debug)]
@@ -242,12 +243,6 @@ impl From<askama::Error> for Refusal {
     fn from(error: askama::Error) -> Self {
         Self::Failed(error_chain(&error))
     }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! Learning: courses, who struggles, and learners' ways.
 
+mod learners;
+mod struggling;
+
 use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use belvedere_accounts::Permission;
 
 use crate::charts::FunnelChart;
@@ -30,6 +33,10 @@ pub(super) fn routes() -> Router<Arc<DashboardState>> {
     Router::new()
         .route("/learning/courses", get(list_courses))
         .route("/learning/courses/{course}", get(show_course))
+        .route("/learning/learners", get(learners::list))
+        .route("/learning/learners/{subject}", get(learners::show))
+        .route("/learning/struggling", get(struggling::list))
+        .route("/learning/struggling/feedback", post(struggling::judge))
 }
 
 #[derive(Template)]
@@ -49,6 +56,7 @@ struct CoursesPage {
 struct CoursePage {
     layout: Layout,
     base: String,
+    learners_href: String,
     title: String,
     id: String,
     learners: Count,
@@ -106,6 +114,7 @@ async fn show_course(
     Ok(respond::page(&CoursePage {
         layout: scene.layout(Section::Courses, &pairs).await?,
         base: scene.base(),
+        learners_href: address(&format!("{}/learning/learners", scene.base()), &[("course", &course)]),
         title: title_or(&found.title, &found.course),
         learners: Count(found.learners),
         enrolled: Count(found.enrolled),
