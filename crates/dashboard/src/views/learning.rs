@@ -23,9 +23,9 @@ pub(crate) fn share_text(share: Option<f64>) -> String {
     share.map_or_else(|| NONE.to_owned(), |share| format!("{:.0} %", share * 100.0))
 }
 
-/// A time in seconds; a dash for none.
+/// A time in seconds; a dash for none, and for no time at all.
 pub(crate) fn time_text(seconds: Option<f64>) -> String {
-    // A negative or absurd time would be cut to the nearest that there is.
+    let seconds = seconds.filter(|seconds| *seconds > 0.0);
     seconds.map_or_else(|| NONE.to_owned(), |seconds| duration((seconds * 1_000.0).round() as u64))
 }
 
@@ -230,6 +230,7 @@ mod tests {
         assert_eq!(words[2], "98 % are right at first: it tells nothing.");
         assert_eq!(words[3], "70 % of its learners asked for a hint.");
         assert_eq!((share_text(None), time_text(None)), (NONE.to_owned(), NONE.to_owned()));
+        assert_eq!(time_text(Some(0.0)), NONE);
         assert_eq!(time_text(Some(245.0)), "4 min 5 s");
     }
 
