@@ -100,6 +100,8 @@ fn dashboard_state(app: &App) -> DashboardState {
         project_limits: app.errors.clone(),
         logs: app.logs.clone(),
         monitors: app.monitors.clone(),
+        learning: app.config.features.learning.then(|| app.learning.clone() as _),
+        learning_settings: app.learning.clone(),
         grouping_rules: app.errors.clone(),
         intake_log: app.intake_log.clone(),
         spool_depth: intake.map(|intake| Arc::new(move || intake.depth()) as _),

@@ -218,9 +218,9 @@
     stream.onmessage = (event) => {
       let topics = [];
       try { topics = JSON.parse(event.data).topics || []; } catch { return; }
-      // Logs, runs of jobs and events come often and concern their own pages only.
+      // Logs, runs of jobs, events and learners' progress come often and concern their own pages only.
       const own = light.dataset.liveTopic;
-      const isQuiet = (topic) => topic !== own && /^(log|monitor|event)\./.test(topic);
+      const isQuiet = (topic) => topic !== own && /^(log|monitor|event|learning)\./.test(topic);
       if (topics.length && topics.every(isQuiet)) return;
       const scope = light.dataset.liveIssue;
       if (scope) {

@@ -4,6 +4,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, dead_code)]
 
+#[path = "../src/tests/fake_learning.rs"]
+mod fake_learning;
 #[path = "../src/tests/fake_maps.rs"]
 mod fake_maps;
 #[path = "../src/tests/fake_releases.rs"]
@@ -34,6 +36,7 @@ async fn main() {
         bytes_max: 1 << 30,
         quarantined_bytes: 0,
     };
+    let learning = Arc::new(fake_learning::FakeLearning::new(clock.now(), ""));
     let state = DashboardState {
         accounts: fake.clone(),
         members: fake.clone(),
@@ -53,6 +56,8 @@ async fn main() {
         queries: fake.clone(),
         rollup_checks: fake.clone(),
         monitors: fake.clone(),
+        learning: Some(learning.clone()),
+        learning_settings: learning,
         grouping_rules: fake.clone(),
         intake_log: fake.clone(),
         spool_depth: Some(Arc::new(move || depth)),

@@ -2,6 +2,8 @@
 //!
 //! The drawing holds shapes only and stretches with its card; its few words are HTML beside it and keep their size.
 
+mod funnel;
+mod interval;
 mod share;
 
 use std::fmt::{self, Write as _};
@@ -12,6 +14,8 @@ use charts_rs::{Canvas, Line, Rect};
 
 use crate::wording::Count;
 
+pub(crate) use funnel::{FunnelChart, FunnelStep};
+pub(crate) use interval::Interval;
 pub(crate) use share::{Part, ShareChart, SharePoint, Stack, StackChart};
 
 const WIDTH: f32 = 960.0;
@@ -202,7 +206,11 @@ fn opened(canvas: &Canvas, class: &str, alternative: &str) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use belvedere_accounts::{ClientInfo, OrganisationInfo, Permission, Principal, Pr
 use belvedere_error_tracking::feedback::FeedbackStatus;
 use belvedere_error_tracking::{ErrorTracking, IssueStatus};
 use belvedere_kernel::{Actor, ProjectId, User};
+use belvedere_learning_analytics::Learning;
 use belvedere_storage::{Id, Timestamp};
 
 use crate::assets::{self, AssetPaths};
@@ -26,6 +27,9 @@ pub(crate) enum Section {
     Crons,
     Logs,
     Events,
+    Courses,
+    Learners,
+    Struggling,
     Pipeline,
     Settings,
     Audit,
@@ -109,6 +113,7 @@ pub(crate) fn notice(pairs: &Pairs) -> Option<Notice> {
         "lifted" => "Lifted. The next event of this kind becomes an issue again.",
         "gone" => "Deleted.",
         "replayed" => "Handed to digestion once more. If it fails again it comes back.",
+        "judged" => "Noted. The precision of flags counts it.",
         "discarded" => "Discarded.",
         "bundle_deleted" => "The bundle is deleted. Events that it has resolved stay as they are.",
         "key" => "The key works from now on.",
@@ -180,6 +185,11 @@ impl Scene {
         self.state.errors.as_deref().ok_or(Refusal::NotFound)
     }
 
+    /// Learning analytics, whose pages do not exist while it is switched off.
+    pub(crate) fn learning(&self) -> Result<&dyn Learning, Refusal> {
+        self.state.learning.as_deref().ok_or(Refusal::NotFound)
+    }
+
     /// How many issues are unresolved, for those who may know.
     pub(crate) async fn count_unresolved(&self) -> Result<Option<u64>, Refusal> {
         match &self.state.errors {
@@ -210,7 +220,8 @@ impl Scene {
         let mut layout = frame(&self.visitor, self.now, &projects?, &organisations?, Some(&self.project));
         layout.nav = self.nav(section, unresolved?, said?);
         layout.notice = notice(pairs);
-        let has_live = self.state.errors.is_some() && self.may(Permission::ViewIssues);
+        let is_told = self.state.errors.is_some() || self.state.learning.is_some();
+        let has_live = is_told && self.may(Permission::ViewIssues);
         layout.live = has_live.then(|| format!("/live/{}", self.project.id));
         Ok(layout)
     }
@@ -246,6 +257,14 @@ impl Scene {
             }
             let events = link("Events", "/events", Section::Events);
             groups.push(NavGroup { title: "Activity", links: vec![events] });
+        }
+        if self.state.learning.is_some() && self.may(Permission::ViewAnalytics) {
+            let links = vec![
+                link("Courses", "/learning/courses", Section::Courses),
+                link("Learners", "/learning/learners", Section::Learners),
+                link("Struggling", "/learning/struggling", Section::Struggling),
+            ];
+            groups.push(NavGroup { title: "Learning", links });
         }
         if self.may(Permission::ViewAudit) {
             groups

@@ -44,7 +44,7 @@ const RECHECK: Duration = Duration::from_secs(60);
 const ISSUES_MAX: usize = 50;
 
 /// How topics begin that say nothing about issues and come often: only pages that ask for one are told more.
-const QUIET: [&str; 3] = ["log.", "monitor.", "event."];
+const QUIET: [&str; 4] = ["log.", "monitor.", "event.", "learning."];
 
 /// How many streams are open, in all and per session (by hash of its secret).
 #[derive(Default)]

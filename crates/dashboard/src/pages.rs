@@ -11,6 +11,7 @@ mod issue_events;
 mod issue_list;
 mod issue_tag;
 mod issues;
+mod learning;
 mod logs;
 mod overview;
 mod pipeline;
@@ -86,6 +87,7 @@ pub fn router(state: DashboardState) -> Router {
         .route("/crons/{slug}/edit", get(crons::edit).post(crons::change))
         .route("/crons/{slug}/switch", post(crons::switch))
         .route("/crons/{slug}/delete", post(crons::delete))
+        .merge(learning::routes())
         .route("/logs", get(logs::show))
         .route("/logs/settings", post(logs::change))
         .route("/pipeline", get(pipeline::show))

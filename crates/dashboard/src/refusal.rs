@@ -10,6 +10,7 @@ use belvedere_error_tracking::{ErrorTrackingError, SourceMapError};
 use belvedere_event_store::EventStoreError;
 use belvedere_event_store::query::QueriesError;
 use belvedere_intake::IntakeError;
+use belvedere_learning_analytics::LearningError;
 use belvedere_privacy::PrivacyError;
 use belvedere_storage::StorageError;
 use http::header::RETRY_AFTER;
@@ -18,6 +19,7 @@ use http::{HeaderValue, StatusCode};
 use crate::assets::{self, AssetPaths};
 use crate::form::address;
 use crate::respond;
+use crate::wording::capitalised;
 
 /// Why a page is not shown.
 #[derive(Debug)]
@@ -205,6 +207,18 @@ impl From<QueriesError> for Refusal {
     }
 }
 
+impl From<LearningError> for Refusal {
+    fn from(error: LearningError) -> Self {
+        match error {
+            LearningError::Invalid { .. } => Self::Invalid(error.to_string()),
+            LearningError::NotFound(_) => Self::NotFound,
+            LearningError::Storage(error) => Self::storage(&error),
+            error if error.is_transient() => Self::Unavailable(error_chain(&error)),
+            error => Self::Failed(error_chain(&error)),
+        }
+    }
+}
+
 impl From<AuditError> for Refusal {
     fn from(error: AuditError) -> Self {
         match error {
@@ -229,12 +243,6 @@ impl From<askama::Error> for Refusal {
     fn from(error: askama::Error) -> Self {
         Self::Failed(error_chain(&error))
     }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use belvedere_event_store::RollupChecks;
 use belvedere_event_store::query::Queries;
 use belvedere_intake::IntakeLog;
 use belvedere_kernel::{Clock, LiveBus, Tasks};
+use belvedere_learning_analytics::{Learning, LearningSettings};
 use belvedere_privacy::Privacy;
 use belvedere_storage::spool::SpoolDepth;
 
@@ -56,6 +57,10 @@ pub struct DashboardState {
     pub rollup_checks: Arc<dyn RollupChecks>,
     /// Monitored jobs; their pages exist with those of errors.
     pub monitors: Arc<dyn Monitors>,
+    /// What learners do; `None` where learning analytics is switched off, and with it its pages.
+    pub learning: Option<Arc<dyn Learning>>,
+    /// What people declare of courses and say of flags; its pages exist with those of learning.
+    pub learning_settings: Arc<dyn LearningSettings>,
     /// The projects' own rules of grouping.
     pub grouping_rules: Arc<dyn GroupingRules>,
     /// What became of everything that arrived.

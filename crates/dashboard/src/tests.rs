@@ -1,11 +1,13 @@
 //! The pages as a browser meets them: the whole router, over made-up data.
 
 mod activity;
+mod fake_learning;
 mod fake_maps;
 mod fake_releases;
 mod fakes;
 mod gate;
 mod grouping;
+mod learning;
 mod live;
 mod markup;
 mod pipeline;
@@ -30,6 +32,7 @@ use tower::ServiceExt as _;
 
 use crate::state::DashboardState;
 use crate::{csrf, router};
+use fake_learning::FakeLearning;
 use fake_maps::{FakeMaps, bundle_id};
 use fakes::{CSRF, EVENT, Fake, PROJECT, SESSION, issue_id};
 
@@ -77,6 +80,7 @@ impl Site {
             bytes_max: 1_000,
             quarantined_bytes: 0,
         };
+        let learning = Arc::new(FakeLearning::new(clock.now(), ""));
         let mut state = DashboardState {
             accounts: other.clone(),
             members: other.clone(),
@@ -96,6 +100,8 @@ impl Site {
             queries: other.clone(),
             rollup_checks: other.clone(),
             monitors: other.clone(),
+            learning: Some(learning.clone()),
+            learning_settings: learning,
             grouping_rules: other.clone(),
             intake_log: other.clone(),
             spool_depth: Some(Arc::new(move || depth)),
@@ -193,6 +199,11 @@ fn pages() -> Vec<String> {
         "/events?name=error&dimension=course&value=rust-101&span=30d&after=1~2".to_owned(),
         "/events/subjects/318".to_owned(),
         "/events/subjects/n5".to_owned(),
+        "/learning/courses".to_owned(),
+        "/learning/courses/rust-101".to_owned(),
+        "/learning/learners?course=rust-101&after=1".to_owned(),
+        "/learning/learners/318".to_owned(),
+        "/learning/struggling?all=1".to_owned(),
         "/pipeline".to_owned(),
         format!("/pipeline/set-aside/{}", belvedere_storage::Id::<()>::from_bytes([5; 16])),
         "/audit?action=authn_login_success&from=2026-11-01&to=2026-11-23&here=1".to_owned(),

@@ -5,6 +5,8 @@ pub(crate) mod attachments;
 pub(crate) mod event;
 pub(crate) mod feedback;
 pub(crate) mod issues;
+pub(crate) mod learners;
+pub(crate) mod learning;
 pub(crate) mod logs;
 pub(crate) mod mapping;
 pub(crate) mod monitors;

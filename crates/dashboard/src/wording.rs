@@ -181,6 +181,13 @@ pub(crate) fn shorten(text: &str, chars: usize) -> String {
     }
 }
 
+/// `text` as a sentence.
+pub(crate) fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
+}
+
 fn elapsed(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.since(at).as_secs();
     let units = [(31_536_000, "y"), (2_592_000, "mo"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];

@@ -109,7 +109,7 @@ pub struct LearnerOfCourse {
 }
 
 /// A course in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CourseRow {
     /// Its id.
     pub course: String,
@@ -117,8 +117,16 @@ pub struct CourseRow {
     pub title: String,
     /// Learners with an event.
     pub learners: u64,
+    /// Those who enrolled.
+    pub enrolled: u64,
+    /// Those who did more than enrol.
+    pub started: u64,
     /// Those who completed it.
     pub completed: u64,
+    /// Those with an event in the last 14 days.
+    pub active: u64,
+    /// The lower median of the active time of those who completed it.
+    pub median_seconds: Option<f64>,
 }
 
 /// How a course does.

@@ -302,7 +302,7 @@ impl Learning for LearningService {
         page: PageRequest,
     ) -> Result<Page<CourseRow>, LearningError> {
         let db = self.core.parts.db.read();
-        let mut page = store::list_courses(db, project, &page).await?;
+        let mut page = store::list_courses(db, project, self.core.parts.clock.now(), &page).await?;
         let ids: BTreeSet<&str> = page.items.iter().map(|row| row.course.as_str()).collect();
         let structures = store::load_structures(db, project, &ids).await?;
         for row in &mut page.items {

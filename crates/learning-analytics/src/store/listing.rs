@@ -81,18 +81,43 @@ pub(crate) async fn list_learners(
 pub(crate) async fn list_courses(
     connection: &impl ConnectionTrait,
     project: ProjectId,
+    now: Timestamp,
     page: &PageRequest,
 ) -> Result<Page<CourseRow>, StorageError> {
-    let sql = "SELECT course, COUNT(*), COUNT(completed_at) FROM learning_progress \
+    let sql = "SELECT course, COUNT(*), COUNT(begun_at), COUNT(started_at), COUNT(completed_at), \
+               COUNT(CASE WHEN last_at >= $4 THEN 1 END) FROM learning_progress \
                WHERE project_id = $1 AND lesson = '' AND course > $2 GROUP BY course ORDER BY course LIMIT $3";
     let after = page.after.as_ref().map_or("", Cursor::as_str);
-    let rows = query_sql(connection, sql, [project.0.into(), after.into(), rows_of(page)]).await?;
+    let since = now.as_micros() - STOPPED_AFTER_MICROS;
+    let values = [project.0.into(), after.into(), rows_of(page), since.into()];
+    let rows = query_sql(connection, sql, values).await?;
     let courses = rows.iter().map(|row| {
-        let (learners, completed) = (count(row, 1)?, count(row, 2)?);
-        Ok(CourseRow { course: get(row, 0)?, title: String::new(), learners, completed })
+        Ok(CourseRow {
+            course: get(row, 0)?,
+            title: String::new(),
+            learners: count(row, 1)?,
+            enrolled: count(row, 2)?,
+            started: count(row, 3)?,
+            completed: count(row, 4)?,
+            active: count(row, 5)?,
+            median_seconds: None,
+        })
     });
     let courses = courses.collect::<Result<Vec<_>, StorageError>>()?;
-    Ok(Page::from_rows(courses, page.limit(), |it| Cursor::from(it.course.clone())))
+    let mut page = Page::from_rows(courses, page.limit(), |it| Cursor::from(it.course.clone()));
+    let Some(last) = page.items.last().map(|row| row.course.clone()) else { return Ok(page) };
+    let sql = "SELECT course, active_ms FROM (SELECT course, active_ms, \
+               ROW_NUMBER() OVER (PARTITION BY course ORDER BY active_ms) AS place, \
+               COUNT(*) OVER (PARTITION BY course) AS learners FROM learning_progress \
+               WHERE project_id = $1 AND lesson = '' AND completed_at IS NOT NULL AND course > $2 AND course <= $3) \
+               AS timed WHERE place = (learners + 1) / 2";
+    for row in query_sql(connection, sql, [project.0.into(), after.into(), last.into()]).await? {
+        let course: String = get(&row, 0)?;
+        if let Some(found) = page.items.iter_mut().find(|it| it.course == course) {
+            found.median_seconds = Some(seconds(&row, 1)?);
+        }
+    }
+    Ok(page)
 }
 
 /// Learners of a course, those who enrolled, started and completed it, and the median time of the last.

@@ -99,7 +99,10 @@ async fn a_course_says_where_learners_stop(db: TestDatabase) {
     // Times of one, two, three and four minutes: the lower median.
     assert_eq!((one.median_seconds, two.median_seconds), (Some(120.0), Some(120.0)));
     let courses = world.service.list_courses(PROJECT, PageRequest::first(10)).await.unwrap();
-    assert_eq!((courses.items.len(), courses.items[0].learners, courses.items[0].completed), (1, 5, 1));
+    let [row] = &courses.items[..] else { panic!("{courses:?}") };
+    assert_eq!((row.learners, row.enrolled, row.started, row.completed), (5, 5, 4, 1));
+    assert_eq!(row.median_seconds, summary.median_seconds);
+    assert_eq!(row.active, 0, "nobody did anything in the last 14 days");
     assert_eq!(world.service.find_course(PROJECT, "go").await.unwrap(), None);
 }
 

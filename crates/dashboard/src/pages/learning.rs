@@ -1,0 +1,131 @@
+//! Learning: courses, who struggles, and learners' ways.
+
+mod learners;
+mod struggling;
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use belvedere_accounts::Permission;
+
+use crate::charts::FunnelChart;
+use crate::form::{Pairs, address};
+use crate::layout::{Layout, Scene, Section};
+use crate::pages::overview::find_dsn;
+use crate::pages::page_request;
+use crate::refusal::Refusal;
+use crate::respond;
+use crate::session::Visitor;
+use crate::state::DashboardState;
+use crate::views::learning::{
+    CourseLine, ItemsView, PlanRow, event_snippets, funnel_of, plan_of, share_text, time_text, title_or,
+};
+use crate::views::monitors::Snippet;
+use crate::wording::Count;
+
+const COURSES_PER_PAGE: u16 = 50;
+
+pub(super) fn routes() -> Router<Arc<DashboardState>> {
+    Router::new()
+        .route("/learning/courses", get(list_courses))
+        .route("/learning/courses/{course}", get(show_course))
+        .route("/learning/learners", get(learners::list))
+        .route("/learning/learners/{subject}", get(learners::show))
+        .route("/learning/struggling", get(struggling::list))
+        .route("/learning/struggling/feedback", post(struggling::judge))
+}
+
+#[derive(Template)]
+#[template(path = "courses.html")]
+struct CoursesPage {
+    layout: Layout,
+    rows: Vec<CourseLine>,
+    is_empty: bool,
+    snippets: Vec<Snippet>,
+    keys_href: Option<String>,
+    first_href: Option<String>,
+    next_href: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "course.html")]
+struct CoursePage {
+    layout: Layout,
+    base: String,
+    learners_href: String,
+    title: String,
+    id: String,
+    learners: Count,
+    enrolled: Count,
+    started: Count,
+    completed: Count,
+    completion_rate: String,
+    median: String,
+    funnel: Option<FunnelChart>,
+    items: ItemsView,
+    /// None where nothing is declared.
+    plan: Option<Vec<PlanRow>>,
+    public_url: String,
+}
+
+/// `GET /projects/{project}/learning/courses`: for those who may see analytics.
+async fn list_courses(
+    State(state): State<Arc<DashboardState>>,
+    visitor: Visitor,
+    Path(project): Path<String>,
+    pairs: Pairs,
+) -> Result<Response, Refusal> {
+    let scene = Scene::open(state, visitor, &project, Permission::ViewAnalytics).await?;
+    let page = page_request(&pairs, COURSES_PER_PAGE);
+    let found = scene.learning()?.list_courses(scene.id(), page).await?;
+    let path = format!("{}/learning/courses", scene.base());
+    let is_empty = found.items.is_empty() && pairs.some("after").is_none();
+    let dsn = if is_empty { find_dsn(&scene).await? } else { None };
+    Ok(respond::page(&CoursesPage {
+        layout: scene.layout(Section::Courses, &pairs).await?,
+        rows: found.items.iter().map(|row| CourseLine::new(scene.id(), row)).collect(),
+        is_empty,
+        snippets: dsn.as_deref().map(event_snippets).unwrap_or_default(),
+        keys_href: scene.may(Permission::ManageKeys).then(|| format!("{}/settings/keys", scene.base())),
+        first_href: pairs.some("after").map(|_| path.clone()),
+        next_href: found.next.map(|next| address(&path, &[("after", next.as_str())])),
+    }))
+}
+
+/// `GET /projects/{project}/learning/courses/{course}`: for those who may see analytics.
+async fn show_course(
+    State(state): State<Arc<DashboardState>>,
+    visitor: Visitor,
+    Path((project, course)): Path<(String, String)>,
+    pairs: Pairs,
+) -> Result<Response, Refusal> {
+    let scene = Scene::open(state, visitor, &project, Permission::ViewAnalytics).await?;
+    let learning = scene.learning()?;
+    let found = learning.find_course(scene.id(), &course).await?.ok_or(Refusal::NotFound)?;
+    let (items, structure) = tokio::join!(
+        learning.list_items(scene.id(), &course),
+        scene.state.learning_settings.find_structure(scene.id(), &course),
+    );
+    let structure = structure?;
+    Ok(respond::page(&CoursePage {
+        layout: scene.layout(Section::Courses, &pairs).await?,
+        base: scene.base(),
+        learners_href: address(&format!("{}/learning/learners", scene.base()), &[("course", &course)]),
+        title: title_or(&found.title, &found.course),
+        learners: Count(found.learners),
+        enrolled: Count(found.enrolled),
+        started: Count(found.started),
+        completed: Count(found.completed),
+        completion_rate: share_text(found.completion_rate),
+        median: time_text(found.median_seconds),
+        funnel: funnel_of(&found),
+        items: ItemsView::new(items?, structure.as_ref()),
+        plan: structure.as_ref().map(plan_of),
+        public_url: scene.state.public_url.clone(),
+        id: found.course,
+    }))
+}
