@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use belvedere_event_store::{Event, EventStoreError};
+use belvedere_event_store::Event;
 use belvedere_kernel::{
     Admitted, Delivery, HandlerError, Identity, IntakeHandler, ItemOutcome, Prepared, PreparedBatch,
     ProjectId, RawPerson, Rejected, ScrubRules, Stored, Tally,
 };
 use belvedere_storage::{StorageError, Tx};
 use jiff::tz::TimeZone;
-use sea_orm::DbErr;
 use serde_json::{Map, Value};
 
 use crate::digest::digest_in;
@@ -127,7 +126,7 @@ impl Batch {
             }
         }
         let invalid = (of_project.events.len() - stored.len()) as u64;
-        let appended = self.core.parts.events.append_in(tx, project, &stored).await.map_err(failure)?;
+        let appended = self.core.parts.events.append_in(tx, project, &stored).await?;
         let new = stored.iter().zip(entries).zip(&appended.is_new).filter(|(_, is_new)| **is_new);
         let new: Vec<_> =
             new.map(|((event, entry), _): ((&Event, Entry), _)| (event.subject, entry)).collect();
@@ -192,8 +191,8 @@ fn day_of(event: &LearningEvent, zone: &TimeZone) -> i64 {
     (micros.div_euclid(1_000_000) + i64::from(offset)).div_euclid(86_400)
 }
 
-/// What an attempt, a hint or an error is about: what it says, else what the course's structure says of its exercise, else its lesson, else its
-/// course.
+/// What an attempt, a hint or an error is about: what it says, else what the course's structure says of its exercise,
+/// else its lesson, else its course.
 fn skills_of(event: &LearningEvent, structure: Option<&CourseStructure>) -> Vec<String> {
     if !matches!(
         event.event_type,
@@ -216,13 +215,5 @@ fn skills_of(event: &LearningEvent, structure: Option<&CourseStructure>) -> Vec<
     match &event.lesson_id {
         Some(lesson) => vec![format!("{}/{lesson}", event.course_id)],
         None => vec![event.course_id.clone()],
-    }
-}
-
-fn failure(error: EventStoreError) -> StorageError {
-    match error {
-        EventStoreError::Storage(error) => error,
-        error if error.is_transient() => StorageError::Unavailable(DbErr::Custom(error.to_string())),
-        error => StorageError::Other(DbErr::Custom(error.to_string())),
     }
 }

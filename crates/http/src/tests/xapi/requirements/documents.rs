@@ -11,6 +11,9 @@ use super::{Examined, agent, encoded};
 /// Numbers of requirements for GET, PUT, POST and DELETE; 0 where there is none.
 type Four = [u16; 4];
 
+/// Names and values of a query.
+type Parameters = Vec<(&'static str, String)>;
+
 const METHODS: [Method; 4] = [Method::GET, Method::PUT, Method::POST, Method::DELETE];
 
 /// A resource of documents, and its requirements.
@@ -140,7 +143,7 @@ impl Resource {
 
 async fn refusals(examined: &mut Examined, resource: &Resource) {
     let good = resource.parameters("refused");
-    let uri = |change: &dyn Fn(&mut Vec<(&'static str, String)>)| {
+    let uri = |change: &dyn Fn(&mut Parameters)| {
         let mut parameters = good.clone();
         change(&mut parameters);
         let parameters: Vec<(&str, &str)> =
