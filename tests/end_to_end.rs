@@ -179,6 +179,9 @@ fn the_demonstration_fills_a_project_that_says_what_it_is() {
     assert!(player.status().unwrap().success());
     api.eventually("all errors are counted", |api| {
         let issues = api.pages("/api/v1/issues?project=demo&limit=50");
+        // A run of a job that failed is an issue too, whenever it is judged.
+        let of_job = |issue: &&serde_json::Value| issue["title"].as_str().unwrap().contains("weekly-digest");
+        let issues: Vec<_> = issues.iter().filter(|issue| !of_job(issue)).collect();
         (issues.iter().map(|issue| issue["events"].as_u64().unwrap()).sum::<u64>() == 300).then_some(())
     });
     let projects = api.pages("/api/v1/projects?");

@@ -331,7 +331,7 @@ fn what_a_store_may_change_does_not_make_another_statement() {
         ("/authority", r#"{"mbox":"mailto:x@y"}"#),
         ("/version", "\"1.0.3\""),
         ("/timestamp", "\"2026-11-28T13:00:00+01:00\""),
-        ("/verb/display", "{}"),
+        ("/verb/display", r#"{"de":"beantwortete"}"#),
         ("/object/definition", "{}"),
         ("/object/objectType", "-"),
         ("/result/score/scaled", "5e-1"),
