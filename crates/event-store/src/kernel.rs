@@ -144,8 +144,8 @@ pub(crate) fn make_each<T: Send>(count: usize, threads: usize, make: impl Fn(usi
     made.into_iter().map(|(_, item)| item).collect()
 }
 
-/// Does the same work on that many threads, the calling one included; what each gives.
-fn on_threads<T: Send>(threads: usize, work: impl Fn() -> T + Sync) -> Vec<T> {
+/// Does the same work on that many threads, the calling one included and first; what each gives.
+pub(crate) fn on_threads<T: Send>(threads: usize, work: impl Fn() -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(&work)).collect();
         let mut given = vec![work()];

@@ -111,8 +111,10 @@ impl Need {
 
     /// Whether the same columns of the same project are read.
     pub(crate) fn reads_as(&self, other: &Self) -> bool {
-        let props = |need: &Self| need.props.iter().map(|(_, name)| name.clone()).collect::<Vec<_>>();
-        self.project == other.project && self.wants == other.wants && props(self) == props(other)
+        let (own, others) = (self.props.iter(), other.props.iter());
+        self.project == other.project
+            && self.wants == other.wants
+            && own.map(|(_, name)| name).eq(others.map(|(_, name)| name))
     }
 
     pub(crate) fn keep(self, keep: Range<i64>) -> Self {

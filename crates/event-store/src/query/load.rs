@@ -15,6 +15,7 @@ use super::segment::{self, Column, Piece as Decode, assemble};
 use super::work::Stop;
 use crate::EventStoreError;
 use crate::columns::{Columns, PropColumn, PropName};
+use crate::kernel::on_threads;
 use crate::rollup::{By, Section};
 use crate::{Cache, Fields, Part, PartKey, SegmentId, Snapshot, Watch};
 
@@ -278,14 +279,7 @@ pub(crate) fn decode_all(
         }
     };
     let missing = pieces.iter().filter(|piece| !is_cached(piece, need, caches)).count();
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(missing)).map(|_| scope.spawn(read)).collect();
-        let mut outcome = read();
-        for other in others {
-            outcome = outcome.and(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        outcome
-    })?;
+    on_threads(threads.min(missing), read).into_iter().collect::<Result<(), _>>()?;
     if caches.departures.load(Ordering::SeqCst) != departures {
         // What went away meanwhile may have been put back just now.
         let read: Vec<PartKey> = pieces.iter().filter_map(|piece| piece.segment()).collect();

@@ -3,13 +3,13 @@
 //! While events come in, each question finds batches that nobody has unpacked, and now and then a segment that nobody has
 //! decoded. A page that asks every few seconds would wait for both each time.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use belvedere_storage::Timestamp;
 
 use super::check::Need;
-use super::load::{decode_all, pieces};
+use super::load::{Piece, decode_all, pieces};
 use super::work::Stop;
 use super::{QueriesError, QueryService};
 use crate::{EventStoreError, Select};
@@ -69,11 +69,11 @@ impl QueryService {
             ..Select::all(first.project)
         };
         let pieces = pieces(self.store.snapshot(select).await?, first.project);
-        let caches = std::sync::Arc::clone(&self.caches);
+        let caches = Arc::clone(&self.caches);
         let stop = Stop::after(self.limits.time_max);
         let work = move || {
             for need in &needs {
-                let is_read = |piece: &&super::load::Piece| {
+                let is_read = |piece: &&Piece| {
                     let (_, first, last) = piece.extent();
                     last >= need.time.start && first < need.time.end
                 };

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Counted, Rolled};
-use crate::kernel::{Cancel, Cancelled};
+use crate::kernel::{Cancel, Cancelled, on_threads};
 use crate::rollup::{Block, Set};
 
 /// Where the subjects of a cell do not count.
@@ -120,14 +120,7 @@ pub(crate) fn each_block<A: Send>(
         states.lock().unwrap_or_else(PoisonError::into_inner).push(state);
         Ok(())
     };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(read)).collect();
-        let mut outcome = read();
-        for other in others {
-            outcome = outcome.and(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        outcome
-    })?;
+    on_threads(threads, read).into_iter().collect::<Result<(), _>>()?;
     let mut states = states.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter();
     let mut sum = states.next().unwrap_or_else(&start);
     states.for_each(|state| merge(&mut sum, state));
