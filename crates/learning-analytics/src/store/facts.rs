@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use belvedere_kernel::{ProjectId, SubjectId};
-use belvedere_storage::{StorageError, Timestamp, Tx, execute_sql};
+use belvedere_storage::{StorageError, Timestamp, Tx, bulk, execute_sql};
 use sea_orm::{ConnectionTrait, Value};
 
-use super::sql::{count, get, insert_rows, query_in, text, whole};
+use super::sql::{count, get, query_in, text, whole};
 use crate::history::ItemKey;
 use crate::mastery::Counts;
 use crate::model::FlagFeedback;
@@ -22,9 +22,9 @@ pub(crate) async fn add_items(
     project: ProjectId,
     sums: &BTreeMap<ItemKey, ItemSum>,
 ) -> Result<(), StorageError> {
-    let mut values: Vec<Value> = Vec::new();
+    let mut rows = Vec::new();
     for (key, sum) in sums {
-        values.extend([
+        rows.push([
             project.0.into(),
             key.0.into(),
             sum.kind.to_number().into(),
@@ -36,11 +36,12 @@ pub(crate) async fn add_items(
             whole(sum.hints),
         ]);
     }
-    let head = "INSERT INTO learning_item (project_id, item_key, kind, course, name, skills, attempts, correct, hints)";
-    let tail = "ON CONFLICT (project_id, item_key) DO UPDATE SET skills = excluded.skills, \
+    let head = "INSERT INTO learning_item (project_id, item_key, kind, course, name, skills, attempts, correct, \
+                hints) VALUES ";
+    let tail = " ON CONFLICT (project_id, item_key) DO UPDATE SET skills = excluded.skills, \
                 attempts = learning_item.attempts + excluded.attempts, \
                 correct = learning_item.correct + excluded.correct, hints = learning_item.hints + excluded.hints";
-    insert_rows(tx, head, tail, 9, values).await
+    bulk(tx, head, rows, tail).await.map(drop)
 }
 
 /// The attempts of all learners at some exercises and skills.
@@ -138,16 +139,17 @@ pub(crate) async fn replace_milestones(
     milestones: &[StoredMilestone],
     now: Timestamp,
 ) -> Result<(), StorageError> {
-    let mut values: Vec<Value> = Vec::new();
+    let mut rows = Vec::new();
     for it in milestones {
         let (rule, course) = (it.rule.as_str().into(), it.course.as_str().into());
         let reached = it.reached_micros.into();
-        values.extend([project.0.into(), it.subject.0.into(), rule, course, reached, now.as_micros().into()]);
+        rows.push([project.0.into(), it.subject.0.into(), rule, course, reached, now.as_micros().into()]);
     }
-    let head = "INSERT INTO learning_milestone (project_id, subject_id, rule, course, reached_at, told_at)";
+    let head =
+        "INSERT INTO learning_milestone (project_id, subject_id, rule, course, reached_at, told_at) VALUES ";
     let tail =
-        "ON CONFLICT (project_id, subject_id, rule, course) DO UPDATE SET reached_at = excluded.reached_at";
-    insert_rows(tx, head, tail, 6, values).await
+        " ON CONFLICT (project_id, subject_id, rule, course) DO UPDATE SET reached_at = excluded.reached_at";
+    bulk(tx, head, rows, tail).await.map(drop)
 }
 
 /// The skills on which some learners are known to struggle.
@@ -177,15 +179,15 @@ pub(crate) async fn insert_flags(
     flags: &[NewFlag],
     now: Timestamp,
 ) -> Result<(), StorageError> {
-    let mut values: Vec<Value> = Vec::new();
+    let mut rows = Vec::new();
     for flag in flags {
         let (skill, onset) = (flag.skill.as_str().into(), flag.onset_micros.into());
-        values.extend([project.0.into(), flag.subject.0.into(), skill, now.as_micros().into(), onset]);
+        rows.push([project.0.into(), flag.subject.0.into(), skill, now.as_micros().into(), onset]);
     }
-    let head = "INSERT INTO learning_flag (project_id, subject_id, skill, flagged_at, onset_at)";
-    let tail = "ON CONFLICT (project_id, subject_id, skill, flagged_at) DO UPDATE SET onset_at = excluded.onset_at, \
+    let head = "INSERT INTO learning_flag (project_id, subject_id, skill, flagged_at, onset_at) VALUES ";
+    let tail = " ON CONFLICT (project_id, subject_id, skill, flagged_at) DO UPDATE SET onset_at = excluded.onset_at, \
                 cleared_at = NULL";
-    insert_rows(tx, head, tail, 5, values).await
+    bulk(tx, head, rows, tail).await.map(drop)
 }
 
 /// Notes that some learners do not struggle with a skill any more.

@@ -1,11 +1,11 @@
 //! What is kept of learners: loaded for a batch, saved after it.
 
 use belvedere_kernel::{ProjectId, SubjectId};
-use belvedere_storage::{StorageError, Timestamp, Tx, execute_sql, query_sql};
+use belvedere_storage::{StorageError, Timestamp, Tx, bulk, execute_sql, query_sql};
 use sea_orm::{ConnectionTrait, Value};
 
 use super::facts::replace_milestones;
-use super::sql::{count, get, insert_rows, query_in, state, text, whole};
+use super::sql::{count, get, query_in, state, text, whole};
 use super::tables::{OF_SUBJECTS, STATES};
 use crate::rebuild::Kept;
 use crate::sheet::Sheet;
@@ -91,19 +91,19 @@ pub(crate) async fn read_sheet(
 
 /// Writes everything that stands in the sheet.
 pub(crate) async fn save_sheet(tx: &Tx, project: ProjectId, sheet: &Sheet) -> Result<(), StorageError> {
-    let mut values: Vec<Value> = Vec::new();
+    let mut rows = Vec::new();
     for (subject, learner) in &sheet.learners {
         let last_at = learner.last_at_micros.unwrap_or(0);
-        values.extend([project.0.into(), subject.0.into(), last_at.into(), text(learner)?]);
+        rows.push([project.0.into(), subject.0.into(), last_at.into(), text(learner)?]);
     }
-    let head = "INSERT INTO learning_learner (project_id, subject_id, last_at, state)";
-    let tail = "ON CONFLICT (project_id, subject_id) DO UPDATE SET last_at = excluded.last_at, state = excluded.state";
-    insert_rows(tx, head, tail, 4, values).await?;
+    let head = "INSERT INTO learning_learner (project_id, subject_id, last_at, state) VALUES ";
+    let tail = " ON CONFLICT (project_id, subject_id) DO UPDATE SET last_at = excluded.last_at, state = excluded.state";
+    bulk(tx, head, rows, tail).await?;
 
-    let mut values: Vec<Value> = Vec::new();
+    let mut rows = Vec::new();
     for ((subject, (course, lesson)), place) in &sheet.places {
         let progress = &place.progress;
-        values.extend([
+        rows.push([
             project.0.into(),
             course.as_str().into(),
             lesson.as_str().into(),
@@ -117,16 +117,16 @@ pub(crate) async fn save_sheet(tx: &Tx, project: ProjectId, sheet: &Sheet) -> Re
         ]);
     }
     let head = "INSERT INTO learning_progress (project_id, course, lesson, subject_id, begun_at, started_at, \
-                completed_at, last_at, active_ms, state)";
-    let tail = "ON CONFLICT (project_id, course, lesson, subject_id) DO UPDATE SET begun_at = excluded.begun_at, \
+                completed_at, last_at, active_ms, state) VALUES ";
+    let tail = " ON CONFLICT (project_id, course, lesson, subject_id) DO UPDATE SET begun_at = excluded.begun_at, \
                 started_at = excluded.started_at, completed_at = excluded.completed_at, last_at = excluded.last_at, \
                 active_ms = excluded.active_ms, state = excluded.state";
-    insert_rows(tx, head, tail, 10, values).await?;
+    bulk(tx, head, rows, tail).await?;
 
-    let mut values: Vec<Value> = Vec::new();
+    let mut rows = Vec::new();
     for ((subject, (course, exercise)), tried) in &sheet.tried {
         let milliseconds = |seconds: f64| (seconds * 1_000.0).round() as i64;
-        values.extend([
+        rows.push([
             project.0.into(),
             course.as_str().into(),
             exercise.as_str().into(),
@@ -141,20 +141,20 @@ pub(crate) async fn save_sheet(tx: &Tx, project: ProjectId, sheet: &Sheet) -> Re
         ]);
     }
     let head = "INSERT INTO learning_exercise (project_id, course, exercise, subject_id, attempts, is_first_correct, \
-                first_ms, solved_at, unhinted_at, hinted_at, state)";
-    let tail = "ON CONFLICT (project_id, course, exercise, subject_id) DO UPDATE SET attempts = excluded.attempts, \
+                first_ms, solved_at, unhinted_at, hinted_at, state) VALUES ";
+    let tail = " ON CONFLICT (project_id, course, exercise, subject_id) DO UPDATE SET attempts = excluded.attempts, \
                 is_first_correct = excluded.is_first_correct, first_ms = excluded.first_ms, \
                 solved_at = excluded.solved_at, unhinted_at = excluded.unhinted_at, hinted_at = excluded.hinted_at, \
                 state = excluded.state";
-    insert_rows(tx, head, tail, 11, values).await?;
+    bulk(tx, head, rows, tail).await?;
 
-    let mut values: Vec<Value> = Vec::new();
+    let mut rows = Vec::new();
     for ((subject, skill), history) in &sheet.skills {
-        values.extend([project.0.into(), subject.0.into(), skill.as_str().into(), text(history)?]);
+        rows.push([project.0.into(), subject.0.into(), skill.as_str().into(), text(history)?]);
     }
-    let head = "INSERT INTO learning_skill (project_id, subject_id, skill, state)";
-    let tail = "ON CONFLICT (project_id, subject_id, skill) DO UPDATE SET state = excluded.state";
-    insert_rows(tx, head, tail, 4, values).await
+    let head = "INSERT INTO learning_skill (project_id, subject_id, skill, state) VALUES ";
+    let tail = " ON CONFLICT (project_id, subject_id, skill) DO UPDATE SET state = excluded.state";
+    bulk(tx, head, rows, tail).await.map(drop)
 }
 
 /// Writes what is kept of a learner anew; what was said of them stays: when milestones were told, and flags.

@@ -2,30 +2,11 @@
 
 use std::fmt::Write as _;
 
-use belvedere_storage::{StorageError, execute_sql, query_sql};
+use belvedere_storage::{StorageError, query_sql};
 use sea_orm::{ConnectionTrait, QueryResult, TryGetable, Value};
 
-/// Rows of one statement: the sizes that are used.
+/// Tuples of one statement: the sizes that are used.
 const ROWS: [usize; 5] = [256, 64, 16, 4, 1];
-
-/// Inserts rows of `columns` values each: `head` ends before VALUES, `tail` says what to do on a conflict.
-pub(super) async fn insert_rows(
-    connection: &impl ConnectionTrait,
-    head: &str,
-    tail: &str,
-    columns: usize,
-    values: Vec<Value>,
-) -> Result<(), StorageError> {
-    let mut left = values.len() / columns.max(1);
-    let mut values = values.into_iter();
-    while left > 0 {
-        let rows = ROWS.into_iter().find(|rows| *rows <= left).unwrap_or(1);
-        let sql = format!("{head} VALUES {} {tail}", tuples(rows, columns, 0));
-        execute_sql(connection, &sql, values.by_ref().take(rows * columns).collect::<Vec<_>>()).await?;
-        left -= rows;
-    }
-    Ok(())
-}
 
 /// The rows of `{head} IN (VALUES ..){tail}` for any number of `values`, `columns` of them in each tuple; `$1`, `$2`, ..
 /// of `head` are `first`. `tail` has no values of its own, and what it orders or limits it does within 256 tuples.
