@@ -243,3 +243,50 @@ fn an_issue_lives_from_its_arrival_to_its_deletion() {
     browser.wait_for_text("Nothing at all");
     assert!(!browser.text().contains("CheckoutError"), "{}", browser.text());
 }
+
+#[test]
+fn a_teacher_follows_learners_and_judges_a_flag() {
+    let Some(browser) = Browser::start() else { return };
+    let directory = Directory::new();
+    let api = Api::start(&directory.0);
+    let (key, project) = api.key_and_project();
+    let base = format!("{}/projects/{project}/learning", api.address());
+    let send = |events: Value| {
+        let door = format!("{}/api/{project}/learning/events?sentry_key={key}", api.address());
+        let mut response = agent().post(door).send(events.to_string()).unwrap();
+        let answer: Value = response.body_mut().read_json().unwrap();
+        assert_eq!(answer["errors"], json!([]));
+    };
+    browser.open(api.text("sign_in"));
+    browser.click("button[type=submit]");
+    browser.wait_for("document.querySelector('nav') !== null");
+
+    browser.open(&format!("{base}/live"));
+    browser.evaluate("window.sameDocument = true");
+    browser.wait_for("document.querySelector('[data-live-state=open]') !== null");
+    assert!(browser.text().contains("Nothing in the last 30 minutes"), "{}", browser.text());
+    let attempt = |number: usize| {
+        json!({"event_type": "exercise_attempt", "user_id": "ada", "course_id": "rust", "lesson_id": "loops",
+            "exercise_id": format!("loop-{number}"), "skills": ["loops"], "metadata": {"success": false, "duration": 40}})
+    };
+    send((0..12).map(attempt).collect());
+    browser.wait_for_text("tried an exercise");
+    browser.wait_for_text("of 12");
+    assert_eq!(browser.evaluate("window.sameDocument === true"), json!(true), "the page was reloaded");
+
+    browser.open(&format!("{base}/struggling"));
+    browser.wait_for_text("three right answers in a row");
+    browser.click("button[value=not_struggling]");
+    browser.wait_for_text("0 right, 1 wrong");
+
+    browser.open(&format!("{base}/courses"));
+    browser.click("a.open");
+    browser.wait_for("location.pathname.endsWith('/courses/rust')");
+    browser.wait_for_text("loop-11");
+    browser.open(&format!("{base}/learners"));
+    browser.click("a.open");
+    browser.wait_for("/\\/learners\\/[0-9]+$/.test(location.pathname)");
+    let text = browser.text();
+    assert!(text.contains("12") && text.contains("loops") && !text.contains("ada"), "{text}");
+    assert_eq!(browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), json!(true));
+}

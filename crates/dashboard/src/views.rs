@@ -7,6 +7,7 @@ pub(crate) mod feedback;
 pub(crate) mod issues;
 pub(crate) mod learners;
 pub(crate) mod learning;
+pub(crate) mod learning_now;
 pub(crate) mod logs;
 pub(crate) mod mapping;
 pub(crate) mod monitors;

@@ -228,6 +228,7 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         learning::list_mastery,
         learning::recommend,
         learning::list_courses,
+        learning::find_now,
         learning::find_course,
         learning::list_learners,
         learning::list_items,

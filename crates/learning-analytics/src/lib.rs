@@ -54,6 +54,7 @@ pub mod items;
 pub mod mastery;
 pub mod milestones;
 mod model;
+mod now;
 pub mod progress;
 mod rebuild;
 mod recommend;
@@ -75,11 +76,12 @@ pub use entry::RIGHT_FROM;
 pub use error::LearningError;
 pub use intake::{DELIVERY_KIND, ITEM};
 pub use model::{
-    ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision, ItemTable,
-    LearnerOfCourse, LearnerProgress, LessonProgress, LessonSummary, ListLearners, ListMilestones,
-    ListStruggling, PlaceProgress, ReachedMilestone, Rebuilt, Recommendation, SkillMastery,
-    StrugglingLearner,
+    BusyPlace, ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision,
+    ItemTable, LatestEvent, LearnerOfCourse, LearnerProgress, LearningNow, LessonProgress, LessonSummary,
+    ListLearners, ListMilestones, ListStruggling, PlaceProgress, ReachedMilestone, Rebuilt, Recommendation,
+    SkillMastery, StrugglingLearner,
 };
+pub use now::{NOW_MINUTES, PRESENT_MINUTES};
 pub use recommend::TARGET;
 pub use service::{LearningParts, LearningService, RECOMMENDED_MAX, name_events};
 pub use tracker::{TRACKED_MAX, Tracker};
@@ -141,6 +143,9 @@ pub trait Learning: Send + Sync {
 
     /// What learners have reached.
     async fn list_milestones(&self, query: ListMilestones) -> Result<Page<ReachedMilestone>, LearningError>;
+
+    /// What happens at this moment: everything that was stored before the call.
+    async fn find_now(&self, project: ProjectId) -> Result<LearningNow, LearningError>;
 }
 
 /// What people declare and say. Every change is an audit entry.

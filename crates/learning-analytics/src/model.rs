@@ -319,6 +319,61 @@ pub struct ReachedMilestone {
     pub reached_at: Timestamp,
 }
 
+/// What happens at this moment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LearningNow {
+    /// Up to when.
+    pub until: Timestamp,
+    /// Events in each of the last [`NOW_MINUTES`](crate::NOW_MINUTES) minutes, oldest first.
+    pub by_minute: Vec<u64>,
+    /// Learners with an event in the last [`PRESENT_MINUTES`](crate::PRESENT_MINUTES) minutes.
+    pub present: u64,
+    /// Learners with an event in all of these minutes.
+    pub learners: u64,
+    /// Attempts at exercises.
+    pub attempts: u64,
+    /// Right ones.
+    pub successes: u64,
+    /// Where learners were, most learners first; at most 30.
+    pub places: Vec<BusyPlace>,
+    /// The last events, newest first; at most 30.
+    pub latest: Vec<LatestEvent>,
+}
+
+/// A lesson, or a course outside of its lessons, with learners in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BusyPlace {
+    /// The course.
+    pub course: String,
+    /// The lesson; empty for none.
+    pub lesson: String,
+    /// Different learners.
+    pub learners: u64,
+    /// Events.
+    pub events: u64,
+}
+
+/// An event that just happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LatestEvent {
+    /// The first half of its id in hexadecimal, to tell it from others.
+    pub key: String,
+    /// When.
+    pub at: Timestamp,
+    /// Whose; none of somebody who is not known any more.
+    pub subject: Option<SubjectId>,
+    /// What: `lesson_start`, `exercise_attempt`, ..
+    pub event_type: &'static str,
+    /// The course.
+    pub course: String,
+    /// The lesson; empty for none.
+    pub lesson: String,
+    /// The exercise; empty for none.
+    pub exercise: String,
+    /// Of an attempt, whether it was right.
+    pub is_correct: Option<bool>,
+}
+
 /// Who changes something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedBy {

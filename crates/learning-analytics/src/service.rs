@@ -1,8 +1,9 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use belvedere_event_store::{EventStore, ProjectZones};
+use belvedere_event_store::{EventStore, ProjectZones, Select};
 use belvedere_kernel::{
     AuditSink, Clock, ConsentGate, Entry, HandlerError, IntakeHandler, LiveBus, PreparedBatch, ProjectId,
     Scrubber, SubjectData, SubjectId, Target,
@@ -10,9 +11,10 @@ use belvedere_kernel::{
 use belvedere_storage::{Database, Id, Page, PageRequest, StorageError, Timestamp};
 use jiff::tz::TimeZone;
 use serde_json::json;
+use tokio::sync::Mutex;
 
 use crate::digest::{Known, keys_of};
-use crate::event::{LearningEvent, check_event};
+use crate::event::{EventType, LearningEvent, check_event};
 use crate::history::ItemKey;
 use crate::intake::{Batch, EventsHandler};
 use crate::items::analyse;
@@ -20,9 +22,11 @@ use crate::mastery::{SkillHistory, estimate};
 use crate::milestones::Rule;
 use crate::model::{
     ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision, ItemTable,
-    LearnerOfCourse, LearnerProgress, LessonProgress, ListLearners, ListMilestones, ListStruggling,
-    PlaceProgress, ReachedMilestone, Rebuilt, Recommendation, SkillMastery, StrugglingLearner,
+    LearnerOfCourse, LearnerProgress, LearningNow, LessonProgress, ListLearners, ListMilestones,
+    ListStruggling, PlaceProgress, ReachedMilestone, Rebuilt, Recommendation, SkillMastery,
+    StrugglingLearner,
 };
+use crate::now::{self, NOW_MINUTES};
 use crate::recommend::{candidates, recommend};
 use crate::sheet::Place;
 use crate::store::{self, RESPONSES_MAX};
@@ -33,6 +37,9 @@ use crate::{Learning, LearningError, LearningSettings};
 
 /// The most exercises that are recommended at once.
 pub const RECOMMENDED_MAX: usize = 20;
+
+/// How long what was seen is kept for others who were waiting meanwhile.
+const SEEN_FOR: Duration = Duration::from_secs(60);
 
 /// Everything that learning analytics needs from the rest of Belvedere.
 #[derive(Clone)]
@@ -57,6 +64,8 @@ pub struct LearningParts {
 
 pub(crate) struct Core {
     pub(crate) parts: LearningParts,
+    /// What was seen at the last moment, by project.
+    seen: Mutex<HashMap<ProjectId, LearningNow>>,
 }
 
 impl Core {
@@ -79,7 +88,7 @@ impl LearningService {
     /// The service over a migrated database.
     #[must_use]
     pub fn new(parts: LearningParts) -> Self {
-        Self { core: Arc::new(Core { parts }) }
+        Self { core: Arc::new(Core { parts, seen: Mutex::default() }) }
     }
 
     /// The reader of what the door accepts.
@@ -139,6 +148,30 @@ impl LearningService {
 
     async fn known(&self, project: ProjectId, keys: &BTreeSet<ItemKey>) -> Result<Known, LearningError> {
         Ok(Known(store::load_counts(self.core.parts.db.read(), project, keys).await?))
+    }
+
+    async fn look_now(&self, project: ProjectId, now: Timestamp) -> Result<LearningNow, LearningError> {
+        let events = &self.core.parts.events;
+        let select = Select {
+            from: now.minus(Duration::from_secs(60 * NOW_MINUTES as u64)),
+            until: now,
+            names: EventType::ALL.map(|kind| kind.as_str().to_owned()).to_vec(),
+            fields: now::columns(),
+            ..Select::all(project)
+        };
+        let moment = now::look(&events.load(select).await?, now.as_micros());
+        let numbers: Vec<u32> = moment.latest.iter().filter_map(|it| it.subject).collect();
+        let subjects = events.find_subjects(project, &numbers).await?;
+        Ok(LearningNow {
+            until: now,
+            by_minute: moment.by_minute.to_vec(),
+            present: moment.present,
+            learners: moment.learners,
+            attempts: moment.attempts,
+            successes: moment.right,
+            places: moment.places,
+            latest: moment.latest.into_iter().map(|it| it.of(&subjects)).collect(),
+        })
     }
 
     async fn record(
@@ -428,6 +461,20 @@ impl Learning for LearningService {
     async fn list_milestones(&self, query: ListMilestones) -> Result<Page<ReachedMilestone>, LearningError> {
         let db = self.core.parts.db.read();
         Ok(store::list_milestones(db, query.project, query.subject, &query.page).await?)
+    }
+
+    async fn find_now(&self, project: ProjectId) -> Result<LearningNow, LearningError> {
+        let asked = self.core.parts.clock.now();
+        let mut seen = self.core.seen.lock().await;
+        // Many pages ask at once after every event: those that waited share a look that began after they had asked.
+        if let Some(shared) = seen.get(&project).filter(|it| it.until > asked) {
+            return Ok(shared.clone());
+        }
+        let now = self.core.parts.clock.now();
+        let looked = self.look_now(project, now).await?;
+        seen.retain(|_, it| now.since(it.until) < SEEN_FOR);
+        seen.insert(project, looked.clone());
+        Ok(looked)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The slice through its traits, on both databases.
 
 mod intake;
+mod now;
 mod order;
 mod reads;
 mod tracker;

@@ -1,6 +1,7 @@
 //! Learning: courses, who struggles, and learners' ways.
 
 mod learners;
+mod now;
 mod struggling;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub(super) fn routes() -> Router<Arc<DashboardState>> {
         .route("/learning/courses/{course}", get(show_course))
         .route("/learning/learners", get(learners::list))
         .route("/learning/learners/{subject}", get(learners::show))
+        .route("/learning/live", get(now::show))
         .route("/learning/struggling", get(struggling::list))
         .route("/learning/struggling/feedback", post(struggling::judge))
 }

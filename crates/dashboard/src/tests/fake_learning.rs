@@ -11,10 +11,10 @@ use belvedere_learning_analytics::milestones::Rule;
 use belvedere_learning_analytics::structure::{CourseStructure, ExercisePlan, LessonPlan};
 use belvedere_learning_analytics::struggling::{Area, Factor, Struggle, Verdict, WheelSpinning};
 use belvedere_learning_analytics::{
-    ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision, ItemTable,
-    LearnerOfCourse, LearnerProgress, Learning, LearningError, LearningSettings, LessonProgress,
-    LessonSummary, ListLearners, ListMilestones, ListStruggling, PlaceProgress, ReachedMilestone,
-    Recommendation, SkillMastery, StrugglingLearner,
+    BusyPlace, ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision,
+    ItemTable, LatestEvent, LearnerOfCourse, LearnerProgress, Learning, LearningError, LearningNow,
+    LearningSettings, LessonProgress, LessonSummary, ListLearners, ListMilestones, ListStruggling,
+    PlaceProgress, ReachedMilestone, Recommendation, SkillMastery, StrugglingLearner,
 };
 use belvedere_storage::{Cursor, Page, PageRequest, Timestamp};
 
@@ -281,6 +281,38 @@ impl Learning for FakeLearning {
             _ => Vec::new(),
         };
         Ok(Page { items, next: None })
+    }
+
+    async fn find_now(&self, project: ProjectId) -> Result<LearningNow, LearningError> {
+        let is_known = project == PROJECT;
+        let latest = LatestEvent {
+            key: "a1b2".to_owned(),
+            at: self.now.minus(Duration::from_secs(4)),
+            subject: Some(SubjectId(318)),
+            event_type: "exercise_attempt",
+            course: self.text("rust-101"),
+            lesson: self.text("2"),
+            exercise: self.text("2.3"),
+            is_correct: Some(false),
+        };
+        let nobody =
+            LatestEvent { key: "a1b3".to_owned(), subject: None, is_correct: None, ..latest.clone() };
+        let place =
+            BusyPlace { course: self.text("rust-101"), lesson: self.text("2"), learners: 41, events: 530 };
+        let mut by_minute = vec![0; 30];
+        if is_known {
+            (by_minute[4], by_minute[29]) = (1_500, 17);
+        }
+        Ok(LearningNow {
+            until: self.now,
+            by_minute,
+            present: if is_known { 52 } else { 0 },
+            learners: if is_known { 77 } else { 0 },
+            attempts: if is_known { 400 } else { 0 },
+            successes: if is_known { 100 } else { 0 },
+            places: if is_known { vec![place] } else { Vec::new() },
+            latest: if is_known { vec![latest, nobody] } else { Vec::new() },
+        })
     }
 }
 

@@ -85,6 +85,30 @@ async fn what_is_another_projects_or_does_not_exist_is_answered_alike() {
 }
 
 #[tokio::test]
+async fn the_live_page_says_what_happens_and_refreshes_by_parts() {
+    let site = Site::new(Role::Analyst);
+    let page = site.get("/projects/7/learning/live").await;
+    assert_eq!(page.status, StatusCode::OK);
+    for part in [
+        r#"data-live-topic="learning.events""#,
+        r#"<a href="/projects/7/learning/live" aria-current="page">Live</a>"#,
+        "<b>52</b><p>77 in the last 30 min</p>",
+        "<b>1,517</b><p>17 in the last minute</p>",
+        "<b>25 %</b><p>of 400</p>",
+        "tried an exercise <span class=\"tag warn\">wrong</span>",
+        r#"<a class="link" href="/projects/7/learning/courses/rust-101">rust-101</a> / 2 / 2.3"#,
+        "<td class=\"n\">41</td><td class=\"n\">530</td>",
+        "25 min ago",
+    ] {
+        assert!(page.text().contains(part), "{part} in {}", page.text());
+    }
+    let rows = site.get("/projects/7/learning/live?fragment=rows").await;
+    assert!(rows.text().starts_with("<template data-part=") && rows.text().contains("Latest events"));
+    let empty = site.get("/projects/8/learning/live").await;
+    assert!(empty.text().contains("says how to send a first one"), "{}", empty.text());
+}
+
+#[tokio::test]
 async fn names_full_of_markup_render_as_text() {
     let site = hostile();
     let course = crate::form::segment(&format!("rust-101{ATTACK}"));
@@ -95,6 +119,7 @@ async fn names_full_of_markup_render_as_text() {
         "/learning/struggling?fragment=rows".to_owned(),
         "/learning/learners".to_owned(),
         "/learning/learners/318".to_owned(),
+        "/learning/live".to_owned(),
     ] {
         let page = site.get(&format!("/projects/7{path}")).await;
         assert_eq!(page.status, StatusCode::OK, "{path}");
@@ -106,7 +131,7 @@ async fn names_full_of_markup_render_as_text() {
 #[tokio::test]
 async fn learning_is_for_those_who_may_see_analytics_while_it_is_on() {
     let off = Site::with(Role::Owner, |_, state| state.learning = None);
-    for path in ["courses", "courses/rust-101", "struggling", "learners", "learners/318"] {
+    for path in ["courses", "courses/rust-101", "struggling", "learners", "learners/318", "live"] {
         let path = format!("/projects/7/learning/{path}");
         for role in [Role::PrivacyOfficer, Role::Auditor] {
             assert_eq!(Site::new(role).get(&path).await.status, StatusCode::FORBIDDEN, "{path}");

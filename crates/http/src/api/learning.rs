@@ -2,6 +2,7 @@
 
 mod answer;
 mod declared;
+mod now;
 mod struggling;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub(super) use self::declared::{
     __path_find_rules, __path_find_structure, __path_set_rules, __path_set_structure, find_rules,
     find_structure, set_rules, set_structure,
 };
+use self::now::NowAnswer;
 pub(super) use self::struggling::{
     __path_find_precision, __path_give_feedback, __path_list_struggling, find_precision, give_feedback,
     list_struggling,
@@ -48,6 +50,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/api/v1/learning/courses/{course}/items", view, list_items)
         .get("/api/v1/learning/courses/{course}/structure", view, find_structure)
         .put("/api/v1/learning/courses/{course}/structure", declare, set_structure)
+        .get("/api/v1/learning/now", view, find_now)
         .get("/api/v1/learning/struggling", view, list_struggling)
         .get("/api/v1/learning/struggling/precision", view, find_precision)
         .post("/api/v1/learning/struggling/feedback", Access::Needs(Permission::ManageIssues), give_feedback)
@@ -142,6 +145,16 @@ pub(super) async fn recommend(
     let limit = wanted.limit.unwrap_or(RECOMMENDED);
     let exercises = shared.learning.recommend(project.id, subject, &wanted.course, limit).await?;
     Ok(Json(exercises.into_iter().map(RecommendationAnswer::from).collect()))
+}
+
+/// Find what learners do at this moment: the last half hour by minute, where they are, and the last events
+#[utoipa::path(get, path = "/api/v1/learning/now", tag = "learning", params(InProject),
+    responses((status = 200, description = "The last 30 minutes", body = NowAnswer)))]
+pub(super) async fn find_now(
+    State(shared): State<Arc<Shared>>,
+    InProject(project): InProject,
+) -> Result<Json<NowAnswer>, Problem> {
+    Ok(Json(shared.learning.find_now(project.id).await?.into()))
 }
 
 /// List the courses that somebody has been in

@@ -129,6 +129,8 @@ fn the_api_tells_of_learners_courses_and_exercises() {
         assert_eq!(get("/courses/rust%2F1").await["lessons"][0]["started"], 1);
         assert_eq!(get("/courses/rust%2F1/learners").await["items"][0]["subject"], 1);
         assert_eq!(get("/courses/rust%2F1/items").await["items"][0]["exercise"], "e0");
+        let now = get("/now").await;
+        assert_eq!((now["by_minute"].as_array().unwrap().len(), &now["present"]), (30, &json!(0)));
         let mastery = get("/learners/1/mastery").await;
         assert_eq!(mastery[0]["skill"], "loops");
         assert!(mastery[0]["estimate"]["probability"].as_f64().unwrap() < 0.5);
