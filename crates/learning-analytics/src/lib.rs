@@ -48,6 +48,7 @@ mod digest;
 mod entry;
 mod error;
 pub mod event;
+mod fold;
 pub mod history;
 mod intake;
 pub mod items;

@@ -72,7 +72,7 @@ impl Core {
 /// Learning analytics on a database and an event store. A clone is the same service.
 #[derive(Clone)]
 pub struct LearningService {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
 }
 
 impl LearningService {
