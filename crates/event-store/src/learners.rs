@@ -1,7 +1,5 @@
 //! How whoever keeps what follows from learners' events hears of events that others append and withdraw.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use belvedere_kernel::ProjectId;
 use belvedere_storage::{StorageError, Tx};

@@ -68,10 +68,10 @@ impl LearnerFold for Fold {
         let courses = events.iter().filter_map(|event| event.course.as_deref()).collect();
         let ground = Ground::lock(tx, project, &courses).await?;
         let now = self.core.parts.clock.now();
-        let zone = self.zones.get(&project).unwrap_or(&TimeZone::UTC);
+        let zone = self.zones.get(&project).cloned().unwrap_or(TimeZone::UTC);
         for event in events {
             let structure = event.course.as_ref().and_then(|course| ground.structures.get(course));
-            if let Some(props) = complete(event, zone, structure, now) {
+            if let Some(props) = complete(event, &zone, structure, now) {
                 event.props = props;
             }
         }

@@ -127,7 +127,9 @@ impl Core {
             of_projects.entry(command.client.project).or_default().push(index);
         }
         let now = self.parts.clock.now();
-        let projects: Vec<ProjectId> = of_projects.keys().copied().collect();
+        let tells = |index: &usize| matches!(commands[*index].work, Work::Statements { .. });
+        let telling = of_projects.iter().filter(|(_, indices)| indices.iter().any(tells));
+        let projects: Vec<ProjectId> = telling.map(|(project, _)| *project).collect();
         let fold = match &self.parts.learners {
             Some(learners) => Some(learners.load(&projects).await?),
             None => None,

@@ -78,7 +78,7 @@ impl World {
         let name = crate::value::uuid_text(&crate::value::random_uuid());
         let directory = std::env::temp_dir().join(format!("belvedere-xapi-{name}"));
         let tasks = Tasks::default();
-        let all = (&clock, &entries, &directory, &tasks);
+        let all = (&clock, &entries, directory.as_path(), &tasks);
         let Process { service, events, learning, privacy } = Process::start(&db, all, has_learning);
         Self { db, service, events, learning, privacy, entries, clock, directory, tasks }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use belvedere_kernel::{Actor, Delivery, Identity, LiveMessage, PersonRegister, PreparedBatch, RawPerson};
+use belvedere_kernel::{Actor, Delivery, Identity, LiveMessage, PersonRegister, RawPerson};
 use belvedere_learning_analytics::event::{EventType, LearningEvent, Metadata};
 use belvedere_learning_analytics::milestones::Rule;
 use belvedere_learning_analytics::structure::{CourseStructure, ExercisePlan, LessonPlan};
@@ -140,9 +140,11 @@ fn act(random: &mut Random, number: u64) -> Act {
             (native, "answered", object, in_lesson, result, json!({}))
         }
     };
-    let mut context = json!({ "contextActivities": around });
-    if extensions.as_object().is_some_and(|it| !it.is_empty()) {
-        context["extensions"] = extensions;
+    let mut context = json!({});
+    for (name, value) in [("contextActivities", around), ("extensions", extensions)] {
+        if value.as_object().is_some_and(|it| !it.is_empty()) {
+            context[name] = value;
+        }
     }
     let statement = json!({
         "id": id, "actor": { "account": { "homePage": HOME, "name": user } },
