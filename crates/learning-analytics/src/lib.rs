@@ -60,12 +60,14 @@ mod rebuild;
 mod recommend;
 mod service;
 mod sheet;
+mod statement;
 mod store;
 pub mod structure;
 pub mod struggling;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod told;
 mod tracker;
 
 use async_trait::async_trait;
@@ -78,11 +80,12 @@ pub use intake::{DELIVERY_KIND, ITEM};
 pub use model::{
     ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision, ItemTable,
     LearnerOfCourse, LearnerProgress, LessonProgress, LessonSummary, ListLearners, ListMilestones,
-    ListStruggling, PlaceProgress, ReachedMilestone, Rebuilt, Recommendation, SkillMastery,
+    ListStatements, ListStruggling, PlaceProgress, ReachedMilestone, Rebuilt, Recommendation, SkillMastery,
     StrugglingLearner,
 };
 pub use recommend::TARGET;
 pub use service::{LearningParts, LearningService, RECOMMENDED_MAX, name_events};
+pub use statement::StatementHome;
 pub use tracker::{TRACKED_MAX, Tracker};
 
 /// What is known of learners, courses and exercises.
@@ -142,6 +145,9 @@ pub trait Learning: Send + Sync {
 
     /// What learners have reached.
     async fn list_milestones(&self, query: ListMilestones) -> Result<Page<ReachedMilestone>, LearningError>;
+
+    /// What a learner did, as xAPI statements; made of the log when they are read.
+    async fn list_statements(&self, query: ListStatements) -> Result<Page<serde_json::Value>, LearningError>;
 }
 
 /// What people declare and say. Every change is an audit entry.

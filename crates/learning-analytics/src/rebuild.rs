@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use belvedere_event_store::{EventStore, EventStoreError, Fields, Select, TextField};
+use belvedere_event_store::{Batch, EventStore, EventStoreError, Fields, Select, TextField};
 use belvedere_kernel::{ProjectId, SubjectId};
 use belvedere_storage::{StorageError, Tx};
 
@@ -32,29 +32,32 @@ pub(crate) async fn read_log(
     project: ProjectId,
     subject: SubjectId,
 ) -> Result<Vec<Entry>, EventStoreError> {
+    let batches = events.load(select_log(project, subject)).await?;
+    let rows = batches.iter().flat_map(|batch| (0..batch.count).map(move |row| (batch, row)));
+    Ok(rows.filter_map(|(batch, row)| parts_of(batch, row)?.entry()).collect())
+}
+
+/// What of the log is read of a learner.
+pub(crate) fn select_log(project: ProjectId, subject: SubjectId) -> Select {
     let texts = [TextField::Name, TextField::Course, TextField::Lesson, TextField::Exercise];
     let fields = texts
         .into_iter()
         .fold(Fields::ID.and(Fields::TIME).and(Fields::PROPS), |fields, text| fields.and(Fields::text(text)));
     let names = EventType::ALL.map(|kind| kind.as_str().to_owned()).to_vec();
-    let select = Select { names, subject: Some(subject), fields, ..Select::all(project) };
-    let mut entries = Vec::new();
-    for batch in events.load(select).await? {
-        for row in 0..batch.count {
-            let (Some(id), Some(at_micros)) = (batch.ids.get(row), batch.times.get(row)) else { continue };
-            let parts = StoredParts {
-                id: *id,
-                at_micros: *at_micros,
-                name: batch.name(row),
-                course: batch.text(TextField::Course, row),
-                lesson: batch.text(TextField::Lesson, row),
-                exercise: batch.text(TextField::Exercise, row),
-                props: batch.props.get(row),
-            };
-            entries.extend(parts.entry());
-        }
-    }
-    Ok(entries)
+    Select { names, subject: Some(subject), fields, ..Select::all(project) }
+}
+
+/// An event of what was read.
+pub(crate) fn parts_of(batch: &Batch, row: usize) -> Option<StoredParts<'_>> {
+    Some(StoredParts {
+        id: *batch.ids.get(row)?,
+        at_micros: *batch.times.get(row)?,
+        name: batch.name(row),
+        course: batch.text(TextField::Course, row),
+        lesson: batch.text(TextField::Lesson, row),
+        exercise: batch.text(TextField::Exercise, row),
+        props: batch.props.get(row),
+    })
 }
 
 /// What follows from the events of a learner.

@@ -20,8 +20,9 @@ use crate::mastery::{SkillHistory, estimate};
 use crate::milestones::Rule;
 use crate::model::{
     ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision, ItemTable,
-    LearnerOfCourse, LearnerProgress, LessonProgress, ListLearners, ListMilestones, ListStruggling,
-    PlaceProgress, ReachedMilestone, Rebuilt, Recommendation, SkillMastery, StrugglingLearner,
+    LearnerOfCourse, LearnerProgress, LessonProgress, ListLearners, ListMilestones, ListStatements,
+    ListStruggling, PlaceProgress, ReachedMilestone, Rebuilt, Recommendation, SkillMastery,
+    StrugglingLearner,
 };
 use crate::recommend::{candidates, recommend};
 use crate::sheet::Place;
@@ -428,6 +429,10 @@ impl Learning for LearningService {
     async fn list_milestones(&self, query: ListMilestones) -> Result<Page<ReachedMilestone>, LearningError> {
         let db = self.core.parts.db.read();
         Ok(store::list_milestones(db, query.project, query.subject, &query.page).await?)
+    }
+
+    async fn list_statements(&self, query: ListStatements) -> Result<Page<serde_json::Value>, LearningError> {
+        crate::told::list(&self.core, query).await
     }
 }
 

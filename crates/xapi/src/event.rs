@@ -71,6 +71,8 @@ fn name_of(verb: &str, level: Option<Level>) -> Option<&'static str> {
         ("experienced" | "initialized" | "launched" | "resumed" | "opened" | "viewed", _) => "lesson_start",
         ("asked", _) => "tutor_message",
         ("hinted" | "requested-hint" | "used-hint", _) => "hint_used",
+        ("encountered-error", _) => "error_encountered",
+        ("gave-tutor-feedback", _) => "tutor_feedback",
         _ => return None,
     })
 }

@@ -13,8 +13,8 @@ use belvedere_learning_analytics::struggling::{Area, Factor, Struggle, Verdict, 
 use belvedere_learning_analytics::{
     ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision, ItemTable,
     LearnerOfCourse, LearnerProgress, Learning, LearningError, LearningSettings, LessonProgress,
-    LessonSummary, ListLearners, ListMilestones, ListStruggling, PlaceProgress, ReachedMilestone,
-    Recommendation, SkillMastery, StrugglingLearner,
+    LessonSummary, ListLearners, ListMilestones, ListStatements, ListStruggling, PlaceProgress,
+    ReachedMilestone, Recommendation, SkillMastery, StrugglingLearner,
 };
 use belvedere_storage::{Cursor, Page, PageRequest, Timestamp};
 
@@ -281,6 +281,10 @@ impl Learning for FakeLearning {
             _ => Vec::new(),
         };
         Ok(Page { items, next: None })
+    }
+
+    async fn list_statements(&self, _: ListStatements) -> Result<Page<serde_json::Value>, LearningError> {
+        Ok(Page { items: Vec::new(), next: None })
     }
 }
 

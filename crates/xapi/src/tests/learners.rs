@@ -7,7 +7,8 @@ use belvedere_learning_analytics::event::{EventType, LearningEvent, Metadata};
 use belvedere_learning_analytics::milestones::Rule;
 use belvedere_learning_analytics::structure::{CourseStructure, ExercisePlan, LessonPlan};
 use belvedere_learning_analytics::{
-    ChangeRules, ChangedBy, DELIVERY_KIND, Learning, LearningSettings, ListLearners,
+    ChangeRules, ChangedBy, DELIVERY_KIND, Learning, LearningSettings, ListLearners, ListStatements,
+    StatementHome,
 };
 use belvedere_privacy::{ChangeSettings, ConsentDefault, Privacy, PrivacySettings};
 use belvedere_storage::testing::TestDatabase;
@@ -24,6 +25,7 @@ belvedere_storage::database_tests!(
     without_consent_a_statement_counts_for_a_number_of_the_day,
     while_learning_is_off_nothing_is_folded,
     writers_of_the_same_learners_do_not_block_each_other,
+    a_learner_read_as_statements_and_told_again_is_the_same,
 );
 
 const VERBS: &str = "http://adlnet.gov/expapi/verbs/";
@@ -227,19 +229,23 @@ impl World {
     async fn kept(&self, project: ProjectId) -> Value {
         let mut all = Vec::new();
         for user in ["ada", "bob"] {
-            let Some(subject) = self.subject(project, user).await else { continue };
-            let records = self.learning.subject_data().export(project, subject, None).await.unwrap().records;
-            let records: Vec<Value> =
-                records.into_iter().filter(|record| record["kind"] != "struggling").collect();
-            let mut mastery =
-                serde_json::to_value(self.learning.list_mastery(project, subject).await.unwrap()).unwrap();
-            mastery.as_array_mut().unwrap().sort_by_key(|it| it["skill"].to_string());
-            all.push(json!({ "user": user, "records": records, "mastery": mastery }));
+            all.extend(self.kept_of(project, user).await);
         }
         for course in ["http://c/0", "http://c/1"] {
             all.push(serde_json::to_value(self.learning.list_items(project, course).await.unwrap()).unwrap());
         }
         all.into()
+    }
+
+    async fn kept_of(&self, project: ProjectId, user: &str) -> Option<Value> {
+        let subject = self.subject(project, user).await?;
+        let records = self.learning.subject_data().export(project, subject, None).await.unwrap().records;
+        let records: Vec<Value> =
+            records.into_iter().filter(|record| record["kind"] != "struggling").collect();
+        let mut mastery =
+            serde_json::to_value(self.learning.list_mastery(project, subject).await.unwrap()).unwrap();
+        mastery.as_array_mut().unwrap().sort_by_key(|it| it["skill"].to_string());
+        Some(json!({ "records": records, "mastery": mastery }))
     }
 
     /// What is kept is what follows from the log.
@@ -453,6 +459,53 @@ async fn while_learning_is_off_nothing_is_folded(db: TestDatabase) {
         let rebuilt = world.learning.rebuild_learner(project, subject).await.unwrap();
         assert_eq!((rebuilt.events, rebuilt.is_changed), (0, false));
     }
+}
+
+async fn a_learner_read_as_statements_and_told_again_is_the_same(db: TestDatabase) {
+    let world = World::of(db, true);
+    let (project, twin) = (ProjectId(1), ProjectId(2));
+    for project in [project, twin] {
+        world.found(project).await;
+    }
+    let mut acts = acts(&mut Random(13), 90);
+    acts.retain(|act| act.native.user_id == "ada");
+    let count = acts.len();
+    let natives = natives_of(&acts).into_iter().enumerate().map(|(place, native)| {
+        // An id of the product's own, and every kind of event.
+        let id = if place % 2 == 0 { format!("own-{place}") } else { native.id };
+        let event_type = match place {
+            0 => EventType::ErrorEncountered,
+            1 => EventType::TutorMessage,
+            2 => EventType::TutorFeedback,
+            _ => native.event_type,
+        };
+        LearningEvent { id, event_type, ..native }
+    });
+    world.learning.record_events(project, natives.collect()).await.unwrap();
+    let subject = world.subject(project, "ada").await.unwrap();
+    let (mut told, mut after) = (Vec::new(), None);
+    loop {
+        let home = StatementHome { url: HOME.to_owned(), project };
+        let query = ListStatements { home, subject, page: PageRequest::new(7, after) };
+        let page = world.learning.list_statements(query).await.unwrap();
+        assert!(page.items.len() <= 7);
+        told.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(told.len(), count);
+    assert!(told.is_sorted_by_key(|it| std::cmp::Reverse(it["timestamp"].as_str().unwrap().to_owned())));
+    store_in(&world.service, twin, &told.clone().into()).await.unwrap();
+    let user = format!("learner-{subject}");
+    let (one, other) =
+        (world.kept_of(project, "ada").await.unwrap(), world.kept_of(twin, &user).await.unwrap());
+    pretty_equal(&one, &other, "told again");
+    // Where they come from they are known.
+    store_in(&world.service, project, &told.into()).await.unwrap();
+    assert_eq!(world.event_ids(project).await.len(), count);
+    assert_eq!(world.kept_of(project, "ada").await.unwrap(), one);
 }
 
 /// A delivery of the door with events of a project.
