@@ -18,7 +18,8 @@ fn allowed(crate_name: &str) -> Option<Vec<&'static str>> {
         "kernel" => vec!["storage"],
         "jobs" | "intake" | "event-store" => ground,
         "error-tracking" => [ground, vec!["jobs", "event-store", "error-client"]].concat(),
-        "xapi" | "learning-analytics" => [ground, vec!["event-store"]].concat(),
+        "xapi" => [ground, vec!["jobs", "event-store"]].concat(),
+        "learning-analytics" => [ground, vec!["event-store"]].concat(),
         name if SLICES.contains(&name) => [ground, vec!["jobs"]].concat(),
         "app" => {
             [ground, vec!["jobs", "intake", "event-store", "migrations", "error-client"], SLICES.to_vec()]

@@ -238,21 +238,6 @@ impl App {
             Arc::clone(&bus),
         ));
 
-        let xapi = Arc::new(XapiService::new(XapiParts {
-            db: db.clone(),
-            clock: Arc::clone(&clock),
-            gate: privacy.clone(),
-            register: privacy.clone(),
-            vault: vault.clone(),
-            audit: audit.clone(),
-            events: Some(Arc::new(events.clone())),
-            limits: config.xapi.limits(),
-            home_page: config.public_url(),
-            secret: master_key.derive("xapi"),
-        }));
-        let mut subject_data: Vec<Arc<dyn SubjectData>> = vec![queries.clone()];
-        subject_data.extend(xapi.subject_data());
-
         let learning = Arc::new(LearningService::new(LearningParts {
             db: db.clone(),
             clock: Arc::clone(&clock),
@@ -263,6 +248,24 @@ impl App {
             bus: Arc::clone(&bus),
             zones: Some(Arc::new(Zones(Arc::clone(&accounts)))),
         }));
+
+        let jobs = JobQueue::new(db.clone(), Arc::clone(&clock), Arc::clone(&bus));
+        let xapi = Arc::new(XapiService::new(XapiParts {
+            db: db.clone(),
+            clock: Arc::clone(&clock),
+            gate: privacy.clone(),
+            register: privacy.clone(),
+            vault: vault.clone(),
+            audit: audit.clone(),
+            events: Some(Arc::new(events.clone())),
+            learners: config.features.learning.then(|| learning.clone() as _),
+            jobs: Some(jobs.clone()),
+            limits: config.xapi.limits(),
+            home_page: config.public_url(),
+            secret: master_key.derive("xapi"),
+        }));
+        let mut subject_data: Vec<Arc<dyn SubjectData>> = vec![queries.clone()];
+        subject_data.extend(xapi.subject_data());
         subject_data.push(learning.subject_data());
 
         let quotas = Arc::new(QuotaBook::new(QuotaParts { db: db.clone(), clock: Arc::clone(&clock) }));
@@ -277,7 +280,6 @@ impl App {
         let spool = if role.has_door() { Some(open_spool(&config)?) } else { None };
         let intake = spool.clone().map(|spool| Arc::new(Intake::new(spool, parts.clone())));
         let intake_log = Arc::new(IntakeLogService::new(parts.clone(), audit.clone()));
-        let jobs = JobQueue::new(db.clone(), Arc::clone(&clock), Arc::clone(&bus));
         let reports = self_report::start(&config, role, &accounts);
         let source_maps = Arc::new(errors.source_maps(jobs.clone()));
         let triage = Arc::new(errors.triage(accounts.clone(), jobs.clone()));

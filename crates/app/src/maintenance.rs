@@ -16,8 +16,10 @@ use belvedere_jobs::{
     JobError, JobHandler, JobRunner, JobRunnerConfig, NewJob, RunningJob, Schedule, Scheduler, When,
 };
 use belvedere_kernel::{Clock, Organisation, ProjectId, Tasks};
+use belvedere_learning_analytics::LearningService;
 use belvedere_privacy::{Privacy, PrivacyError, PrivacyService};
 use belvedere_storage::Id;
+use belvedere_xapi::WITHDRAW_JOB;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -265,6 +267,28 @@ impl JobHandler for CheckEvents {
     }
 }
 
+/// Takes the events of voided statements out, and out of what is kept of learners: also while that is switched off, so
+/// that it fits the events when it is switched on again.
+struct WithdrawEvents {
+    events: Embedded,
+    learning: Arc<LearningService>,
+}
+
+#[async_trait]
+impl JobHandler for WithdrawEvents {
+    async fn run(&self, job: &RunningJob) -> Result<(), JobError> {
+        #[derive(Deserialize)]
+        struct Wish {
+            project: ProjectId,
+            events: Vec<Id<()>>,
+        }
+        let wish: Wish = read_payload(job)?;
+        let ids: Vec<[u8; 16]> = wish.events.iter().map(|id| id.to_bytes()).collect();
+        let withdrawn = self.events.withdraw_events(wish.project, &ids, &*self.learning).await;
+        withdrawn.map(drop).map_err(event_failure)
+    }
+}
+
 fn event_failure(error: EventStoreError) -> JobError {
     match error {
         EventStoreError::Storage(error) => JobError::Storage(error),
@@ -295,6 +319,8 @@ pub(crate) fn runner(app: &App) -> JobRunner {
     runner.register("monitors.judge", Arc::new(judge));
     let (events, clock) = (|| app.events.clone(), app.clock.clone());
     runner.register("events.seal", Arc::new(SealEvents { events: events(), tasks: app.tasks.clone() }));
+    let withdraw = WithdrawEvents { events: events(), learning: app.learning.clone() };
+    runner.register(WITHDRAW_JOB, Arc::new(withdraw));
     let kept = 24 * HOUR * app.config.events.kept_days;
     let check = CheckEvents { events: events(), clock: Arc::clone(&clock), tasks: app.tasks.clone() };
     runner.register("events.check", Arc::new(check));

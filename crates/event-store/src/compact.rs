@@ -7,7 +7,7 @@ use std::time::Duration;
 use belvedere_kernel::ProjectId;
 use belvedere_storage::Timestamp;
 
-use crate::merge::merge;
+use crate::merge::{Without, merge};
 use crate::segment::SegmentMeta;
 use crate::store::upkeep;
 use crate::swap::Swap;
@@ -45,7 +45,8 @@ pub(crate) async fn compact(store: &Embedded, project: ProjectId) -> Result<Comp
         let Some(plan) = plan(&segments, store.inner.clock.now(), limit) else { return Ok(compacted) };
         let (inner, zone) = (Arc::clone(&store.inner), zone.clone());
         let merged = plan.segments.clone();
-        let add = upkeep(move || merge(&inner, project, &merged, None, &zone, plan.weeks)).await?;
+        let add =
+            upkeep(move || merge(&inner, project, &merged, Without::Nothing, &zone, plan.weeks)).await?;
         let remove: Vec<_> = plan.segments.iter().map(|segment| segment.id).collect();
         let swap = Swap { generation, add: add.into_iter().collect(), remove, sealed: None };
         swap.make(store, project).await?;

@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use belvedere_kernel::{ProjectId, SubjectId};
 use belvedere_storage::Tx;
 
-use crate::merge::merge;
+use crate::batch::Batch;
+use crate::merge::{Without, merge};
 use crate::store::{Inner, blocking};
 use crate::swap::Swap;
 use crate::tables;
-use crate::tail::without_subject;
-use crate::{Embedded, Erased, EventStoreError, encoding};
+use crate::tail::rewrite_without;
+use crate::{Embedded, Erased, EventStoreError};
 
 /// How often an erasure is prepared again because segments changed before it was made.
-const ATTEMPTS: usize = 5;
+pub(crate) const ATTEMPTS: usize = 5;
 
 /// An erasure whose segments are written, and which [`PreparedErasure::commit_in`] makes true.
 ///
@@ -60,7 +61,7 @@ impl Embedded {
                 if inner.open(project, meta)?.has_subject(number)? {
                     let weeks = (meta.week, meta.week_count);
                     let segments = std::slice::from_ref(meta);
-                    let rest = merge(&inner, project, segments, Some(number), &zone, weeks)?;
+                    let rest = merge(&inner, project, segments, Without::Subject(number), &zone, weeks)?;
                     prepared.events += meta.count - rest.as_ref().map_or(0, |rest| rest.count);
                     prepared.swap.remove.push(meta.id);
                     prepared.swap.add.extend(rest);
@@ -85,22 +86,10 @@ impl PreparedErasure {
         let mut erased = Erased { events: self.events, segments: swap.remove.len() as u64, batches: 0 };
         let numbers = tables::find_subjects(tx, *project, &[*subject]).await?;
         let Some(number) = numbers.get(subject).copied() else { return Ok(erased) };
-        let fresh = store.state(*project).read(tx, *project, Some(row)).await?;
-        for tail in &fresh.batches {
-            let rest = without_subject(&tail.unpack()?, number);
-            let removed = tail.count - rest.count;
-            if removed == 0 {
-                continue;
-            }
-            let payload = encoding::pack(&rest)?;
-            tables::rewrite_batch(tx, *project, (tail.sequence, row.generation), &rest, payload).await?;
-            row.tail_count -= i64::try_from(removed).unwrap_or(0);
-            erased.events += removed as u64;
-            erased.batches += 1;
-        }
-        if erased.batches > 0 {
-            tables::update_project(tx, *project, row).await?;
-        }
+        let is_gone = |batch: &Batch, row: usize| batch.subjects.get(row) == Some(&number);
+        let (events, batches) = rewrite_without(store, tx, *project, &mut row, is_gone).await?;
+        erased.events += events;
+        erased.batches = batches;
         tables::delete_subject(tx, *project, *subject).await?;
         Ok(erased)
     }

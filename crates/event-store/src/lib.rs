@@ -15,6 +15,7 @@ mod event;
 mod fields;
 mod filter;
 mod gather;
+mod learners;
 mod merge;
 mod model;
 mod read;
@@ -31,6 +32,7 @@ mod tail;
 mod tests;
 mod view;
 mod week;
+mod withdraw;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -47,6 +49,7 @@ pub use event::{
     APPEND_EVENTS_MAX, Event, NAME_BYTES_MAX, PROPS_BYTES_MAX, TEXT_BYTES_MAX, TIME_END, TIME_MIN,
 };
 pub use fields::{Fields, TextField};
+pub use learners::{LearnerEvents, LearnerFold};
 pub use model::{Appended, Compacted, Erased, Limits, Retained, Sealed, Select, StoreStats};
 pub use read::{Part, PartCache, PartKey, Snapshot};
 pub use rollup::{ProjectZones, RollupCheck, RollupChecks, RollupDifference, RollupLimits};

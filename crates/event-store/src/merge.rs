@@ -1,7 +1,7 @@
 //! Segments merged into one, or one rewritten without some events, a row group of each in memory at a time.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 
 use belvedere_kernel::ProjectId;
@@ -37,12 +37,31 @@ impl Source {
     }
 }
 
-/// Writes the events of segments, except those of a subject, into one of the weeks from `week` on; none if none are left.
+/// Events that are left out.
+#[derive(Clone, Copy)]
+pub(crate) enum Without<'a> {
+    Nothing,
+    Subject(u32),
+    Events(&'a HashSet<[u8; 16]>),
+}
+
+impl Without<'_> {
+    /// By what segments are sorted by.
+    fn has(self, (subject, _, id): &(u32, i64, [u8; 16])) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Subject(without) => without == *subject,
+            Self::Events(ids) => ids.contains(id),
+        }
+    }
+}
+
+/// Writes the events of segments, except some, into one of the weeks from `week` on; none if none are left.
 pub(crate) fn merge(
     inner: &Inner,
     project: ProjectId,
     segments: &[SegmentMeta],
-    without: Option<u32>,
+    without: Without<'_>,
     zone: &str,
     (week, week_count): (i64, i64),
 ) -> Result<Option<SegmentMeta>, EventStoreError> {
@@ -69,7 +88,7 @@ pub(crate) fn merge(
     let mut written = 0;
     while let Some(Reverse((key, index))) = heap.pop() {
         let Some(source) = sources.get_mut(index) else { continue };
-        if without != Some(key.0) {
+        if !without.has(&key) {
             builder.push_row(&source.batch, source.row, &mut source.codes);
         }
         source.row += 1;

@@ -149,7 +149,31 @@ async fn number_subjects(
     Ok((numbers, new))
 }
 
-/// A batch without the events of a subject.
-pub(crate) fn without_subject(batch: &Batch, subject: u32) -> Batch {
-    batch.filter(|batch, row| batch.subjects.get(row) != Some(&subject))
+/// Rewrites the batches of the tail that have events to be left out, under the lock of the project's row, which counts
+/// them; how many events and batches.
+pub(crate) async fn rewrite_without(
+    store: &Embedded,
+    tx: &Tx,
+    project: ProjectId,
+    row: &mut ProjectRow,
+    is_gone: impl Fn(&Batch, usize) -> bool,
+) -> Result<(u64, u64), EventStoreError> {
+    let fresh = store.state(project).read(tx, project, Some(*row)).await?;
+    let (mut events, mut batches) = (0, 0);
+    for tail in &fresh.batches {
+        let rest = tail.unpack()?.filter(|batch, row| !is_gone(batch, row));
+        let removed = tail.count - rest.count;
+        if removed == 0 {
+            continue;
+        }
+        let payload = encoding::pack(&rest)?;
+        tables::rewrite_batch(tx, project, (tail.sequence, row.generation), &rest, payload).await?;
+        row.tail_count -= i64::try_from(removed).unwrap_or(0);
+        events += removed as u64;
+        batches += 1;
+    }
+    if batches > 0 {
+        tables::update_project(tx, project, *row).await?;
+    }
+    Ok((events, batches))
 }

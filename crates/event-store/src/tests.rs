@@ -8,3 +8,4 @@ mod questions;
 mod random;
 mod rollups;
 mod upkeep;
+mod withdraw;

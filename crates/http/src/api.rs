@@ -227,6 +227,7 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         learning::find_learner,
         learning::list_mastery,
         learning::recommend,
+        learning::list_statements,
         learning::list_courses,
         learning::find_now,
         learning::find_course,

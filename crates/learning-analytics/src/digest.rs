@@ -42,18 +42,36 @@ pub(crate) fn keys_of<'a>(
     keys
 }
 
+/// What the events of a project are folded by.
+pub(crate) struct Ground {
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) structures: BTreeMap<String, CourseStructure>,
+}
+
+impl Ground {
+    /// Takes the project's row until the end of the transaction. Whoever folds does so before anything of the event store is
+    /// locked, in the order of projects.
+    pub(crate) async fn lock(
+        tx: &Tx,
+        project: ProjectId,
+        courses: &BTreeSet<&str>,
+    ) -> Result<Self, StorageError> {
+        let rules = store::lock_project(tx, project).await?;
+        Ok(Self { rules, structures: store::load_structures(tx, project, courses).await? })
+    }
+}
+
 /// Folds the new events of a project, and says what became true by them.
 pub(crate) async fn digest_in(
     tx: &Tx,
     project: ProjectId,
     entries: &[(Option<SubjectId>, Entry)],
-    structures: &BTreeMap<String, CourseStructure>,
+    Ground { rules, structures }: &Ground,
     now: Timestamp,
 ) -> Result<Vec<LiveMessage>, StorageError> {
     if entries.is_empty() {
         return Ok(Vec::new());
     }
-    let rules = store::lock_project(tx, project).await?;
     let of_learners = || entries.iter().filter_map(|(subject, entry)| Some(((*subject)?, entry)));
     let mut sheet = Sheet::of(of_learners());
     store::load_sheet(tx, project, &mut sheet).await?;
@@ -67,7 +85,7 @@ pub(crate) async fn digest_in(
     store::add_items(tx, project, &item_sums(entries.iter().map(|(_, entry)| entry))).await?;
 
     let mut messages = vec![message(project, "learning.events", json!({ "events": entries.len() }))];
-    let new = reach_milestones(tx, project, (&sheet, &touched, &completions), &rules, now).await?;
+    let new = reach_milestones(tx, project, (&sheet, &touched, &completions), rules, now).await?;
     messages.extend((!new.is_empty()).then(|| milestones_message(project, &new)));
     messages.extend(flag_strugglers(tx, project, &sheet, now).await?);
     Ok(messages)

@@ -5,7 +5,7 @@ mod read;
 use belvedere_storage::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use read::check_event;
+pub(crate) use read::{AHEAD_MAX, SECONDS_MAX, check_event, is_complete, to_thousandth};
 pub use read::{ReadError, Received, Refused, read_events};
 
 /// The most events of one request.

@@ -35,7 +35,9 @@ impl EventKey {
             hasher.update(part.as_bytes());
         }
         let digest = hasher.finalize();
-        Self(digest.iter().take(16).fold(0, |key, byte| key << 8 | u128::from(*byte)))
+        let key = digest.iter().take(16).fold(0_u128, |key, byte| key << 8 | u128::from(*byte));
+        // A UUID of version 8 (RFC 9562), because it is the id of the event's statement too.
+        Self(key & !(0xf << 76) & !(0b11 << 62) | 0x8 << 76 | 0b10 << 62)
     }
 }
 

@@ -9,15 +9,14 @@ use belvedere_kernel::{
     Admitted, Delivery, HandlerError, Identity, IntakeHandler, ItemOutcome, Prepared, PreparedBatch,
     ProjectId, RawPerson, Rejected, ScrubRules, Stored, Tally,
 };
-use belvedere_storage::{StorageError, Tx};
+use belvedere_storage::{StorageError, Timestamp, Tx};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
-use crate::digest::digest_in;
+use crate::digest::{Ground, digest_in};
 use crate::entry::{Entry, StoredParts, to_stored};
 use crate::event::{EventType, LearningEvent, Metadata};
 use crate::service::Core;
-use crate::store;
 use crate::structure::CourseStructure;
 
 /// What deliveries of learning events are called.
@@ -109,14 +108,12 @@ impl Batch {
         tx: &Tx,
         project: ProjectId,
         of_project: &OfProject,
-        admitted: &[Admitted],
+        (admitted, ground): (&[Admitted], &Ground),
     ) -> Result<Stored, StorageError> {
-        let courses = of_project.events.iter().map(|event| event.course_id.as_str()).collect();
-        let structures = store::load_structures(tx, project, &courses).await?;
         let (mut stored, mut entries) = (Vec::new(), Vec::new());
         for (event, admitted) in of_project.events.iter().zip(admitted) {
-            let day = day_of(event, &of_project.zone);
-            let skills = skills_of(event, structures.get(&event.course_id));
+            let day = day_of(event.timestamp, &of_project.zone);
+            let skills = skills_of(event, ground.structures.get(&event.course_id));
             let drafted = to_stored(event, *admitted, day, skills);
             if let Some((draft, entry)) =
                 drafted.and_then(|it| StoredParts::of(&it).entry().map(|entry| (it, entry)))
@@ -131,7 +128,7 @@ impl Batch {
         let new: Vec<_> =
             new.map(|((event, entry), _): ((&Event, Entry), _)| (event.subject, entry)).collect();
         let now = self.core.parts.clock.now();
-        let messages = digest_in(tx, project, &new, &structures, now).await?;
+        let messages = digest_in(tx, project, &new, ground, now).await?;
         let tally =
             |outcome, reason, quantity| Tally { project, item: ITEM.to_owned(), outcome, reason, quantity };
         let tallies = [
@@ -150,11 +147,16 @@ impl PreparedBatch for Batch {
         let admitted = self.admit(tx).await?;
         let mut rest = admitted.as_slice();
         let mut all = Stored::default();
-        // In the order of projects, as appends of each wait for each other.
+        // In the order of projects, and all that is folded before all that is appended: others lock in this order too.
+        let mut grounds = Vec::with_capacity(self.projects.len());
         for (project, of_project) in &self.projects {
+            let courses = of_project.events.iter().map(|event| event.course_id.as_str()).collect();
+            grounds.push(Ground::lock(tx, *project, &courses).await?);
+        }
+        for ((project, of_project), ground) in self.projects.iter().zip(&grounds) {
             let (own, others) = rest.split_at(of_project.events.len().min(rest.len()));
             rest = others;
-            let stored = self.store_project(tx, *project, of_project, own).await?;
+            let stored = self.store_project(tx, *project, of_project, (own, ground)).await?;
             all.tallies.extend(stored.tallies);
             all.messages.extend(stored.messages);
         }
@@ -184,16 +186,16 @@ fn scrub(project: ProjectId, metadata: &mut Metadata, rules: &dyn ScrubRules) {
     });
 }
 
-/// The day of an event in a time zone, numbered since 1970-01-01.
-fn day_of(event: &LearningEvent, zone: &TimeZone) -> i64 {
-    let micros = event.timestamp.as_micros();
+/// The day of an instant in a time zone, numbered since 1970-01-01.
+pub(crate) fn day_of(at: Timestamp, zone: &TimeZone) -> i64 {
+    let micros = at.as_micros();
     let offset = jiff::Timestamp::from_microsecond(micros).map_or(0, |at| zone.to_offset(at).seconds());
     (micros.div_euclid(1_000_000) + i64::from(offset)).div_euclid(86_400)
 }
 
 /// What an attempt, a hint or an error is about: what it says, else what the course's structure says of its exercise,
 /// else its lesson, else its course.
-fn skills_of(event: &LearningEvent, structure: Option<&CourseStructure>) -> Vec<String> {
+pub(crate) fn skills_of(event: &LearningEvent, structure: Option<&CourseStructure>) -> Vec<String> {
     if !matches!(
         event.event_type,
         EventType::ExerciseAttempt | EventType::HintUsed | EventType::ErrorEncountered

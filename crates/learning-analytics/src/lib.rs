@@ -48,6 +48,7 @@ mod digest;
 mod entry;
 mod error;
 pub mod event;
+mod fold;
 pub mod history;
 mod intake;
 pub mod items;
@@ -60,12 +61,14 @@ mod rebuild;
 mod recommend;
 mod service;
 mod sheet;
+mod statement;
 mod store;
 pub mod structure;
 pub mod struggling;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod told;
 mod tracker;
 
 use async_trait::async_trait;
@@ -78,12 +81,13 @@ pub use intake::{DELIVERY_KIND, ITEM};
 pub use model::{
     BusyPlace, ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision,
     ItemTable, LatestEvent, LearnerOfCourse, LearnerProgress, LearningNow, LessonProgress, LessonSummary,
-    ListLearners, ListMilestones, ListStruggling, PlaceProgress, ReachedMilestone, Rebuilt, Recommendation,
-    SkillMastery, StrugglingLearner,
+    ListLearners, ListMilestones, ListStatements, ListStruggling, PlaceProgress, ReachedMilestone, Rebuilt,
+    Recommendation, SkillMastery, StrugglingLearner,
 };
 pub use now::{NOW_MINUTES, PRESENT_MINUTES};
 pub use recommend::TARGET;
 pub use service::{LearningParts, LearningService, RECOMMENDED_MAX, name_events};
+pub use statement::StatementHome;
 pub use tracker::{TRACKED_MAX, Tracker};
 
 /// What is known of learners, courses and exercises.
@@ -146,6 +150,9 @@ pub trait Learning: Send + Sync {
 
     /// What happens at this moment: everything that was stored before the call.
     async fn find_now(&self, project: ProjectId) -> Result<LearningNow, LearningError>;
+
+    /// What a learner did, as xAPI statements; made of the log when they are read.
+    async fn list_statements(&self, query: ListStatements) -> Result<Page<serde_json::Value>, LearningError>;
 }
 
 /// What people declare and say. Every change is an audit entry.

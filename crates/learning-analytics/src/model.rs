@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::items::Item;
 use crate::mastery::Estimate;
 use crate::milestones::Rule;
+use crate::statement::StatementHome;
 use crate::struggling::Struggle;
 
 /// A learner over all courses.
@@ -302,6 +303,17 @@ pub struct ListMilestones {
     pub project: ProjectId,
     /// Those of one learner.
     pub subject: Option<SubjectId>,
+    /// Which page, the latest first.
+    pub page: PageRequest,
+}
+
+/// Which statements are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListStatements {
+    /// The project, and where its activities are at home.
+    pub home: StatementHome,
+    /// The learner.
+    pub subject: SubjectId,
     /// Which page, the latest first.
     pub page: PageRequest,
 }

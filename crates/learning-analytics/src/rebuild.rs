@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use belvedere_event_store::{EventStore, Fields, Select, TextField};
+use belvedere_event_store::{Batch, EventStore, EventStoreError, Fields, Select, TextField};
 use belvedere_kernel::{ProjectId, SubjectId};
 use belvedere_storage::{StorageError, Tx};
 
@@ -10,6 +10,7 @@ use crate::LearningError;
 use crate::digest::{complete_courses, milestones_of};
 use crate::entry::{Entry, StoredParts};
 use crate::event::EventType;
+use crate::history::EventKey;
 use crate::milestones::Rule;
 use crate::model::Rebuilt;
 use crate::service::Core;
@@ -30,30 +31,33 @@ pub(crate) async fn read_log(
     events: &dyn EventStore,
     project: ProjectId,
     subject: SubjectId,
-) -> Result<Vec<Entry>, LearningError> {
+) -> Result<Vec<Entry>, EventStoreError> {
+    let batches = events.load(select_log(project, subject)).await?;
+    let rows = batches.iter().flat_map(|batch| (0..batch.count).map(move |row| (batch, row)));
+    Ok(rows.filter_map(|(batch, row)| parts_of(batch, row)?.entry()).collect())
+}
+
+/// What of the log is read of a learner.
+pub(crate) fn select_log(project: ProjectId, subject: SubjectId) -> Select {
     let texts = [TextField::Name, TextField::Course, TextField::Lesson, TextField::Exercise];
     let fields = texts
         .into_iter()
         .fold(Fields::ID.and(Fields::TIME).and(Fields::PROPS), |fields, text| fields.and(Fields::text(text)));
     let names = EventType::ALL.map(|kind| kind.as_str().to_owned()).to_vec();
-    let select = Select { names, subject: Some(subject), fields, ..Select::all(project) };
-    let mut entries = Vec::new();
-    for batch in events.load(select).await? {
-        for row in 0..batch.count {
-            let (Some(id), Some(at_micros)) = (batch.ids.get(row), batch.times.get(row)) else { continue };
-            let parts = StoredParts {
-                id: *id,
-                at_micros: *at_micros,
-                name: batch.name(row),
-                course: batch.text(TextField::Course, row),
-                lesson: batch.text(TextField::Lesson, row),
-                exercise: batch.text(TextField::Exercise, row),
-                props: batch.props.get(row),
-            };
-            entries.extend(parts.entry());
-        }
-    }
-    Ok(entries)
+    Select { names, subject: Some(subject), fields, ..Select::all(project) }
+}
+
+/// An event of what was read.
+pub(crate) fn parts_of(batch: &Batch, row: usize) -> Option<StoredParts<'_>> {
+    Some(StoredParts {
+        id: *batch.ids.get(row)?,
+        at_micros: *batch.times.get(row)?,
+        name: batch.name(row),
+        course: batch.text(TextField::Course, row),
+        lesson: batch.text(TextField::Lesson, row),
+        exercise: batch.text(TextField::Exercise, row),
+        props: batch.props.get(row),
+    })
 }
 
 /// What follows from the events of a learner.
@@ -119,4 +123,26 @@ pub(crate) async fn rebuild(
             Ok(Rebuilt { events: entries.len() as u64, is_changed })
         })
         .await
+}
+
+/// Makes a learner anew from the log without some of its events, in the transaction in which those leave it; the project is
+/// locked. Where the log does not reach back to the learner's beginning, everything stays: what follows from events that
+/// are no longer kept cannot be had again.
+pub(crate) async fn rebuild_without(
+    core: &Core,
+    tx: &Tx,
+    (project, subject): (ProjectId, SubjectId),
+    gone: &BTreeSet<EventKey>,
+    (structures, rules): (&BTreeMap<String, CourseStructure>, &[Rule]),
+) -> Result<(), EventStoreError> {
+    let mut entries = read_log(&*core.parts.events, project, subject).await?;
+    let sheet = store::read_sheet(tx, project, subject).await?;
+    let folded = sheet.learners.get(&subject).map_or(0, |learner| learner.events);
+    if folded != entries.len() as u64 {
+        tracing::warn!(%project, %subject, "events were withdrawn of a learner whose log is not whole");
+        return Ok(());
+    }
+    entries.retain(|entry| !gone.contains(&entry.key));
+    let wanted = follow(subject, &entries, structures, rules);
+    Ok(store::replace_subject(tx, project, subject, &wanted, core.parts.clock.now()).await?)
 }

@@ -23,7 +23,7 @@ use crate::milestones::Rule;
 use crate::model::{
     ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision, ItemTable,
     LearnerOfCourse, LearnerProgress, LearningNow, LessonProgress, ListLearners, ListMilestones,
-    ListStruggling, PlaceProgress, ReachedMilestone, Rebuilt, Recommendation, SkillMastery,
+    ListStatements, ListStruggling, PlaceProgress, ReachedMilestone, Rebuilt, Recommendation, SkillMastery,
     StrugglingLearner,
 };
 use crate::now::{self, NOW_MINUTES};
@@ -81,7 +81,7 @@ impl Core {
 /// Learning analytics on a database and an event store. A clone is the same service.
 #[derive(Clone)]
 pub struct LearningService {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
 }
 
 impl LearningService {
@@ -475,6 +475,10 @@ impl Learning for LearningService {
         seen.retain(|_, it| now.since(it.until) < SEEN_FOR);
         seen.insert(project, looked.clone());
         Ok(looked)
+    }
+
+    async fn list_statements(&self, query: ListStatements) -> Result<Page<serde_json::Value>, LearningError> {
+        crate::told::list(&self.core, query).await
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) use declared::{
 };
 pub(crate) use facts::{
     NewFlag, StoredMilestone, add_items, clear_flags, give_feedback, insert_flags, load_completions,
-    load_counts, load_milestones, load_open_flags, load_unhinted, replace_milestones,
+    load_counts, load_milestones, load_open_flags, load_unhinted, replace_milestones, subtract_items,
 };
 pub(crate) use listing::{
     RESPONSES_MAX, count_feedback, list_course_items, list_courses, list_flags, list_flags_of, list_learners,

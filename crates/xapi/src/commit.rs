@@ -1,11 +1,13 @@
 //! One transaction for the work of many requests.
 //!
-//! Locks are taken in one order: projects by number, in each the row that orders its writers, then subjects; then the
-//! audit log; the event store last. Two transactions therefore wait for each other, but never in a circle.
+//! Locks are taken in one order: projects by number, in each the row that orders its writers, then subjects; then, again by
+//! number, what is kept of learners; then the audit log; the event store last. Two transactions therefore wait for each
+//! other, but never in a circle.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use belvedere_event_store::Event;
+use belvedere_event_store::{Event, LearnerFold};
+use belvedere_jobs::{JobsError, NewJob};
 use belvedere_kernel::{Actor, Entry, ProjectId, SubjectId, Target, XapiKey};
 use belvedere_storage::{Id, Sql, StorageError, Timestamp, Tx, bulk, execute_sql, query_sql};
 use bytes::Bytes;
@@ -17,7 +19,7 @@ use crate::core::Core;
 use crate::documents::Overlay;
 use crate::model::{ChangeDocument, Client, StoredStatements};
 use crate::packing::bytes16;
-use crate::prepare::{Prepared, raw_person};
+use crate::prepare::Prepared;
 use crate::statement::Ifi;
 use crate::{XapiError, value};
 
@@ -25,6 +27,13 @@ pub(crate) const IS_VOIDED: i64 = 1;
 pub(crate) const IS_TIMED_BY_STORE: i64 = 2;
 pub(crate) const IS_COMPRESSED: i64 = 4;
 pub(crate) const IS_VOIDING: i64 = 8;
+
+/// The job that takes the events of voided statements out of the event store, and out of what follows from them. Its
+/// payload is `{"project": 1, "events": [..]}` with ids of events.
+pub const WITHDRAW_JOB: &str = "xapi.withdraw_events";
+
+/// The most events of one such job.
+const WITHDRAWN_MAX: usize = 500;
 
 /// The most request ids of one audit entry.
 const REQUESTS_NAMED_MAX: usize = 64;
@@ -118,25 +127,77 @@ impl Core {
             of_projects.entry(command.client.project).or_default().push(index);
         }
         let now = self.parts.clock.now();
+        let tells = |index: &usize| matches!(commands[*index].work, Work::Statements { .. });
+        let telling = of_projects.iter().filter(|(_, indices)| indices.iter().any(tells));
+        let projects: Vec<ProjectId> = telling.map(|(project, _)| *project).collect();
+        let fold = match &self.parts.learners {
+            Some(learners) => Some(learners.load(&projects).await?),
+            None => None,
+        };
+        let fold = fold.as_deref();
         self.parts
             .db
             .write(async |tx| {
                 let mut answers: Vec<Option<Answer>> = commands.iter().map(|_| None).collect();
-                let (mut done, mut events) = (BTreeMap::new(), Vec::new());
+                let (mut done, mut written) = (BTreeMap::new(), Vec::new());
                 for (project, indices) in &of_projects {
                     let work = ProjectWork { core: self, tx, project: *project, now };
                     let of_project = work.run(commands, indices, &mut answers, &mut done).await?;
-                    events.push((*project, of_project));
+                    self.withdraw(tx, *project, &of_project.voided).await?;
+                    written.push((*project, of_project.events));
+                }
+                written.retain(|(_, events)| !events.is_empty());
+                if let Some(fold) = fold {
+                    for (project, events) in &mut written {
+                        fold.complete_in(tx, *project, events).await?;
+                    }
                 }
                 self.record(tx, commands, done).await?;
-                if let Some(store) = &self.parts.events {
-                    for (project, events) in events.iter().filter(|(_, events)| !events.is_empty()) {
-                        store.append_in(tx, *project, events).await.map_err(StorageError::from)?;
-                    }
+                for (project, events) in &written {
+                    self.append(tx, *project, events, fold).await?;
                 }
                 Ok(answers.into_iter().map(|answer| answer.unwrap_or(Err(XapiError::Closed))).collect())
             })
             .await
+    }
+
+    /// Appends the events of a project, and folds those that are new.
+    async fn append(
+        &self,
+        tx: &Tx,
+        project: ProjectId,
+        events: &[Event],
+        fold: Option<&dyn LearnerFold>,
+    ) -> Result<(), StorageError> {
+        let Some(store) = &self.parts.events else { return Ok(()) };
+        let appended = store.append_in(tx, project, events).await?;
+        let new = events.iter().zip(&appended.is_new).filter(|(_, is_new)| **is_new);
+        let new: Vec<&Event> = new.map(|(event, _)| event).collect();
+        match fold {
+            Some(fold) if !new.is_empty() => fold.fold_in(tx, project, &new).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Has the events of statements taken out that were voided after they had become events.
+    async fn withdraw(
+        &self,
+        tx: &Tx,
+        project: ProjectId,
+        statements: &[[u8; 16]],
+    ) -> Result<(), StorageError> {
+        let Some(jobs) = self.parts.jobs.as_ref().filter(|_| self.parts.events.is_some()) else {
+            return Ok(());
+        };
+        for ids in statements.chunks(WITHDRAWN_MAX) {
+            let ids: Vec<String> = ids.iter().map(|id| Id::<()>::from_bytes(*id).to_string()).collect();
+            let job = NewJob::new(WITHDRAW_JOB, json!({ "project": project, "events": ids }));
+            jobs.enqueue_in(tx, job).await.map_err(|error| match error {
+                JobsError::Storage(error) => error,
+                error => StorageError::corrupt(error.to_string()),
+            })?;
+        }
+        Ok(())
     }
 
     /// One entry for each key: what all its requests of this transaction did.
@@ -166,6 +227,14 @@ impl Core {
     }
 }
 
+/// What the work of a project leaves to be done.
+#[derive(Default)]
+struct Written {
+    events: Vec<Event>,
+    /// Statements of earlier transactions that are voided from now on.
+    voided: Vec<[u8; 16]>,
+}
+
 pub(crate) struct ProjectWork<'a> {
     pub(crate) core: &'a Core,
     pub(crate) tx: &'a Tx,
@@ -180,7 +249,7 @@ impl ProjectWork<'_> {
         indices: &[usize],
         answers: &mut [Option<Answer>],
         done: &mut BTreeMap<Id<XapiKey>, Done>,
-    ) -> Result<Vec<Event>, XapiError> {
+    ) -> Result<Written, XapiError> {
         let mut row = lock_project(self.tx, self.project).await?;
         self.core.memory().renew(self.project, row.generation);
         let mut known = self.known(commands, indices).await?;
@@ -227,13 +296,11 @@ impl ProjectWork<'_> {
             note(done, command, &answer, &accepted);
             answers[*index] = Some(answer);
         }
-        let events =
-            if accepted.is_empty() { Vec::new() } else { self.write(&accepted, &files, &mut row).await? };
-        if let Some(last) = accepted.last() {
-            row.last_stored = last.stored;
-            update_project(self.tx, self.project, row).await?;
-        }
-        Ok(events)
+        let Some(last) = accepted.last() else { return Ok(Written::default()) };
+        let written = self.write(&accepted, &files, &mut row).await?;
+        row.last_stored = last.stored;
+        update_project(self.tx, self.project, row).await?;
+        Ok(written)
     }
 
     /// The statements of the same ids that are there.
@@ -261,21 +328,21 @@ impl ProjectWork<'_> {
         Ok(known)
     }
 
-    /// Writes new statements and everything that belongs to them; the events that they are.
+    /// Writes new statements and everything that belongs to them.
     async fn write(
         &self,
         accepted: &[Accepted<'_>],
         files: &[&(String, Bytes)],
         row: &mut ProjectRow,
-    ) -> Result<Vec<Event>, XapiError> {
+    ) -> Result<Written, XapiError> {
         let subjects = self.register(accepted).await?;
         let people = self.number_people(accepted, &subjects, row).await?;
         let voided = self.relate(accepted, &subjects).await?;
-        self.write_bodies(accepted, &people, &voided).await?;
+        self.write_bodies(accepted, &people, &voided.new).await?;
         self.write_authorities(accepted).await?;
         self.write_files(accepted, files).await?;
         self.merge_definitions(accepted, row).await?;
-        self.events(accepted).await
+        Ok(Written { events: self.events(accepted, &voided.new).await?, voided: voided.earlier })
     }
 
     /// The subjects of everybody whom the statements name.
@@ -288,7 +355,7 @@ impl ProjectWork<'_> {
     }
 
     pub(crate) async fn subjects_of(&self, ifis: &[&Ifi]) -> Result<HashMap<Ifi, SubjectId>, XapiError> {
-        let raw: Vec<_> = ifis.iter().map(|ifi| raw_person(self.project, ifi)).collect();
+        let raw: Vec<_> = ifis.iter().map(|ifi| self.core.raw_person(self.project, ifi)).collect();
         let subjects = self.core.parts.register.register(self.tx, &raw).await?;
         let pairs = ifis.iter().zip(subjects).filter_map(|(ifi, subject)| Some(((*ifi).clone(), subject?)));
         Ok(pairs.collect())
@@ -364,14 +431,19 @@ impl ProjectWork<'_> {
         Ok(())
     }
 
-    async fn events(&self, accepted: &[Accepted<'_>]) -> Result<Vec<Event>, XapiError> {
+    /// The events that new statements are, but for those that are voided already.
+    async fn events(
+        &self,
+        accepted: &[Accepted<'_>],
+        voided: &HashSet<[u8; 16]>,
+    ) -> Result<Vec<Event>, XapiError> {
         if self.core.parts.events.is_none() {
             return Ok(Vec::new());
         }
-        let drafts: Vec<_> =
-            accepted.iter().filter_map(|it| Some((it, it.statement.event.clone()?))).collect();
+        let valid = accepted.iter().filter(|it| !voided.contains(&it.statement.id));
+        let drafts: Vec<_> = valid.filter_map(|it| Some((it, it.statement.event.clone()?))).collect();
         let actors = drafts.iter().filter_map(|(it, _)| it.statement.actor.as_ref());
-        let raw: Vec<_> = actors.map(|ifi| raw_person(self.project, ifi)).collect();
+        let raw: Vec<_> = actors.map(|ifi| self.core.raw_person(self.project, ifi)).collect();
         let mut admitted = self.core.parts.gate.admit(self.tx, &raw).await?.into_iter();
         let events = drafts.into_iter().filter_map(|(it, draft)| {
             let admitted = it.statement.actor.as_ref().and_then(|_| admitted.next());

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use belvedere_event_store::EventStore;
+use belvedere_event_store::{EventStore, LearnerEvents};
+use belvedere_jobs::JobQueue;
 use belvedere_kernel::{
-    AuditSink, Clock, ConsentGate, KeyOwner, PersonRegister, ProjectId, SubjectId, Vault, VaultError, XapiKey,
+    AuditSink, Clock, ConsentGate, KeyOwner, PersonRegister, ProjectId, RawPerson, SubjectId, Vault,
+    VaultError, XapiKey,
 };
 use belvedere_storage::{Database, Id, Sql, StorageError};
 use sea_orm::ConnectionTrait;
@@ -36,6 +38,10 @@ pub struct XapiParts {
     pub audit: Arc<dyn AuditSink>,
     /// Where statements go as events as well.
     pub events: Option<Arc<dyn EventStore>>,
+    /// Who keeps what follows from those events.
+    pub learners: Option<Arc<dyn LearnerEvents>>,
+    /// What takes events of voided statements out again.
+    pub jobs: Option<JobQueue>,
     /// What bounds requests.
     pub limits: Limits,
     /// The address of this installation, the home page of authorities.
@@ -89,13 +95,17 @@ impl Core {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn raw_person(&self, project: ProjectId, ifi: &Ifi) -> RawPerson {
+        raw_person(project, ifi, &self.parts.home_page)
+    }
+
     /// The subject of somebody who is registered.
     pub(crate) async fn find_subject(
         &self,
         project: ProjectId,
         ifi: &Ifi,
     ) -> Result<Option<SubjectId>, XapiError> {
-        let found = self.parts.register.find(&[raw_person(project, ifi)]).await?;
+        let found = self.parts.register.find(&[self.raw_person(project, ifi)]).await?;
         Ok(found.into_iter().next().flatten())
     }
 

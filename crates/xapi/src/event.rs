@@ -3,11 +3,14 @@
 use belvedere_event_store::{Event, TEXT_BYTES_MAX, TIME_END, TIME_MIN};
 use belvedere_kernel::{Admitted, SubjectId};
 use belvedere_storage::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::Version;
 use crate::json::Json;
 use crate::value;
+
+/// What extensions of the xAPI video profile begin with (<https://w3id.org/xapi/video>).
+const VIDEO: &str = "https://w3id.org/xapi/video/extensions/";
 
 /// What a statement is as an event, before it is known whom it is about and what they consent to.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,8 +21,9 @@ pub(crate) struct Draft {
     course: Option<String>,
     lesson: Option<String>,
     exercise: Option<String>,
+    /// Points, 0 to 100; without a scale the raw score.
     value: Option<f64>,
-    /// Duration and outcome.
+    /// Duration and outcome, in the words of learning events.
     outcome: Map<String, Value>,
     /// All else.
     details: Map<String, Value>,
@@ -67,8 +71,32 @@ fn name_of(verb: &str, level: Option<Level>) -> Option<&'static str> {
         ("experienced" | "initialized" | "launched" | "resumed" | "opened" | "viewed", _) => "lesson_start",
         ("asked", _) => "tutor_message",
         ("hinted" | "requested-hint" | "used-hint", _) => "hint_used",
+        ("encountered-error", _) => "error_encountered",
+        ("gave-tutor-feedback", _) => "tutor_feedback",
         _ => return None,
     })
+}
+
+/// What the verb alone says of the outcome.
+fn success_by_verb(verb: &str) -> Option<bool> {
+    match last_word(verb) {
+        "passed" | "mastered" | "satisfied" => Some(true),
+        "failed" => Some(false),
+        _ => None,
+    }
+}
+
+fn number_of(object: &Json, key: &str) -> Option<f64> {
+    object.get(key).and_then(Json::number).filter(|number| number.is_finite())
+}
+
+/// A score in points from 0 to 100; none where nothing says how much there was to reach.
+fn points_of(number: &impl Fn(&str) -> Option<f64>) -> Option<f64> {
+    let raw = || {
+        let (raw, min, max) = (number("raw")?, number("min").unwrap_or(0.0), number("max")?);
+        (max > min).then(|| (raw - min) / (max - min))
+    };
+    number("scaled").or_else(raw).map(|part| (part * 100.0).clamp(0.0, 100.0))
 }
 
 impl Draft {
@@ -113,11 +141,16 @@ impl Draft {
             let parent = parent.filter(|_| level != Level::Exercise);
             course = around("grouping").find(untyped).and_then(|it| it.text_of("id")).or(parent);
         }
+        // What is outermost around an exercise stands for its course where nothing says which that is.
+        if course.is_none() && level == Level::Exercise {
+            course = lesson.take();
+        }
         let result = statement.get("result");
         let score = result.and_then(|it| it.get("score"));
-        let number =
-            |key: &str| score.and_then(|it| it.get(key)).and_then(Json::number).filter(|it| it.is_finite());
+        let number = |key: &str| score.and_then(|it| number_of(it, key));
+        let points = points_of(&number);
         let mut outcome = Map::new();
+        outcome.extend(success_by_verb(verb).map(|success| ("success".to_owned(), success.into())));
         for key in ["success", "completion"] {
             if let Some(Json::Bool(value)) = result.and_then(|it| it.get(key)) {
                 outcome.insert(key.to_owned(), (*value).into());
@@ -125,9 +158,16 @@ impl Draft {
         }
         if let Some(seconds) = result.and_then(|it| it.text_of("duration")).and_then(value::duration_seconds)
         {
-            outcome.insert("duration_seconds".to_owned(), json!(seconds));
+            outcome.insert("duration".to_owned(), seconds.into());
         }
+        outcome.extend(points.map(|points| ("score".to_owned(), points.into())));
         let mut details = Map::new();
+        let at_video = |of: Option<&Json>, key: &str| {
+            of.and_then(|it| it.get("extensions")).and_then(|it| number_of(it, &format!("{VIDEO}{key}")))
+        };
+        let video = [("position", at_video(result, "time")), ("length", at_video(context, "length"))];
+        details
+            .extend(video.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?.into()))));
         details.insert("verb".to_owned(), verb.into());
         details.insert("source".to_owned(), "xapi".into());
         for key in ["platform", "language"] {
@@ -143,7 +183,7 @@ impl Draft {
             course: cut(course),
             lesson: cut(lesson),
             exercise: cut(exercise),
-            value: number("scaled").or_else(|| number("raw")),
+            value: points.or_else(|| number("raw")),
             outcome,
             details,
         })
@@ -192,20 +232,70 @@ mod tests {
         let draft = draft(r#"{"verb":{"id":"http://adlnet.gov/expapi/verbs/answered"},"object":{"id":"http://x/q"},"result":{"success":true,"score":{"scaled":0.5},"duration":"PT2S"},"context":{"registration":"16fd2706-8baf-433b-82eb-8c7fada847da","contextActivities":{"parent":[{"id":"http://x/lesson"}],"grouping":[{"id":"http://x/course"}]}},"timestamp":"2026-11-28T12:00:00Z"}"#).unwrap();
         let all = Admitted { subject: Some(SubjectId(7)), analytics: true, detailed: true, location: true };
         let event = draft.clone().event([1; 16], Timestamp::EPOCH, Some(all)).unwrap();
-        assert_eq!((event.name.as_str(), event.id, event.value), ("exercise_attempt", [1; 16], Some(0.5)));
+        assert_eq!((event.name.as_str(), event.id, event.value), ("exercise_attempt", [1; 16], Some(50.0)));
         assert_eq!(event.course.as_deref(), Some("http://x/course"));
         assert_eq!(event.lesson.as_deref(), Some("http://x/lesson"));
         assert_eq!(event.exercise.as_deref(), Some("http://x/q"));
         assert_eq!(event.session.as_deref(), Some("16fd2706-8baf-433b-82eb-8c7fada847da"));
         assert_eq!(
             event.props,
-            r#"{"duration_seconds":2.0,"source":"xapi","success":true,"verb":"http://adlnet.gov/expapi/verbs/answered"}"#
+            r#"{"duration":2.0,"score":50.0,"source":"xapi","success":true,"verb":"http://adlnet.gov/expapi/verbs/answered"}"#
         );
         let none =
             Admitted { subject: Some(SubjectId(9)), analytics: false, detailed: false, location: false };
         let event = draft.event([1; 16], Timestamp::EPOCH, Some(none)).unwrap();
         assert!(event.session.is_none() && event.id != [1; 16]);
-        assert_eq!(event.props, r#"{"duration_seconds":2.0,"success":true}"#);
+        assert_eq!(event.props, r#"{"duration":2.0,"score":50.0,"success":true}"#);
+    }
+
+    #[test]
+    fn scores_become_points_and_verbs_outcomes() {
+        let of = |verb: &str, result: &str| {
+            let text = format!(
+                r#"{{"verb":{{"id":"http://adlnet.gov/expapi/verbs/{verb}"}},"object":{{"id":"http://x/q"}},"result":{result}}}"#
+            );
+            let draft = draft(&text).unwrap();
+            (draft.value, Value::Object(draft.outcome).to_string())
+        };
+        for (verb, result, value, outcome) in [
+            ("answered", r#"{"score":{"scaled":-0.5}}"#, Some(0.0), r#"{"score":0.0}"#),
+            ("answered", r#"{"score":{"raw":6,"min":2,"max":10}}"#, Some(50.0), r#"{"score":50.0}"#),
+            ("answered", r#"{"score":{"raw":3,"max":4}}"#, Some(75.0), r#"{"score":75.0}"#),
+            ("answered", r#"{"score":{"raw":3}}"#, Some(3.0), "{}"),
+            ("answered", r#"{"score":{"raw":3,"min":4,"max":4}}"#, Some(3.0), "{}"),
+            ("failed", "{}", None, r#"{"success":false}"#),
+            ("passed", "{}", None, r#"{"success":true}"#),
+            ("failed", r#"{"success":true}"#, None, r#"{"success":true}"#),
+            ("attempted", "{}", None, "{}"),
+        ] {
+            assert_eq!(of(verb, result), (value, outcome.to_owned()), "{verb} {result}");
+        }
+    }
+
+    #[test]
+    fn a_lone_parent_of_an_exercise_is_its_course() {
+        let draft = draft(r#"{"verb":{"id":"http://adlnet.gov/expapi/verbs/answered"},"object":{"id":"http://x/q"},"context":{"contextActivities":{"parent":[{"id":"http://x/quiz"}]}}}"#).unwrap();
+        assert_eq!((draft.course.as_deref(), draft.lesson.as_deref()), (Some("http://x/quiz"), None));
+    }
+
+    #[test]
+    fn a_video_has_its_place_where_details_may_be_kept() {
+        let draft = draft(r#"{"verb":{"id":"https://w3id.org/xapi/video/verbs/paused"},"object":{"id":"http://x/v","definition":{"type":"https://w3id.org/xapi/video/activity-type/video"}},"result":{"extensions":{"https://w3id.org/xapi/video/extensions/time":30}},"context":{"extensions":{"https://w3id.org/xapi/video/extensions/length":120.5}}}"#).unwrap();
+        let admitted =
+            |detailed| Admitted { subject: Some(SubjectId(7)), analytics: true, detailed, location: false };
+        let props = |detailed| {
+            draft
+                .clone()
+                .event(
+                    [1; 16],
+                    Timestamp::EPOCH.plus(std::time::Duration::from_secs(1 << 30)),
+                    Some(admitted(detailed)),
+                )
+                .unwrap()
+                .props
+        };
+        assert!(props(true).contains(r#""length":120.5,"position":30.0,"#), "{}", props(true));
+        assert_eq!(props(false), "{}");
     }
 
     #[test]

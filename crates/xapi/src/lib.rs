@@ -40,6 +40,7 @@ use belvedere_kernel::ProjectId;
 use belvedere_storage::Timestamp;
 
 pub use self::core::XapiParts;
+pub use commit::WITHDRAW_JOB;
 pub use error::XapiError;
 pub use model::{
     ChangeDocument, Client, Condition, Document, DocumentChange, DocumentOwner, File, FoundStatements,

@@ -36,8 +36,9 @@ pub(crate) struct Prepared {
     pub(crate) files: Vec<String>,
 }
 
-/// Who somebody is for the privacy slice.
-pub(crate) fn raw_person(project: ProjectId, ifi: &Ifi) -> RawPerson {
+/// Who somebody is for the privacy slice. An account of this installation is the learner whom the product's own events name
+/// by that id.
+pub(crate) fn raw_person(project: ProjectId, ifi: &Ifi, own_home: &str) -> RawPerson {
     let identity = match ifi {
         Ifi::Mailbox(mailbox) => {
             let email = mailbox.strip_prefix("mailto:").unwrap_or(mailbox).to_owned();
@@ -46,6 +47,9 @@ pub(crate) fn raw_person(project: ProjectId, ifi: &Ifi) -> RawPerson {
         // None of these words can begin with one of the others: IRIs have no blanks.
         Ifi::MailboxSha1(sum) => Identity { id: Some(format!("mbox_sha1sum {sum}")), ..Identity::default() },
         Ifi::OpenId(id) => Identity { id: Some(format!("openid {id}")), ..Identity::default() },
+        Ifi::Account { home_page, name } if home_page == own_home && !name.trim().is_empty() => {
+            Identity { id: Some(name.clone()), ..Identity::default() }
+        }
         Ifi::Account { home_page, name } => {
             Identity { id: Some(format!("{home_page} {name}")), ..Identity::default() }
         }

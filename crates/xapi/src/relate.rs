@@ -35,13 +35,21 @@ fn keys_of(references: &References, subjects: &HashMap<Ifi, SubjectId>) -> HashS
     keys
 }
 
+/// What is voided from now on.
+#[derive(Default)]
+pub(crate) struct Voided {
+    pub(crate) new: HashSet<[u8; 16]>,
+    /// Statements of earlier transactions.
+    pub(crate) earlier: Vec<[u8; 16]>,
+}
+
 impl ProjectWork<'_> {
-    /// Writes postings and targets; which of the new statements are voided.
+    /// Writes postings and targets; what is voided by the new statements, or of them.
     pub(crate) async fn relate(
         &self,
         accepted: &[Accepted<'_>],
         subjects: &HashMap<Ifi, SubjectId>,
-    ) -> Result<HashSet<[u8; 16]>, XapiError> {
+    ) -> Result<Voided, XapiError> {
         let own: Vec<HashSet<i64>> =
             accepted.iter().map(|it| keys_of(&it.statement.references, subjects)).collect();
         let mut postings: HashMap<i64, Vec<i64>> = HashMap::new();
@@ -96,23 +104,30 @@ impl ProjectWork<'_> {
         &self,
         accepted: &[Accepted<'_>],
         waiting: &HashMap<[u8; 16], HashMap<i64, bool>>,
-    ) -> Result<HashSet<[u8; 16]>, XapiError> {
+    ) -> Result<Voided, XapiError> {
+        let mut voided = Voided::default();
         let voiding = accepted.iter().filter(|it| it.statement.references.is_voiding);
         let targets: Vec<[u8; 16]> = voiding.filter_map(|it| it.statement.references.target).collect();
         if !targets.is_empty() {
-            let head = format!(
-                "UPDATE xapi_statement SET flags = flags | {IS_VOIDED} WHERE flags & {} = 0 AND project_id = ",
-                IS_VOIDED | IS_VOIDING
-            );
-            let mut sql = Sql::new(self.tx, &head);
+            let valid = format!("flags & {} = 0 AND project_id = ", IS_VOIDED | IS_VOIDING);
+            let mut sql =
+                Sql::new(self.tx, &format!("SELECT statement_id FROM xapi_statement WHERE {valid}"));
             sql.bind(self.project.0).push(" AND statement_id");
             let values: Vec<_> = targets.iter().copied().map(id_value).collect();
+            for row in sql.fetch_in(self.tx, &values).await? {
+                let id: Id<()> = row.try_get_by_index(0).map_err(StorageError::from)?;
+                voided.earlier.push(id.to_bytes());
+            }
+            let set = format!("UPDATE xapi_statement SET flags = flags | {IS_VOIDED} WHERE {valid}");
+            let mut sql = Sql::new(self.tx, &set);
+            sql.bind(self.project.0).push(" AND statement_id");
             sql.execute_in(self.tx, &values).await?;
         }
         let was_voided =
             |id: &[u8; 16]| waiting.get(id).is_some_and(|them| them.values().any(|voids| *voids));
         let new = accepted.iter().filter(|it| !it.statement.references.is_voiding).map(|it| it.statement.id);
-        Ok(new.filter(|id| targets.contains(id) || was_voided(id)).collect())
+        voided.new = new.filter(|id| targets.contains(id) || was_voided(id)).collect();
+        Ok(voided)
     }
 
     /// Lets statements be found by what those are found by that they are about.

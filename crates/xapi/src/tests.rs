@@ -1,6 +1,7 @@
 //! The store through its trait, on both databases.
 
 mod documents;
+mod learners;
 mod people;
 mod statements;
 
@@ -8,10 +9,12 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use belvedere_event_store::{Embedded, EventStore, Limits as StoreLimits, Select};
-use belvedere_kernel::{AuditSink, Entry, ManualClock, ProjectId, SubjectId, Tasks};
+use belvedere_jobs::JobQueue;
+use belvedere_kernel::{AuditSink, Entry, InProcessBus, ManualClock, ProjectId, SubjectId, Tasks};
+use belvedere_learning_analytics::{LearningParts, LearningService};
 use belvedere_privacy::{MasterKey, PrivacyService, VaultService};
 use belvedere_storage::testing::TestDatabase;
-use belvedere_storage::{Id, StorageError, Timestamp, Tx};
+use belvedere_storage::{Id, StorageError, Timestamp, Tx, execute_sql};
 
 use crate::json::Json;
 use crate::statement::Ifi;
@@ -22,12 +25,16 @@ const HOME: &str = "https://belvedere.example";
 /// 2026-11-28T12:00:00Z
 const START: Timestamp = Timestamp::from_micros(1_795_867_200_000_000);
 
+/// Acts in memory; each waits for the others of the installation as in the real log.
 #[derive(Default)]
 struct Entries(Mutex<Vec<Entry>>);
 
 #[async_trait]
 impl AuditSink for Entries {
-    async fn record(&self, _: &Tx, entry: Entry) -> Result<(), StorageError> {
+    async fn record(&self, tx: &Tx, entry: Entry) -> Result<(), StorageError> {
+        let sql = "INSERT INTO audit_head (id, entries) VALUES (1, 1) \
+                   ON CONFLICT (id) DO UPDATE SET entries = audit_head.entries + 1";
+        execute_sql(tx, sql, []).await?;
         self.0.lock().unwrap().push(entry);
         Ok(())
     }
@@ -37,6 +44,8 @@ struct World {
     db: TestDatabase,
     service: Arc<XapiService>,
     events: Embedded,
+    learning: LearningService,
+    privacy: Arc<PrivacyService>,
     entries: Arc<Entries>,
     clock: Arc<ManualClock>,
     directory: std::path::PathBuf,
@@ -50,31 +59,28 @@ impl Drop for World {
     }
 }
 
+/// The services of one process.
+struct Process {
+    service: Arc<XapiService>,
+    events: Embedded,
+    learning: LearningService,
+    privacy: Arc<PrivacyService>,
+}
+
 impl World {
     fn new(db: TestDatabase) -> Self {
+        Self::of(db, false)
+    }
+
+    fn of(db: TestDatabase, has_learning: bool) -> Self {
         let clock = Arc::new(ManualClock::new(START));
         let entries = Arc::new(Entries::default());
-        let master_key = MasterKey::from_bytes([9; 32]);
-        let privacy =
-            Arc::new(PrivacyService::new(db.database(), clock.clone(), &master_key, entries.clone()));
         let name = crate::value::uuid_text(&crate::value::random_uuid());
         let directory = std::env::temp_dir().join(format!("belvedere-xapi-{name}"));
-        let events = Embedded::new(db.database(), directory.clone(), clock.clone(), StoreLimits::default());
-        let service = Arc::new(XapiService::new(XapiParts {
-            db: db.database(),
-            clock: clock.clone(),
-            gate: privacy.clone(),
-            register: privacy,
-            vault: Arc::new(VaultService::new(db.database(), clock.clone(), &master_key)),
-            audit: entries.clone(),
-            events: Some(Arc::new(events.clone())),
-            limits: Limits { page_max: 100, ..Limits::default() },
-            home_page: HOME.to_owned(),
-            secret: [3; 32],
-        }));
         let tasks = Tasks::default();
-        tasks.spawn("writer", Arc::clone(&service).run(tasks.clone()));
-        Self { db, service, events, entries, clock, directory, tasks }
+        let all = (&clock, &entries, directory.as_path(), &tasks);
+        let Process { service, events, learning, privacy } = Process::start(&db, all, has_learning);
+        Self { db, service, events, learning, privacy, entries, clock, directory, tasks }
     }
 
     async fn store(&self, body: &str) -> Result<StoredStatements, XapiError> {
@@ -115,6 +121,46 @@ impl World {
         }
         names.sort();
         names
+    }
+}
+
+impl Process {
+    fn start(
+        db: &TestDatabase,
+        (clock, entries, directory, tasks): (&Arc<ManualClock>, &Arc<Entries>, &std::path::Path, &Tasks),
+        has_learning: bool,
+    ) -> Self {
+        let master_key = MasterKey::from_bytes([9; 32]);
+        let privacy =
+            Arc::new(PrivacyService::new(db.database(), clock.clone(), &master_key, entries.clone()));
+        let events = Embedded::new(db.database(), directory, clock.clone(), StoreLimits::default());
+        let bus = Arc::new(InProcessBus::default());
+        let learning = LearningService::new(LearningParts {
+            db: db.database(),
+            clock: clock.clone(),
+            gate: privacy.clone(),
+            scrubber: privacy.clone(),
+            audit: entries.clone(),
+            events: Arc::new(events.clone()),
+            bus: bus.clone(),
+            zones: None,
+        });
+        let service = Arc::new(XapiService::new(XapiParts {
+            db: db.database(),
+            clock: clock.clone(),
+            gate: privacy.clone(),
+            register: privacy.clone(),
+            vault: Arc::new(VaultService::new(db.database(), clock.clone(), &master_key)),
+            audit: entries.clone(),
+            events: Some(Arc::new(events.clone())),
+            learners: has_learning.then(|| Arc::new(learning.clone()) as _),
+            jobs: Some(JobQueue::new(db.database(), clock.clone(), bus)),
+            limits: Limits { page_max: 100, ..Limits::default() },
+            home_page: HOME.to_owned(),
+            secret: [3; 32],
+        }));
+        tasks.spawn("writer", Arc::clone(&service).run(tasks.clone()));
+        Self { service, events, learning, privacy }
     }
 }
 

@@ -13,8 +13,8 @@ use belvedere_learning_analytics::struggling::{Area, Factor, Struggle, Verdict, 
 use belvedere_learning_analytics::{
     BusyPlace, ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision,
     ItemTable, LatestEvent, LearnerOfCourse, LearnerProgress, Learning, LearningError, LearningNow,
-    LearningSettings, LessonProgress, LessonSummary, ListLearners, ListMilestones, ListStruggling,
-    PlaceProgress, ReachedMilestone, Recommendation, SkillMastery, StrugglingLearner,
+    LearningSettings, LessonProgress, LessonSummary, ListLearners, ListMilestones, ListStatements,
+    ListStruggling, PlaceProgress, ReachedMilestone, Recommendation, SkillMastery, StrugglingLearner,
 };
 use belvedere_storage::{Cursor, Page, PageRequest, Timestamp};
 
@@ -313,6 +313,10 @@ impl Learning for FakeLearning {
             places: if is_known { vec![place] } else { Vec::new() },
             latest: if is_known { vec![latest, nobody] } else { Vec::new() },
         })
+    }
+
+    async fn list_statements(&self, _: ListStatements) -> Result<Page<serde_json::Value>, LearningError> {
+        Ok(Page { items: Vec::new(), next: None })
     }
 }
 

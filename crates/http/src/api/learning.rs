@@ -11,8 +11,9 @@ use axum::Json;
 use axum::extract::State;
 use belvedere_accounts::Permission;
 use belvedere_kernel::SubjectId;
-use belvedere_learning_analytics::{ListLearners, ListMilestones};
+use belvedere_learning_analytics::{ListLearners, ListMilestones, ListStatements, StatementHome};
 use serde::Deserialize;
+use serde_json::Value;
 use utoipa::IntoParams;
 
 use self::answer::{
@@ -44,6 +45,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/api/v1/learning/learners/{subject}", view, find_learner)
         .get("/api/v1/learning/learners/{subject}/mastery", view, list_mastery)
         .get("/api/v1/learning/learners/{subject}/recommendations", view, recommend)
+        .get("/api/v1/learning/learners/{subject}/statements", view, list_statements)
         .get("/api/v1/learning/courses", view, list_courses)
         .get("/api/v1/learning/courses/{course}", view, find_course)
         .get("/api/v1/learning/courses/{course}/learners", view, list_learners)
@@ -128,6 +130,24 @@ pub(super) async fn list_mastery(
     let subject = subject(&path)?;
     let mastery = shared.learning.list_mastery(project.id, subject).await?;
     Ok(Json(mastery.into_iter().map(MasteryAnswer::from).collect()))
+}
+
+/// List what a learner did as xAPI statements, the latest first
+#[utoipa::path(get, path = "/api/v1/learning/learners/{subject}/statements", tag = "learning",
+    params(("subject" = i64, Path, description = "The learner's number"), PageWanted),
+    responses((status = 200, description = "A page of statements as of xAPI 2.0.0", body = List<Value>)))]
+pub(super) async fn list_statements(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    path: PathText,
+    Parameters(wanted): Parameters<PageWanted>,
+) -> Result<Json<List<Value>>, Problem> {
+    let subject = subject(&path)?;
+    let project = project(&shared, &caller, wanted.project.as_deref()).await?;
+    let page = page(wanted.limit, wanted.cursor)?;
+    let home = StatementHome { url: shared.public_url.clone(), project: project.id };
+    let statements = shared.learning.list_statements(ListStatements { home, subject, page }).await?;
+    Ok(List::of(statements, |statement| statement))
 }
 
 /// List the exercises of a course that a learner should try next

@@ -543,6 +543,8 @@ impl House {
             vault: Arc::new(VaultService::new(db.database(), clock.clone(), &master_key)),
             audit: Arc::clone(&sink),
             events: None,
+            learners: None,
+            jobs: None,
             limits: XapiLimits::default(),
             home_page: "https://belvedere.example".to_owned(),
             secret: [7; 32],

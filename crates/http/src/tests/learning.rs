@@ -137,6 +137,17 @@ fn the_api_tells_of_learners_courses_and_exercises() {
         let next = get("/learners/1/recommendations?course=rust%2F1&limit=3").await;
         assert_eq!(next.as_array().unwrap().len(), 3);
         assert_ne!(next[0]["exercise"], "e0");
+        let told = get("/learners/1/statements?limit=12").await;
+        assert_eq!(told["items"].as_array().unwrap().len(), 12);
+        let latest = &told["items"][0];
+        assert_eq!(latest["verb"]["id"], "http://adlnet.gov/expapi/verbs/answered");
+        assert_eq!(latest["result"], json!({"success": false, "duration": "PT20S"}));
+        let object = latest["object"]["id"].as_str().unwrap();
+        let expected = format!("/projects/{}/courses/rust%2F1/exercises/e12", house.project());
+        assert!(object.starts_with("http") && object.ends_with(&expected), "{object}");
+        let rest = get(&format!("/learners/1/statements?cursor={}", told["next"].as_str().unwrap())).await;
+        assert_eq!((rest["items"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
+        assert_eq!(get("/learners/9/statements").await["items"], json!([]));
         let struggling = get("/struggling").await;
         assert_eq!(struggling["items"][0]["struggle"]["verdict"], "struggling");
         assert!(struggling["items"][0]["struggle"]["factors"][0]["reason"].is_string());

@@ -15,11 +15,11 @@ const WORD_BYTES_MAX: usize = 200;
 /// The most bytes of a user agent; longer ones are cut.
 const AGENT_BYTES_MAX: usize = 500;
 /// The longest duration, in seconds.
-const SECONDS_MAX: f64 = 7.0 * 86_400.0;
+pub(crate) const SECONDS_MAX: f64 = 7.0 * 86_400.0;
 /// The most attempts that a client may have counted.
 const ATTEMPTS_MAX: u64 = 1_000_000;
 /// A clock may be wrong by a day.
-const AHEAD_MAX: Duration = Duration::from_secs(86_400);
+pub(crate) const AHEAD_MAX: Duration = Duration::from_secs(86_400);
 
 /// Why nothing of a request can be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -149,10 +149,8 @@ impl Fields<'_> {
     fn number(&self, field: &str, min: f64, max: f64) -> Result<Option<f64>, Wrong> {
         let Some(value) = self.value(field) else { return Ok(None) };
         let number = value.as_f64().ok_or_else(|| self.wrong(field, "must be a number"))?;
-        if !(min..=max).contains(&number) {
-            return Err(self.wrong(field, format!("must be from {min} to {max}")));
-        }
-        Ok(Some((number * 1_000.0).round() / 1_000.0))
+        let why = || self.wrong(field, format!("must be from {min} to {max}"));
+        to_thousandth(number, min, max).ok_or_else(why).map(Some)
     }
 
     fn flag(&self, field: &str) -> Result<Option<bool>, Wrong> {
@@ -204,6 +202,16 @@ fn read_event(value: &Value, now: Timestamp) -> Result<LearningEvent, Wrong> {
     };
     check_needs(&event)?;
     Ok(event)
+}
+
+/// Whether an event that is made of another slice's has what its type is of no use without.
+pub(crate) fn is_complete(event: &LearningEvent) -> bool {
+    check_needs(event).is_ok()
+}
+
+/// A number to the thousandth, if it is in a range.
+pub(crate) fn to_thousandth(number: f64, min: f64, max: f64) -> Option<f64> {
+    (min..=max).contains(&number).then(|| (number * 1_000.0).round() / 1_000.0)
 }
 
 /// What a type of event is of no use without.

@@ -44,6 +44,23 @@ pub(crate) async fn add_items(
     bulk(tx, head, rows, tail).await.map(drop)
 }
 
+/// Takes away from the sums of exercises and skills; those of which nothing is left go.
+pub(crate) async fn subtract_items(
+    tx: &Tx,
+    project: ProjectId,
+    sums: &BTreeMap<ItemKey, ItemSum>,
+) -> Result<(), StorageError> {
+    for (key, sum) in sums {
+        let sql = "UPDATE learning_item SET attempts = attempts - $3, correct = correct - $4, hints = hints - $5 \
+                   WHERE project_id = $1 AND item_key = $2";
+        let (attempts, correct) = (whole(sum.counts.attempts), whole(sum.counts.correct));
+        execute_sql(tx, sql, [project.0.into(), key.0.into(), attempts, correct, whole(sum.hints)]).await?;
+        let sql = "DELETE FROM learning_item WHERE project_id = $1 AND item_key = $2 AND attempts <= 0 AND hints <= 0";
+        execute_sql(tx, sql, [project.0.into(), key.0.into()]).await?;
+    }
+    Ok(())
+}
+
 /// The attempts of all learners at some exercises and skills.
 pub(crate) async fn load_counts(
     connection: &impl ConnectionTrait,
