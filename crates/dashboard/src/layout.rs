@@ -30,6 +30,7 @@ pub(crate) enum Section {
     Courses,
     Learners,
     Struggling,
+    Tutor,
     Pipeline,
     Settings,
     Audit,
@@ -263,6 +264,7 @@ impl Scene {
                 link("Courses", "/learning/courses", Section::Courses),
                 link("Learners", "/learning/learners", Section::Learners),
                 link("Struggling", "/learning/struggling", Section::Struggling),
+                link("Tutor", "/learning/tutor", Section::Tutor),
             ];
             groups.push(NavGroup { title: "Learning", links });
         }

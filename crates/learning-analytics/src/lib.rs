@@ -66,6 +66,7 @@ mod subject;
 #[cfg(test)]
 mod tests;
 mod tracker;
+pub mod tutor;
 
 use async_trait::async_trait;
 use belvedere_kernel::{ProjectId, SubjectId};
@@ -141,6 +142,12 @@ pub trait Learning: Send + Sync {
 
     /// What learners have reached.
     async fn list_milestones(&self, query: ListMilestones) -> Result<Page<ReachedMilestone>, LearningError>;
+
+    /// How the tutor does; computed from the events of the period and the 90 days before it, one answer at a time.
+    ///
+    /// # Errors
+    /// [`LearningError::Invalid`] for a period or a time beyond the limits, and for one with too many events.
+    async fn report_tutor(&self, question: tutor::AskTutor) -> Result<tutor::TutorReport, LearningError>;
 }
 
 /// What people declare and say. Every change is an audit entry.

@@ -29,6 +29,7 @@ use crate::store::{self, RESPONSES_MAX};
 use crate::structure::{CourseStructure, check_id, check_rules};
 use crate::struggling::judge;
 use crate::subject::LearnerData;
+use crate::tutor::{ACTS_MAX, AskTutor, Period, TutorReport, read_acts, report};
 use crate::{Learning, LearningError, LearningSettings};
 
 /// The most exercises that are recommended at once.
@@ -57,6 +58,8 @@ pub struct LearningParts {
 
 pub(crate) struct Core {
     pub(crate) parts: LearningParts,
+    /// One report on the tutor is made at a time, as each holds up to a million acts.
+    reports: tokio::sync::Semaphore,
 }
 
 impl Core {
@@ -79,7 +82,7 @@ impl LearningService {
     /// The service over a migrated database.
     #[must_use]
     pub fn new(parts: LearningParts) -> Self {
-        Self { core: Arc::new(Core { parts }) }
+        Self { core: Arc::new(Core { parts, reports: tokio::sync::Semaphore::new(1) }) }
     }
 
     /// The reader of what the door accepts.
@@ -428,6 +431,16 @@ impl Learning for LearningService {
     async fn list_milestones(&self, query: ListMilestones) -> Result<Page<ReachedMilestone>, LearningError> {
         let db = self.core.parts.db.read();
         Ok(store::list_milestones(db, query.project, query.subject, &query.page).await?)
+    }
+
+    async fn report_tutor(&self, question: AskTutor) -> Result<TutorReport, LearningError> {
+        question.check()?;
+        let core = &self.core;
+        let _alone = core.reports.acquire().await;
+        let now = core.parts.clock.now();
+        let acts = read_acts(&*core.parts.events, question.project, question.range(now), ACTS_MAX).await?;
+        let report = tokio::task::spawn_blocking(move || report(&acts, &Period::of(&question, now))).await;
+        Ok(report.map_err(|error| StorageError::corrupt(error.to_string()))?)
     }
 }
 

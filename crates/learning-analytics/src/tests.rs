@@ -4,6 +4,7 @@ mod intake;
 mod order;
 mod reads;
 mod tracker;
+mod tutor;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

@@ -1,7 +1,8 @@
-//! Learning: courses, who struggles, and learners' ways.
+//! Learning: courses, who struggles, learners' ways, and the tutor.
 
 mod learners;
 mod struggling;
+mod tutor;
 
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ pub(super) fn routes() -> Router<Arc<DashboardState>> {
         .route("/learning/learners/{subject}", get(learners::show))
         .route("/learning/struggling", get(struggling::list))
         .route("/learning/struggling/feedback", post(struggling::judge))
+        .route("/learning/tutor", get(tutor::show))
 }
 
 #[derive(Template)]

@@ -10,6 +10,7 @@ use belvedere_learning_analytics::mastery::Estimate;
 use belvedere_learning_analytics::milestones::Rule;
 use belvedere_learning_analytics::structure::{CourseStructure, ExercisePlan, LessonPlan};
 use belvedere_learning_analytics::struggling::{Area, Factor, Struggle, Verdict, WheelSpinning};
+use belvedere_learning_analytics::tutor::{AskTutor, TutorReport};
 use belvedere_learning_analytics::{
     ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision, ItemTable,
     LearnerOfCourse, LearnerProgress, Learning, LearningError, LearningSettings, LessonProgress,
@@ -17,6 +18,8 @@ use belvedere_learning_analytics::{
     Recommendation, SkillMastery, StrugglingLearner,
 };
 use belvedere_storage::{Cursor, Page, PageRequest, Timestamp};
+
+use super::fake_tutor;
 
 /// The project that has learners, all others have none.
 const PROJECT: ProjectId = ProjectId(7);
@@ -281,6 +284,13 @@ impl Learning for FakeLearning {
             _ => Vec::new(),
         };
         Ok(Page { items, next: None })
+    }
+
+    async fn report_tutor(&self, question: AskTutor) -> Result<TutorReport, LearningError> {
+        Ok(match question.project {
+            PROJECT => fake_tutor::report(self.now, question.days, &self.suffix),
+            _ => fake_tutor::nothing(self.now, question.days),
+        })
     }
 }
 
