@@ -10,6 +10,8 @@ mod fake_learning;
 mod fake_maps;
 #[path = "../src/tests/fake_releases.rs"]
 mod fake_releases;
+#[path = "../src/tests/fake_tutor.rs"]
+mod fake_tutor;
 #[path = "../src/tests/fakes.rs"]
 mod fakes;
 

@@ -30,6 +30,7 @@ pub(crate) enum Section {
     Courses,
     Learners,
     Struggling,
+    Tutor,
     LearningNow,
     Pipeline,
     Settings,
@@ -264,6 +265,7 @@ impl Scene {
                 link("Courses", "/learning/courses", Section::Courses),
                 link("Learners", "/learning/learners", Section::Learners),
                 link("Struggling", "/learning/struggling", Section::Struggling),
+                link("Tutor", "/learning/tutor", Section::Tutor),
                 link("Live", "/learning/live", Section::LearningNow),
             ];
             groups.push(NavGroup { title: "Learning", links });

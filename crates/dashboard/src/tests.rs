@@ -4,6 +4,7 @@ mod activity;
 mod fake_learning;
 mod fake_maps;
 mod fake_releases;
+mod fake_tutor;
 mod fakes;
 mod gate;
 mod grouping;
@@ -16,6 +17,7 @@ mod said;
 mod search;
 mod source_maps;
 mod triage;
+mod tutor;
 mod watch_pages;
 
 use std::sync::Arc;
@@ -204,6 +206,7 @@ fn pages() -> Vec<String> {
         "/learning/learners?course=rust-101&after=1".to_owned(),
         "/learning/learners/318".to_owned(),
         "/learning/struggling?all=1".to_owned(),
+        "/learning/tutor?days=90".to_owned(),
         "/pipeline".to_owned(),
         format!("/pipeline/set-aside/{}", belvedere_storage::Id::<()>::from_bytes([5; 16])),
         "/audit?action=authn_login_success&from=2026-11-01&to=2026-11-23&here=1".to_owned(),

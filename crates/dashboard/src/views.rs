@@ -19,3 +19,4 @@ pub(crate) mod rollups;
 pub(crate) mod stack;
 pub(crate) mod tags;
 pub(crate) mod timeline;
+pub(crate) mod tutor;

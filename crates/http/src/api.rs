@@ -238,6 +238,7 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         learning::list_struggling,
         learning::find_precision,
         learning::give_feedback,
+        learning::report_tutor,
         learning::list_milestones,
         learning::find_rules,
         learning::set_rules,

@@ -12,7 +12,8 @@ use crate::progress::Mark;
 /// From this score on an attempt without a word on its success is right.
 pub const RIGHT_FROM: f64 = 50.0;
 
-/// What an event of this slice has as properties in the event store. Numbers have at most three decimals.
+/// What an event of this slice has as properties in the event store. Numbers have at most three decimals, costs
+/// six.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Props {
     /// The day in the project's time zone when the event arrived, numbered since 1970-01-01. Only events of this slice
@@ -47,6 +48,22 @@ struct Props {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     length: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    conversation: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    latency: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cost: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer_leaked: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    abusive: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    handed_over: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    withheld: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    withhold_share: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     region: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timezone: Option<String>,
@@ -57,8 +74,8 @@ struct Props {
 /// The event that is stored, as far as the learner consents.
 ///
 /// Without consent to analytics the subject is one of a day, and there is neither session nor user agent nor the
-/// client's own id; without consent to details only duration, success and score are left of the metadata; without consent
-/// to location there is none.
+/// client's own id; without consent to details only duration, success and score are left of the metadata, and whether a
+/// draw withheld help, without which it would be taken for help; without consent to location there is none.
 pub(crate) fn to_stored(
     event: &LearningEvent,
     admitted: Admitted,
@@ -72,6 +89,8 @@ pub(crate) fn to_stored(
         duration: metadata.duration,
         success: metadata.success,
         score: metadata.score,
+        withheld: metadata.withheld,
+        withhold_share: metadata.withhold_share,
         ..Props::default()
     };
     if admitted.detailed {
@@ -85,6 +104,12 @@ pub(crate) fn to_stored(
         props.resolved = metadata.resolved;
         props.position = metadata.position;
         props.length = metadata.length;
+        props.conversation = metadata.conversation.clone().filter(|_| admitted.analytics);
+        props.latency = metadata.latency;
+        props.cost = metadata.cost;
+        props.answer_leaked = metadata.answer_leaked;
+        props.abusive = metadata.abusive;
+        props.handed_over = metadata.handed_over;
     }
     if admitted.analytics {
         props.user_agent.clone_from(&event.user_agent);
@@ -115,6 +140,11 @@ pub(crate) fn to_stored(
 
 fn cut(text: &str) -> String {
     text[..text.floor_char_boundary(TEXT_BYTES_MAX)].to_owned()
+}
+
+/// Whether an attempt was right.
+pub(crate) fn is_right(success: Option<bool>, score: Option<f64>) -> bool {
+    success.or(score.map(|score| score >= RIGHT_FROM)).unwrap_or(false)
 }
 
 /// What is folded of an event.
@@ -166,7 +196,6 @@ impl<'a> StoredParts<'a> {
     pub(crate) fn entry(&self) -> Option<Entry> {
         let kind = EventType::find(self.name)?;
         let props: Props = serde_json::from_str(self.props).ok()?;
-        let by_score = props.score.map(|score| score >= RIGHT_FROM);
         let is_attempt = kind == EventType::ExerciseAttempt;
         let done = match (kind, props.position, props.length) {
             (EventType::VideoProgress, Some(position), Some(length)) if length > 0.0 => {
@@ -183,7 +212,7 @@ impl<'a> StoredParts<'a> {
             lesson: self.lesson.unwrap_or_default().to_owned(),
             exercise: self.exercise.unwrap_or_default().to_owned(),
             skills: props.skills,
-            is_correct: is_attempt.then(|| props.success.or(by_score).unwrap_or(false)),
+            is_correct: is_attempt.then(|| is_right(props.success, props.score)),
             score: props.score,
             done,
             duration: props.duration,
@@ -261,6 +290,10 @@ mod tests {
                 score: Some(50.0),
                 code_submitted: Some("fn main() {}".to_owned()),
                 attempts: Some(3),
+                conversation: Some("c1".to_owned()),
+                latency: Some(1.5),
+                cost: Some(0.0021),
+                withheld: Some(false),
                 ..Metadata::default()
             },
             user_agent: Some("Firefox".to_owned()),
@@ -290,21 +323,23 @@ mod tests {
     fn consent_decides_what_is_stored() {
         let all = stored(admitted(true, true, true));
         assert_eq!((all.session.as_deref(), all.country.as_deref()), (Some("s1"), Some("AT")));
-        for word in ["fn main", "Firefox", "Tyrol", "\"attempts\":3"] {
+        for word in ["fn main", "Firefox", "Tyrol", "\"attempts\":3", "\"c1\"", "\"cost\":0.0021"] {
             assert!(all.props.contains(word), "{word}");
         }
         let little = stored(admitted(true, false, false));
         assert_eq!(
             little.props,
-            r#"{"learning_day":20785,"skills":["loops"],"duration":12.5,"score":50.0,"user_agent":"Firefox"}"#
+            r#"{"learning_day":20785,"skills":["loops"],"duration":12.5,"score":50.0,"withheld":false,"user_agent":"Firefox"}"#
         );
         assert_eq!((little.country, little.id), (None, all.id));
         let nothing = stored(admitted(false, false, false));
         assert_eq!((nothing.session.clone(), nothing.country.clone()), (None, None));
         assert_ne!(nothing.id, all.id);
         assert!(!nothing.props.contains("Firefox"));
-        // Whoever refuses analytics has no place either.
-        assert_eq!(stored(admitted(false, true, true)).country, None);
+        // Whoever refuses analytics has no place either, and nothing that links one message to another.
+        let unlinked = stored(admitted(false, true, true));
+        assert_eq!(unlinked.country, None);
+        assert!(!unlinked.props.contains("c1") && unlinked.props.contains("latency"), "{}", unlinked.props);
     }
 
     #[test]

@@ -141,7 +141,8 @@ impl LearningEvent {
     }
 }
 
-/// How something went. Without consent to details, only `duration`, `success` and `score` are kept.
+/// How something went. Without consent to details, only `duration`, `success` and `score` are kept, and `withheld` and
+/// `withhold_share`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metadata {
     /// How long it took, in seconds, at most a week.
@@ -183,6 +184,30 @@ pub struct Metadata {
     /// How long the video is, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<f64>,
+    /// Of a message to the tutor, the conversation that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
+    /// How long the tutor's answer took, in seconds, at most a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<f64>,
+    /// What the tutor's answer cost, at most 1,000,000 in whatever currency the product sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
+    /// Whether the tutor gave the answer away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_leaked: Option<bool>,
+    /// Whether the tutor was abused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abusive: Option<bool>,
+    /// Whether the tutor handed over to a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over: Option<bool>,
+    /// Where a draw decides whether the tutor helps: whether the help was withheld.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<bool>,
+    /// The chance with which the draw withholds help, 0.01 to 0.99.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withhold_share: Option<f64>,
 }
 
 /// Where somebody is, no finer than a region.

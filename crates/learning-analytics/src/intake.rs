@@ -193,12 +193,15 @@ pub(crate) fn day_of(at: Timestamp, zone: &TimeZone) -> i64 {
     (micros.div_euclid(1_000_000) + i64::from(offset)).div_euclid(86_400)
 }
 
-/// What an attempt, a hint or an error is about: what it says, else what the course's structure says of its exercise,
+/// What an attempt, a hint, an error or a message to the tutor is about: what it says, else what the course's structure says of its exercise,
 /// else its lesson, else its course.
 pub(crate) fn skills_of(event: &LearningEvent, structure: Option<&CourseStructure>) -> Vec<String> {
     if !matches!(
         event.event_type,
-        EventType::ExerciseAttempt | EventType::HintUsed | EventType::ErrorEncountered
+        EventType::ExerciseAttempt
+            | EventType::HintUsed
+            | EventType::ErrorEncountered
+            | EventType::TutorMessage
     ) {
         return Vec::new();
     }

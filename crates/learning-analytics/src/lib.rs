@@ -70,6 +70,7 @@ mod subject;
 mod tests;
 mod told;
 mod tracker;
+pub mod tutor;
 
 use async_trait::async_trait;
 use belvedere_kernel::{ProjectId, SubjectId};
@@ -153,6 +154,12 @@ pub trait Learning: Send + Sync {
 
     /// What a learner did, as xAPI statements; made of the log when they are read.
     async fn list_statements(&self, query: ListStatements) -> Result<Page<serde_json::Value>, LearningError>;
+
+    /// How the tutor does; computed from the events of the period and the 90 days before it, one answer at a time.
+    ///
+    /// # Errors
+    /// [`LearningError::Invalid`] for a period or a time beyond the limits, and for one with too many events.
+    async fn report_tutor(&self, question: tutor::AskTutor) -> Result<tutor::TutorReport, LearningError>;
 }
 
 /// What people declare and say. Every change is an audit entry.

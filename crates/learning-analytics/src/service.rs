@@ -11,7 +11,7 @@ use belvedere_kernel::{
 use belvedere_storage::{Database, Id, Page, PageRequest, StorageError, Timestamp};
 use jiff::tz::TimeZone;
 use serde_json::json;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::digest::{Known, keys_of};
 use crate::event::{EventType, LearningEvent, check_event};
@@ -33,6 +33,7 @@ use crate::store::{self, RESPONSES_MAX};
 use crate::structure::{CourseStructure, check_id, check_rules};
 use crate::struggling::judge;
 use crate::subject::LearnerData;
+use crate::tutor::{ACTS_MAX, AskTutor, Period, TutorReport, read_acts, report};
 use crate::{Learning, LearningError, LearningSettings};
 
 /// The most exercises that are recommended at once.
@@ -66,6 +67,8 @@ pub(crate) struct Core {
     pub(crate) parts: LearningParts,
     /// What was seen at the last moment, by project.
     seen: Mutex<HashMap<ProjectId, LearningNow>>,
+    /// One report on the tutor is made at a time, as each holds up to a million acts.
+    reports: Semaphore,
 }
 
 impl Core {
@@ -88,7 +91,8 @@ impl LearningService {
     /// The service over a migrated database.
     #[must_use]
     pub fn new(parts: LearningParts) -> Self {
-        Self { core: Arc::new(Core { parts, seen: Mutex::default() }) }
+        let core = Core { parts, seen: Mutex::default(), reports: Semaphore::new(1) };
+        Self { core: Arc::new(core) }
     }
 
     /// The reader of what the door accepts.
@@ -479,6 +483,16 @@ impl Learning for LearningService {
 
     async fn list_statements(&self, query: ListStatements) -> Result<Page<serde_json::Value>, LearningError> {
         crate::told::list(&self.core, query).await
+    }
+
+    async fn report_tutor(&self, question: AskTutor) -> Result<TutorReport, LearningError> {
+        question.check()?;
+        let core = &self.core;
+        let _alone = core.reports.acquire().await;
+        let now = core.parts.clock.now();
+        let acts = read_acts(&*core.parts.events, question.project, question.range(now), ACTS_MAX).await?;
+        let report = tokio::task::spawn_blocking(move || report(&acts, &Period::of(&question, now))).await;
+        Ok(report.map_err(|error| StorageError::corrupt(error.to_string()))?)
     }
 }
 

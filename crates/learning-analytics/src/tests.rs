@@ -5,6 +5,7 @@ mod now;
 mod order;
 mod reads;
 mod tracker;
+mod tutor;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

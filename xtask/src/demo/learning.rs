@@ -13,6 +13,7 @@ const COURSES: [(&str, &str, u64); 2] =
     [("rust-101", "First steps in Rust", 6), ("sql-basics", "SQL from nothing", 5)];
 const EXERCISES_OF_LESSON: u64 = 3;
 const SKILLS: [&str; 3] = ["reading code", "loops", "joins and types"];
+const ERRORS: [&str; 3] = ["syntax error", "type mismatch", "wrong result"];
 const LEARNERS: u64 = 120;
 const DAY: u64 = 86_400;
 
@@ -71,6 +72,16 @@ fn plan(lesson: u64, lessons: u64) -> Value {
     })
 }
 
+/// A message to the tutor, with what the product says of the answer.
+fn message(random: &mut Random, error: &str, conversation: &str) -> Value {
+    let (tenths, parts) = (8 + random.below(60), 4 + random.below(30));
+    json!({ "metadata": {
+        "conversation": conversation, "error_type": error, "latency": tenths as f64 / 10.0,
+        "cost": parts as f64 / 10_000.0, "answer_leaked": random.below(40) == 0, "abusive": random.below(90) == 0,
+        "handed_over": random.below(25) == 0, "withhold_share": 0.3,
+    } })
+}
+
 /// One learner's way through a course, lesson by lesson, as far as they come.
 fn take_course(
     events: &mut Vec<Value>,
@@ -107,9 +118,10 @@ fn take_course(
             // The third exercise of the second lesson is harder than it should be.
             let chance = if (lesson, number) == (2, 3) { ability / 3 } else { ability };
             let exercise = format!("{lesson}.{number}");
+            let mut help = 0;
             for attempts in 1..=4_u64 {
                 at += 30 + random.below(150);
-                let is_right = random.below(10) < chance + attempts / 2;
+                let is_right = random.below(10) < chance + attempts / 2 + std::mem::take(&mut help);
                 let metadata =
                     json!({ "success": is_right, "duration": 20 + random.below(100), "attempts": attempts });
                 let attempt = json!({ "lesson_id": id, "exercise_id": exercise, "metadata": metadata });
@@ -120,14 +132,30 @@ fn take_course(
                 if random.below(3) == 0 {
                     let hint = json!({ "lesson_id": id, "exercise_id": exercise, "metadata": { "hint_type": "example" } });
                     tell(at + 10, "hint_used", hint, events);
-                    tell(
-                        at + 15,
-                        "tutor_message",
-                        json!({ "lesson_id": id, "exercise_id": exercise }),
-                        events,
-                    );
-                    let help = json!({ "rating": 2 + random.below(4), "resolved": random.below(3) > 0 });
-                    tell(at + 20, "tutor_feedback", json!({ "lesson_id": id, "metadata": help }), events);
+                }
+                if random.below(2) == 0 {
+                    let error = ERRORS[usize::try_from(lesson % 3).unwrap_or(0)];
+                    let conversation = format!("{learner}-{at}");
+                    let mut said = message(random, error, &conversation);
+                    let is_withheld = random.below(10) < 3;
+                    said["metadata"]["withheld"] = is_withheld.into();
+                    said["lesson_id"] = id.clone().into();
+                    said["exercise_id"] = exercise.clone().into();
+                    tell(at + 15, "tutor_message", said, events);
+                    if is_withheld {
+                        continue;
+                    }
+                    // Help adds two of ten chances; with types it does nothing.
+                    help = if error == "type mismatch" { 0 } else { 2 };
+                    if random.below(3) == 0 {
+                        let rating = json!({ "rating": 1 + help + random.below(3), "resolved": random.below(3) < help });
+                        tell(
+                            at + 20,
+                            "tutor_feedback",
+                            json!({ "lesson_id": id, "metadata": rating }),
+                            events,
+                        );
+                    }
                 }
             }
         }

@@ -1,8 +1,9 @@
-//! Learning: courses, who struggles, and learners' ways.
+//! Learning: courses, who struggles, learners' ways, and the tutor.
 
 mod learners;
 mod now;
 mod struggling;
+mod tutor;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ pub(super) fn routes() -> Router<Arc<DashboardState>> {
         .route("/learning/live", get(now::show))
         .route("/learning/struggling", get(struggling::list))
         .route("/learning/struggling/feedback", post(struggling::judge))
+        .route("/learning/tutor", get(tutor::show))
 }
 
 #[derive(Template)]

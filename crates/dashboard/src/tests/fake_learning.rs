@@ -10,6 +10,7 @@ use belvedere_learning_analytics::mastery::Estimate;
 use belvedere_learning_analytics::milestones::Rule;
 use belvedere_learning_analytics::structure::{CourseStructure, ExercisePlan, LessonPlan};
 use belvedere_learning_analytics::struggling::{Area, Factor, Struggle, Verdict, WheelSpinning};
+use belvedere_learning_analytics::tutor::{AskTutor, TutorReport};
 use belvedere_learning_analytics::{
     BusyPlace, ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision,
     ItemTable, LatestEvent, LearnerOfCourse, LearnerProgress, Learning, LearningError, LearningNow,
@@ -17,6 +18,8 @@ use belvedere_learning_analytics::{
     ListStruggling, PlaceProgress, ReachedMilestone, Recommendation, SkillMastery, StrugglingLearner,
 };
 use belvedere_storage::{Cursor, Page, PageRequest, Timestamp};
+
+use super::fake_tutor;
 
 /// The project that has learners, all others have none.
 const PROJECT: ProjectId = ProjectId(7);
@@ -317,6 +320,13 @@ impl Learning for FakeLearning {
 
     async fn list_statements(&self, _: ListStatements) -> Result<Page<serde_json::Value>, LearningError> {
         Ok(Page { items: Vec::new(), next: None })
+    }
+
+    async fn report_tutor(&self, question: AskTutor) -> Result<TutorReport, LearningError> {
+        Ok(match question.project {
+            PROJECT => fake_tutor::report(self.now, question.days, &self.suffix),
+            _ => fake_tutor::nothing(self.now, question.days),
+        })
     }
 }
 

@@ -1,9 +1,10 @@
-//! Learners, courses, exercises, milestones and who struggles. Learners are numbers of subjects.
+//! Learners, courses, exercises, milestones, who struggles, and the tutor. Learners are numbers of subjects.
 
 mod answer;
 mod declared;
 mod now;
 mod struggling;
+mod tutor;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub(super) use self::struggling::{
     __path_find_precision, __path_give_feedback, __path_list_struggling, find_precision, give_feedback,
     list_struggling,
 };
+pub(super) use self::tutor::{__path_report_tutor, report_tutor};
 use super::answer::List;
 use super::input::{InProject, Parameters, PathText, page, project};
 use crate::problem::Problem;
@@ -56,6 +58,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/api/v1/learning/struggling", view, list_struggling)
         .get("/api/v1/learning/struggling/precision", view, find_precision)
         .post("/api/v1/learning/struggling/feedback", Access::Needs(Permission::ManageIssues), give_feedback)
+        .get("/api/v1/learning/tutor", view, report_tutor)
         .get("/api/v1/learning/milestones", view, list_milestones)
         .get("/api/v1/learning/milestone_rules", view, find_rules)
         .put("/api/v1/learning/milestone_rules", declare, set_rules)

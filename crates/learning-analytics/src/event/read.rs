@@ -16,6 +16,10 @@ const WORD_BYTES_MAX: usize = 200;
 const AGENT_BYTES_MAX: usize = 500;
 /// The longest duration, in seconds.
 pub(crate) const SECONDS_MAX: f64 = 7.0 * 86_400.0;
+/// The longest time that an answer of the tutor takes, in seconds.
+const LATENCY_MAX: f64 = 86_400.0;
+/// The most that an answer of the tutor costs.
+const COST_MAX: f64 = 1_000_000.0;
 /// The most attempts that a client may have counted.
 const ATTEMPTS_MAX: u64 = 1_000_000;
 /// A clock may be wrong by a day.
@@ -147,10 +151,15 @@ impl Fields<'_> {
 
     /// A number in a range, to the thousandth: it is the same after being written and read.
     fn number(&self, field: &str, min: f64, max: f64) -> Result<Option<f64>, Wrong> {
+        self.rounded(field, (min, max), 1_000.0)
+    }
+
+    /// A number in a range, to one part of `parts`.
+    fn rounded(&self, field: &str, (min, max): (f64, f64), parts: f64) -> Result<Option<f64>, Wrong> {
         let Some(value) = self.value(field) else { return Ok(None) };
         let number = value.as_f64().ok_or_else(|| self.wrong(field, "must be a number"))?;
         let why = || self.wrong(field, format!("must be from {min} to {max}"));
-        to_thousandth(number, min, max).ok_or_else(why).map(Some)
+        to_part(number, (min, max), parts).ok_or_else(why).map(Some)
     }
 
     fn flag(&self, field: &str) -> Result<Option<bool>, Wrong> {
@@ -211,7 +220,11 @@ pub(crate) fn is_complete(event: &LearningEvent) -> bool {
 
 /// A number to the thousandth, if it is in a range.
 pub(crate) fn to_thousandth(number: f64, min: f64, max: f64) -> Option<f64> {
-    (min..=max).contains(&number).then(|| (number * 1_000.0).round() / 1_000.0)
+    to_part(number, (min, max), 1_000.0)
+}
+
+fn to_part(number: f64, (min, max): (f64, f64), parts: f64) -> Option<f64> {
+    (min..=max).contains(&number).then(|| (number * parts).round() / parts)
 }
 
 /// What a type of event is of no use without.
@@ -308,6 +321,14 @@ fn read_metadata(fields: &Fields<'_>) -> Result<Metadata, Wrong> {
         resolved: fields.flag("resolved")?,
         position: fields.number("position", 0.0, SECONDS_MAX)?,
         length: fields.number("length", 0.0, SECONDS_MAX)?,
+        conversation: fields.text("conversation", ID_BYTES_MAX)?,
+        latency: fields.number("latency", 0.0, LATENCY_MAX)?,
+        cost: fields.rounded("cost", (0.0, COST_MAX), 1_000_000.0)?,
+        answer_leaked: fields.flag("answer_leaked")?,
+        abusive: fields.flag("abusive")?,
+        handed_over: fields.flag("handed_over")?,
+        withheld: fields.flag("withheld")?,
+        withhold_share: fields.number("withhold_share", 0.01, 0.99)?,
     })
 }
 
@@ -343,6 +364,28 @@ mod tests {
     }
 
     #[test]
+    fn a_message_to_the_tutor_says_what_it_cost_and_what_a_draw_decided() {
+        let metadata = json!({"conversation": 12, "latency": 1.23456, "cost": 0.000_212_34, "answer_leaked": false,
+            "abusive": true, "handed_over": false, "withheld": false, "withhold_share": 0.2});
+        let message =
+            json!({"event_type": "tutor_message", "user_id": "7", "course_id": "rust", "metadata": metadata});
+        let received = read(&message);
+        assert_eq!(received.refused, []);
+        let expected = Metadata {
+            conversation: Some("12".to_owned()),
+            latency: Some(1.235),
+            cost: Some(0.000_212),
+            answer_leaked: Some(false),
+            abusive: Some(true),
+            handed_over: Some(false),
+            withheld: Some(false),
+            withhold_share: Some(0.2),
+            ..Metadata::default()
+        };
+        assert_eq!(received.events[0].metadata, expected);
+    }
+
+    #[test]
     fn what_is_wrong_is_named_and_costs_nothing_else() {
         for (field, value, named, reason) in [
             ("event_type", json!("lesson"), "event_type", "must be one of lesson_start,"),
@@ -354,6 +397,16 @@ mod tests {
             ("metadata", json!({"score": 101}), "metadata.score", "must be from 0 to 100"),
             ("metadata", json!({"duration": "1"}), "metadata.duration", "must be a number"),
             ("metadata", json!({}), "metadata.success", "is missing"),
+            ("metadata", json!({"latency": -1}), "metadata.latency", "must be from 0 to 86400"),
+            ("metadata", json!({"cost": "2"}), "metadata.cost", "must be a number"),
+            ("metadata", json!({"conversation": "x".repeat(201)}), "metadata.conversation", "has 201 bytes"),
+            ("metadata", json!({"withheld": "no"}), "metadata.withheld", "must be true or false"),
+            (
+                "metadata",
+                json!({"withhold_share": 1}),
+                "metadata.withhold_share",
+                "must be from 0.01 to 0.99",
+            ),
             ("metadata", json!([]), "metadata", "must be an object"),
             ("timestamp", json!("yesterday"), "timestamp", "must be an instant"),
             ("timestamp", json!("2026-11-30T12:00:00Z"), "timestamp", "is more than a day ahead"),
