@@ -10,6 +10,8 @@ mod fake_learning;
 mod fake_maps;
 #[path = "../src/tests/fake_releases.rs"]
 mod fake_releases;
+#[path = "../src/tests/fake_webhooks.rs"]
+mod fake_webhooks;
 #[path = "../src/tests/fakes.rs"]
 mod fakes;
 
@@ -58,6 +60,7 @@ async fn main() {
         monitors: fake.clone(),
         learning: Some(learning.clone()),
         learning_settings: learning,
+        webhooks: Arc::new(fake_webhooks::FakeWebhooks::new(clock.now(), "")),
         grouping_rules: fake.clone(),
         intake_log: fake.clone(),
         spool_depth: Some(Arc::new(move || depth)),

@@ -131,7 +131,10 @@ impl Batch {
         let new: Vec<_> =
             new.map(|((event, entry), _): ((&Event, Entry), _)| (event.subject, entry)).collect();
         let now = self.core.parts.clock.now();
-        let messages = digest_in(tx, project, &new, &structures, now).await?;
+        let (messages, notices) = digest_in(tx, project, &new, &structures, now).await?;
+        if let Some(notifier) = &self.core.parts.notifier {
+            notifier.notify_in(tx, project, &notices).await?;
+        }
         let tally =
             |outcome, reason, quantity| Tally { project, item: ITEM.to_owned(), outcome, reason, quantity };
         let tallies = [

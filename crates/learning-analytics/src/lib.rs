@@ -54,6 +54,7 @@ pub mod items;
 pub mod mastery;
 pub mod milestones;
 mod model;
+mod notices;
 pub mod progress;
 mod rebuild;
 mod recommend;
