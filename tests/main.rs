@@ -16,4 +16,5 @@ mod reports;
 mod schema;
 mod split;
 mod tidy;
+mod webhooks;
 mod xapi;

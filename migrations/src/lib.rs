@@ -27,6 +27,7 @@ mod m20261128_000018_event_store;
 mod m20261128_000019_rollup_checks;
 mod m20261128_000020_xapi;
 mod m20261128_000021_learning;
+mod m20261129_000025_alerting;
 
 /// Applies the migrations in order.
 pub struct Migrator;
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000019_rollup_checks::Migration),
             Box::new(m20261128_000020_xapi::Migration),
             Box::new(m20261128_000021_learning::Migration),
+            Box::new(m20261129_000025_alerting::Migration),
         ]
     }
 

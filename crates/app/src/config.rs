@@ -30,6 +30,8 @@ pub struct Config {
     pub events: EventsSection,
     /// The xAPI record store.
     pub xapi: XapiSection,
+    /// What is told to others.
+    pub alerting: AlertingSection,
     /// Live messages between processes.
     pub redis: RedisSection,
     /// Keys.
@@ -250,6 +252,14 @@ impl XapiSection {
             requests_per_minute: Some(self.requests_per_minute).filter(|limit| *limit > 0),
         }
     }
+}
+
+/// `[alerting]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlertingSection {
+    /// Whether webhooks may lead to addresses that are not public, and to plain HTTP.
+    pub private_targets: bool,
 }
 
 /// `[redis]`

@@ -19,6 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use belvedere_accounts::{AccountsService, OwnersOfProjects};
+use belvedere_alerting::{AlertingParts, AlertingService};
 use belvedere_audit::AuditService;
 use belvedere_error_client::ErrorGuard;
 use belvedere_error_tracking::logs::LogsService;
@@ -43,9 +44,9 @@ use belvedere_xapi::{XapiParts, XapiService};
 
 pub use belvedere_storage::Database;
 pub use config::{
-    Config, ConfigError, DataSection, DatabaseSection, EventsSection, FeaturesSection, IntakeSection,
-    LogFormat, LogSection, PrivacySection, RedisSection, SelfReportSection, ServerSection, SpoolSection,
-    XapiSection,
+    AlertingSection, Config, ConfigError, DataSection, DatabaseSection, EventsSection, FeaturesSection,
+    IntakeSection, LogFormat, LogSection, PrivacySection, RedisSection, SelfReportSection, ServerSection,
+    SpoolSection, XapiSection,
 };
 pub use first_steps::Ready;
 pub use runtime::{run, work};
@@ -149,6 +150,8 @@ pub struct App {
     pub xapi: Arc<XapiService>,
     /// What learners did, as the product tells it, and what follows from it.
     pub learning: Arc<LearningService>,
+    /// Who is told of it.
+    pub alerting: Arc<AlertingService>,
     /// Durable jobs.
     pub jobs: JobQueue,
     /// The door's side of intake; `None` in a process without a door.
@@ -199,6 +202,15 @@ impl App {
         ));
         let privacy =
             Arc::new(PrivacyService::new(db.clone(), Arc::clone(&clock), &master_key, audit.clone()));
+        let jobs = JobQueue::new(db.clone(), Arc::clone(&clock), Arc::clone(&bus));
+        let alerting = Arc::new(AlertingService::new(AlertingParts {
+            db: db.clone(),
+            clock: Arc::clone(&clock),
+            vault: vault.clone(),
+            audit: audit.clone(),
+            jobs: jobs.clone(),
+            private_targets: config.alerting.private_targets,
+        }));
         let of_events = &config.events.directory;
         let of_events =
             if of_events.as_os_str().is_empty() { data.join("events") } else { of_events.clone() };
@@ -224,7 +236,8 @@ impl App {
             )
             .with_bus(Arc::clone(&bus))
             .with_vault(vault.clone())
-            .with_event_store(Arc::new(events.clone())),
+            .with_event_store(Arc::new(events.clone()))
+            .with_notifier(alerting.clone()),
         );
         let search =
             Arc::new(SearchService::new(db.clone(), Arc::clone(&clock), privacy.clone(), audit.clone()));
@@ -246,6 +259,7 @@ impl App {
             audit: audit.clone(),
             events: Arc::new(events.clone()),
             bus: Arc::clone(&bus),
+            notifier: Some(alerting.clone()),
             zones: Some(Arc::new(Zones(Arc::clone(&accounts)))),
         }));
 
@@ -267,6 +281,7 @@ impl App {
         let mut subject_data: Vec<Arc<dyn SubjectData>> = vec![queries.clone()];
         subject_data.extend(xapi.subject_data());
         subject_data.push(learning.subject_data());
+        subject_data.push(alerting.subject_data());
 
         let quotas = Arc::new(QuotaBook::new(QuotaParts { db: db.clone(), clock: Arc::clone(&clock) }));
         let stats = Arc::new(IntakeStats::default());
@@ -305,6 +320,7 @@ impl App {
             monitors,
             xapi,
             learning,
+            alerting,
             jobs,
             intake,
             intake_log,
@@ -343,6 +359,7 @@ impl App {
         }
         if self.role.works() {
             self.tasks.spawn("jobs", maintenance::runner(self).run(self.tasks.clone()));
+            self.tasks.spawn("deliveries", maintenance::delivery_runner(self).run(self.tasks.clone()));
         }
         if self.role.schedules() {
             self.tasks.spawn("schedules", maintenance::scheduler(self).run(self.tasks.clone()));

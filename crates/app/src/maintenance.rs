@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use belvedere_alerting::{AlertingService, DELIVERY_JOB};
 use belvedere_error_tracking::logs::LogsService;
 use belvedere_error_tracking::monitors::MonitorsService;
 use belvedere_error_tracking::{
@@ -296,6 +297,23 @@ fn event_failure(error: EventStoreError) -> JobError {
     }
 }
 
+/// Removes old deliveries, and begins anew what lost jobs left.
+struct SweepDeliveries(Arc<AlertingService>, Tasks);
+
+#[async_trait]
+impl JobHandler for SweepDeliveries {
+    async fn run(&self, _: &RunningJob) -> Result<(), JobError> {
+        self.0.sweep(|| self.1.is_stopped()).await.map_err(JobError::Storage)
+    }
+}
+
+/// The runner of deliveries to others, for whom no job of our own should have to wait.
+pub(crate) fn delivery_runner(app: &App) -> JobRunner {
+    let mut runner = JobRunner::new(app.jobs.clone(), JobRunnerConfig::default());
+    runner.register(DELIVERY_JOB, app.alerting.delivery_handler());
+    runner
+}
+
 /// The runner of this process's jobs.
 pub(crate) fn runner(app: &App) -> JobRunner {
     let mut runner = JobRunner::new(app.jobs.clone(), JobRunnerConfig::default());
@@ -326,6 +344,8 @@ pub(crate) fn runner(app: &App) -> JobRunner {
     runner.register("events.check", Arc::new(check));
     let tidy = TidyEvents { events: events(), clock, kept, tasks: app.tasks.clone() };
     runner.register("events.tidy", Arc::new(tidy));
+    let deliveries = SweepDeliveries(app.alerting.clone(), app.tasks.clone());
+    runner.register("alerting.sweep", Arc::new(deliveries));
     runner.register("monitors.sweep", Arc::new(SweepMonitors(app.monitors.clone(), app.tasks.clone())));
     runner
 }
@@ -342,6 +362,7 @@ pub(crate) fn scheduler(app: &App) -> Scheduler {
         "intake.sweep",
         "errors.sweep_releases",
         "monitors.sweep",
+        "alerting.sweep",
         "events.tidy",
         SWEEP_JOB,
         MOVE_EVENTS_JOB,

@@ -12,6 +12,8 @@ mod fake_maps;
 mod fake_releases;
 #[path = "../src/tests/fake_tutor.rs"]
 mod fake_tutor;
+#[path = "../src/tests/fake_webhooks.rs"]
+mod fake_webhooks;
 #[path = "../src/tests/fakes.rs"]
 mod fakes;
 
@@ -60,6 +62,7 @@ async fn main() {
         monitors: fake.clone(),
         learning: Some(learning.clone()),
         learning_settings: learning,
+        webhooks: Arc::new(fake_webhooks::FakeWebhooks::new(clock.now(), "")),
         grouping_rules: fake.clone(),
         intake_log: fake.clone(),
         spool_depth: Some(Arc::new(move || depth)),

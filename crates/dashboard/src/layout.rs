@@ -118,6 +118,8 @@ pub(crate) fn notice(pairs: &Pairs) -> Option<Notice> {
         "judged" => "Noted. The precision of flags counts it.",
         "discarded" => "Discarded.",
         "bundle_deleted" => "The bundle is deleted. Events that it has resolved stay as they are.",
+        "pinged" => "A test is on its way. It is among the deliveries.",
+        "resent" => "Sent again, within moments and under the same id.",
         "key" => "The key works from now on.",
         "revoked" => "Revoked.",
         "withdrawn" => "The invitation is withdrawn.",

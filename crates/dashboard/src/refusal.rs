@@ -5,6 +5,7 @@ use belvedere_kernel::error_chain;
 use askama::Template;
 use axum::response::{IntoResponse, Redirect, Response};
 use belvedere_accounts::{AccountsError, Permission};
+use belvedere_alerting::AlertingError;
 use belvedere_audit::AuditError;
 use belvedere_error_tracking::{ErrorTrackingError, SourceMapError};
 use belvedere_event_store::EventStoreError;
@@ -214,6 +215,17 @@ impl From<LearningError> for Refusal {
             LearningError::NotFound(_) => Self::NotFound,
             LearningError::Storage(error) => Self::storage(&error),
             error if error.is_transient() => Self::Unavailable(error_chain(&error)),
+            error => Self::Failed(error_chain(&error)),
+        }
+    }
+}
+
+impl From<AlertingError> for Refusal {
+    fn from(error: AlertingError) -> Self {
+        match error {
+            AlertingError::Invalid { .. } => Self::Invalid(error.to_string()),
+            AlertingError::NotFound(_) => Self::NotFound,
+            AlertingError::Storage(error) => Self::storage(&error),
             error => Self::Failed(error_chain(&error)),
         }
     }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, Members, SignIn, XapiKeys};
+use belvedere_alerting::Webhooks;
 use belvedere_audit::AuditLog;
 use belvedere_error_tracking::attachment::Attachments;
 use belvedere_error_tracking::feedback::Feedback;
@@ -61,6 +62,8 @@ pub struct DashboardState {
     pub learning: Option<Arc<dyn Learning>>,
     /// What people declare of courses and say of flags; its pages exist with those of learning.
     pub learning_settings: Arc<dyn LearningSettings>,
+    /// Who is told of what, and what they were told.
+    pub webhooks: Arc<dyn Webhooks>,
     /// The projects' own rules of grouping.
     pub grouping_rules: Arc<dyn GroupingRules>,
     /// What became of everything that arrived.

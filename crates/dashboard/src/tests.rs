@@ -5,6 +5,7 @@ mod fake_learning;
 mod fake_maps;
 mod fake_releases;
 mod fake_tutor;
+mod fake_webhooks;
 mod fakes;
 mod gate;
 mod grouping;
@@ -19,6 +20,7 @@ mod source_maps;
 mod triage;
 mod tutor;
 mod watch_pages;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -36,6 +38,7 @@ use crate::state::DashboardState;
 use crate::{csrf, router};
 use fake_learning::FakeLearning;
 use fake_maps::{FakeMaps, bundle_id};
+use fake_webhooks::{FakeWebhooks, endpoint_id};
 use fakes::{CSRF, EVENT, Fake, PROJECT, SESSION, issue_id};
 
 /// The dashboard and the fake behind it.
@@ -104,6 +107,7 @@ impl Site {
             monitors: other.clone(),
             learning: Some(learning.clone()),
             learning_settings: learning,
+            webhooks: Arc::new(FakeWebhooks::new(clock.now(), "")),
             grouping_rules: other.clone(),
             intake_log: other.clone(),
             spool_depth: Some(Arc::new(move || depth)),
@@ -217,6 +221,8 @@ fn pages() -> Vec<String> {
         "/settings/members".to_owned(),
         "/settings/limits".to_owned(),
         "/settings/privacy".to_owned(),
+        "/settings/webhooks".to_owned(),
+        format!("/settings/webhooks/{}", endpoint_id()),
         "/settings/source-maps".to_owned(),
         format!("/settings/source-maps/{}", bundle_id(1)),
         "/settings/ownership".to_owned(),

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use belvedere_event_store::EventStore;
 use belvedere_kernel::{
-    AuditSink, Clock, ConsentGate, Delivery, HandlerError, IntakeHandler, Prepared, ProjectId, Rejected,
-    Scrubber, Vault,
+    AuditSink, Clock, ConsentGate, Delivery, HandlerError, IntakeHandler, Notifier, Prepared, ProjectId,
+    Rejected, Scrubber, Vault,
 };
 use belvedere_storage::Database;
 
-pub(crate) use batch::live_messages;
+pub(crate) use batch::{live_messages, notify_in};
 
 use batch::EventBatch;
 use read::{DeliveryKind, read_deliveries};
@@ -38,6 +38,7 @@ pub(crate) struct Reader {
     pub(crate) audit: Arc<dyn AuditSink>,
     pub(crate) vault: Option<Arc<dyn Vault>>,
     pub(crate) event_store: Option<Arc<dyn EventStore>>,
+    pub(crate) notifier: Option<Arc<dyn Notifier>>,
     pub(crate) limits: Arc<LimitsBook>,
     pub(crate) maps: Arc<Maps>,
     pub(crate) unknown_types: Arc<UnknownTypes>,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use belvedere_event_store::EventStore;
 use belvedere_jobs::JobQueue;
 use belvedere_kernel::{
-    AuditSink, Clock, ConsentGate, IntakeHandler, LiveBus, Membership, ProjectId, Scrubber, Vault,
+    AuditSink, Clock, ConsentGate, IntakeHandler, LiveBus, Membership, Notifier, ProjectId, Scrubber, Vault,
 };
 use belvedere_storage::{Database, Page, PageRequest, Timestamp};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::digest::{Digester, unpack};
 use crate::event::{Arrival, describe};
 use crate::event_id::EventId;
 use crate::grouping_rules::GroupingBook;
-use crate::intake::{EnvelopeHandler, Reader, StoreHandler, live_messages};
+use crate::intake::{EnvelopeHandler, Reader, StoreHandler, live_messages, notify_in};
 use crate::limits::{LimitsBook, StorageChange};
 use crate::logs::LogsHandler;
 use crate::search::search_by_list;
@@ -41,6 +41,7 @@ pub struct ErrorTrackingService {
     bus: Option<Arc<dyn LiveBus>>,
     pub(crate) vault: Option<Arc<dyn Vault>>,
     event_store: Option<Arc<dyn EventStore>>,
+    notifier: Option<Arc<dyn Notifier>>,
     pub(crate) limits: Arc<LimitsBook>,
     maps: Arc<Maps>,
     map_limits: SourceMapLimits,
@@ -59,9 +60,22 @@ impl ErrorTrackingService {
     ) -> Self {
         let map_limits = SourceMapLimits::default();
         let maps = Arc::new(Maps::new(db.clone(), map_limits.memory_bytes_max));
-        let (bus, vault, event_store) = (None, None, None);
         let (limits, grouping) = (Arc::default(), Arc::default());
-        Self { db, clock, gate, scrubber, audit, bus, vault, event_store, limits, maps, map_limits, grouping }
+        Self {
+            db,
+            clock,
+            gate,
+            scrubber,
+            audit,
+            bus: None,
+            vault: None,
+            event_store: None,
+            notifier: None,
+            limits,
+            maps,
+            map_limits,
+            grouping,
+        }
     }
 
     /// The same service with other limits for source maps; before [`Self::source_maps`] is called.
@@ -106,6 +120,12 @@ impl ErrorTrackingService {
         Self { event_store: Some(store), ..self }
     }
 
+    /// The same service, which tells others of issues that are new or came back.
+    #[must_use]
+    pub fn with_notifier(self, notifier: Arc<dyn Notifier>) -> Self {
+        Self { notifier: Some(notifier), ..self }
+    }
+
     /// What people do with issues, on the same database.
     #[must_use]
     pub fn triage(&self, members: Arc<dyn Membership>, jobs: JobQueue) -> TriageService {
@@ -131,6 +151,7 @@ impl ErrorTrackingService {
             audit: Arc::clone(&self.audit),
             vault: self.vault.clone(),
             event_store: self.event_store.clone(),
+            notifier: self.notifier.clone(),
             limits: Arc::clone(&self.limits),
             maps: Arc::clone(&self.maps),
             unknown_types: Arc::default(),
@@ -184,6 +205,7 @@ impl ErrorTracking for ErrorTrackingService {
                 storage.store_in(tx).await?;
                 let event_store = self.event_store.as_deref();
                 store::add_occurrences_in(tx, event_store, &events, &subjects, &written).await?;
+                notify_in(tx, self.notifier.as_deref(), &written.touched).await?;
                 if let Some(bus) = self.bus.clone() {
                     let messages = live_messages(&written.touched, &[project]);
                     tx.after_commit(move || messages.into_iter().for_each(|message| bus.publish(message)));

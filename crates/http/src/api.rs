@@ -19,6 +19,7 @@ mod search;
 mod search_answer;
 mod source_maps;
 mod triage;
+mod webhooks;
 mod xapi_keys;
 
 pub(crate) use input::JsonBody;
@@ -85,6 +86,7 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .get("/api/v1/events/names", needs(Permission::ViewAnalytics), query::list_names)
         .get("/api/v1/events/values", needs(Permission::ViewAnalytics), query::list_values)
         .get("/api/v1/audit", needs(Permission::ViewAudit), audit::list_entries);
+    let routes = webhooks::routes(routes);
     let routes = if features.learning { learning::routes(routes) } else { routes };
     if !features.error_tracking {
         return routes;
@@ -208,6 +210,15 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         pipeline::replay_set_aside,
         pipeline::discard_set_aside,
         audit::list_entries,
+        webhooks::list_webhooks,
+        webhooks::create_webhook,
+        webhooks::find_webhook,
+        webhooks::update_webhook,
+        webhooks::delete_webhook,
+        webhooks::rotate_secret,
+        webhooks::ping_webhook,
+        webhooks::list_deliveries,
+        webhooks::resend_delivery,
         query::trend,
         query::active,
         query::funnel,

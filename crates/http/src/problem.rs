@@ -5,6 +5,7 @@ use std::error::Error;
 
 use axum::response::{IntoResponse, Response};
 use belvedere_accounts::{AccountsError, Permission};
+use belvedere_alerting::AlertingError;
 use belvedere_audit::AuditError;
 use belvedere_error_tracking::{ErrorTrackingError, SourceMapError};
 use belvedere_event_store::EventStoreError;
@@ -235,6 +236,19 @@ impl From<LearningError> for Problem {
             LearningError::NotFound(what) => Self::not_found(what),
             error if error.is_transient() => {
                 Self::unavailable("learning analytics is not available at the moment", error)
+            }
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<AlertingError> for Problem {
+    fn from(error: AlertingError) -> Self {
+        match &error {
+            AlertingError::Invalid { field, why } => Self::invalid(field, why),
+            AlertingError::NotFound(what) => Self::not_found(what),
+            error if error.is_transient() => {
+                Self::unavailable("webhooks are not available at the moment", error)
             }
             error => Self::internal(error),
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, SignIn, XapiKeys};
+use belvedere_alerting::Webhooks;
 use belvedere_audit::AuditLog;
 use belvedere_error_tracking::attachment::Attachments;
 use belvedere_error_tracking::feedback::Feedback;
@@ -47,6 +48,8 @@ pub struct HttpState {
     pub learning: Arc<dyn Learning>,
     /// What people declare of courses and milestones, and say of flags.
     pub learning_settings: Arc<dyn LearningSettings>,
+    /// Who is told of what, and what they were told.
+    pub webhooks: Arc<dyn Webhooks>,
     /// Issues and events.
     pub errors: Arc<dyn ErrorTracking>,
     /// Which of them match, and what their tags say.

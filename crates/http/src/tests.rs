@@ -18,4 +18,5 @@ mod server;
 mod triage;
 mod uploads;
 mod watch;
+mod webhooks;
 mod xapi;

@@ -25,7 +25,9 @@ pub use intake::{
     Stored, Tally,
 };
 pub use membership::Membership;
-pub use notify::{InProcessBus, LiveBus, LiveMessage, woken};
+pub use notify::{
+    InProcessBus, LiveBus, LiveMessage, Notice, NoticeKind, Notifier, ParseNoticeKindError, woken,
+};
 pub use scrub::{Removal, ScrubRules, Scrubber};
 pub use subject_data::{SubjectData, SubjectDataError, SubjectRecords};
 pub use tasks::Tasks;

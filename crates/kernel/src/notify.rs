@@ -1,8 +1,13 @@
+use std::fmt;
+use std::str::FromStr;
+
+use async_trait::async_trait;
+use belvedere_storage::{StorageError, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::broadcast;
 
-use crate::ProjectId;
+use crate::{ProjectId, SubjectId};
 
 /// How many live messages a slow subscriber may fall behind before it misses some.
 const BACKLOG_MAX: usize = 1_024;
@@ -69,4 +74,76 @@ impl LiveBus for InProcessBus {
     fn subscribe(&self) -> broadcast::Receiver<LiveMessage> {
         self.0.subscribe()
     }
+}
+
+/// What others can ask to be told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NoticeKind {
+    /// A learner reached a milestone.
+    MilestoneReached,
+    /// A learner began to struggle with a skill.
+    LearnerStruggling,
+    /// An error happened that was not known.
+    IssueNew,
+    /// A resolved issue happened again.
+    IssueRegressed,
+}
+
+impl NoticeKind {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::MilestoneReached, Self::LearnerStruggling, Self::IssueNew, Self::IssueRegressed];
+
+    /// The kind as others know it, such as `learning.milestone`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MilestoneReached => "learning.milestone",
+            Self::LearnerStruggling => "learning.struggling",
+            Self::IssueNew => "issue.new",
+            Self::IssueRegressed => "issue.regressed",
+        }
+    }
+}
+
+impl fmt::Display for NoticeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Text that is no kind of notice.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no notice of this kind")]
+pub struct ParseNoticeKindError;
+
+impl FromStr for NoticeKind {
+    type Err = ParseNoticeKindError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(ParseNoticeKindError)
+    }
+}
+
+/// Something that became true in a project and that others, outside Belvedere, may want to be told of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    /// What it is.
+    pub kind: NoticeKind,
+    /// What makes it this one: others are told once of each kind and key of a project.
+    pub key: String,
+    /// Whom it is about; erasing them takes it back as far as it is kept.
+    pub subject: Option<SubjectId>,
+    /// A JSON object of at most 64 KiB; ids and numbers, never personal data.
+    pub data: Value,
+}
+
+/// Tells others what became true, once the transaction that makes it true is committed.
+#[async_trait]
+pub trait Notifier: Send + Sync {
+    /// Writes down, in the caller's transaction, who is to be told of `notices`; the telling follows the commit.
+    ///
+    /// # Errors
+    /// The storage error of the writing; then the transaction must be given up.
+    async fn notify_in(&self, tx: &Tx, project: ProjectId, notices: &[Notice]) -> Result<(), StorageError>;
 }

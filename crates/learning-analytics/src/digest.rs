@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use belvedere_kernel::{LiveMessage, ProjectId, SubjectId};
+use belvedere_kernel::{LiveMessage, Notice, ProjectId, SubjectId};
 use belvedere_storage::{StorageError, Timestamp, Tx};
 use serde_json::json;
 
@@ -13,6 +13,8 @@ use crate::event::EventType;
 use crate::history::ItemKey;
 use crate::mastery::{Counts, Items, SkillHistory};
 use crate::milestones::{Facts, Rule, reached};
+use crate::notices::{milestone_notice, struggling_notice};
+use crate::service::Core;
 use crate::sheet::{PlaceKey, Sheet, item_sums};
 use crate::store::{self, NewFlag, StoredMilestone};
 use crate::structure::{CourseStructure, rule_word};
@@ -61,16 +63,35 @@ impl Ground {
     }
 }
 
-/// Folds the new events of a project, and says what became true by them.
-pub(crate) async fn digest_in(
+impl Core {
+    /// Folds the new events of a project and tells others what became true; what those are told who look, once the
+    /// transaction is committed.
+    pub(crate) async fn digest_in(
+        &self,
+        tx: &Tx,
+        project: ProjectId,
+        entries: &[(Option<SubjectId>, Entry)],
+        ground: &Ground,
+    ) -> Result<Vec<LiveMessage>, StorageError> {
+        let now = self.parts.clock.now();
+        let (messages, notices) = fold(tx, project, entries, ground, now).await?;
+        if let Some(notifier) = &self.parts.notifier {
+            notifier.notify_in(tx, project, &notices).await?;
+        }
+        Ok(messages)
+    }
+}
+
+/// Folds the new events of a project, and says what became true by them, to those who look and for those who are told.
+async fn fold(
     tx: &Tx,
     project: ProjectId,
     entries: &[(Option<SubjectId>, Entry)],
     Ground { rules, structures }: &Ground,
     now: Timestamp,
-) -> Result<Vec<LiveMessage>, StorageError> {
+) -> Result<(Vec<LiveMessage>, Vec<Notice>), StorageError> {
     if entries.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
     let of_learners = || entries.iter().filter_map(|(subject, entry)| Some(((*subject)?, entry)));
     let mut sheet = Sheet::of(of_learners());
@@ -87,8 +108,9 @@ pub(crate) async fn digest_in(
     let mut messages = vec![message(project, "learning.events", json!({ "events": entries.len() }))];
     let new = reach_milestones(tx, project, (&sheet, &touched, &completions), rules, now).await?;
     messages.extend((!new.is_empty()).then(|| milestones_message(project, &new)));
-    messages.extend(flag_strugglers(tx, project, &sheet, now).await?);
-    Ok(messages)
+    let mut notices = new.iter().map(milestone_notice).collect();
+    messages.extend(flag_strugglers(tx, project, &sheet, now, &mut notices).await?);
+    Ok((messages, notices))
 }
 
 fn message(project: ProjectId, topic: &str, data: serde_json::Value) -> LiveMessage {
@@ -263,6 +285,7 @@ async fn flag_strugglers(
     project: ProjectId,
     sheet: &Sheet,
     now: Timestamp,
+    notices: &mut Vec<Notice>,
 ) -> Result<Option<LiveMessage>, StorageError> {
     if sheet.skills.is_empty() {
         return Ok(None);
@@ -286,7 +309,9 @@ async fn flag_strugglers(
                         "reason": reason,
                     }));
                 }
-                flags.push(NewFlag { subject, skill, onset_micros });
+                let flag = NewFlag { subject, skill, onset_micros };
+                notices.push(struggling_notice(&flag, &struggle, now));
+                flags.push(flag);
             }
             Verdict::Fine if open.contains(key) => cleared.push(key.clone()),
             _ => {}

@@ -11,7 +11,7 @@ use belvedere_storage::{StorageError, Timestamp, Tx};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
-use crate::digest::{Ground, digest_in};
+use crate::digest::Ground;
 use crate::entry::{Entry, StoredParts};
 use crate::event::{AHEAD_MAX, EventType, LearningEvent, Metadata, SECONDS_MAX, is_complete, to_thousandth};
 use crate::intake::{day_of, skills_of};
@@ -83,7 +83,7 @@ impl LearnerFold for Fold {
         let ground = self.grounds.lock().unwrap_or_else(PoisonError::into_inner).remove(&project);
         let Some(ground) = ground else { return Ok(()) };
         let entries = entries_of(new.iter().copied());
-        let messages = digest_in(tx, project, &entries, &ground, self.core.parts.clock.now()).await?;
+        let messages = self.core.digest_in(tx, project, &entries, &ground).await?;
         let bus = Arc::clone(&self.core.parts.bus);
         tx.after_commit(move || messages.into_iter().for_each(|message| bus.publish(message)));
         Ok(())

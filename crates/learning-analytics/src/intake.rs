@@ -13,7 +13,7 @@ use belvedere_storage::{StorageError, Timestamp, Tx};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
-use crate::digest::{Ground, digest_in};
+use crate::digest::Ground;
 use crate::entry::{Entry, StoredParts, to_stored};
 use crate::event::{EventType, LearningEvent, Metadata};
 use crate::service::Core;
@@ -127,8 +127,7 @@ impl Batch {
         let new = stored.iter().zip(entries).zip(&appended.is_new).filter(|(_, is_new)| **is_new);
         let new: Vec<_> =
             new.map(|((event, entry), _): ((&Event, Entry), _)| (event.subject, entry)).collect();
-        let now = self.core.parts.clock.now();
-        let messages = digest_in(tx, project, &new, ground, now).await?;
+        let messages = self.core.digest_in(tx, project, &new, ground).await?;
         let tally =
             |outcome, reason, quantity| Tally { project, item: ITEM.to_owned(), outcome, reason, quantity };
         let tallies = [

@@ -55,6 +55,7 @@ pub mod items;
 pub mod mastery;
 pub mod milestones;
 mod model;
+mod notices;
 mod now;
 pub mod progress;
 mod rebuild;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use belvedere_event_store::{EventStore, ProjectZones, Select};
 use belvedere_kernel::{
-    AuditSink, Clock, ConsentGate, Entry, HandlerError, IntakeHandler, LiveBus, PreparedBatch, ProjectId,
-    Scrubber, SubjectData, SubjectId, Target,
+    AuditSink, Clock, ConsentGate, Entry, HandlerError, IntakeHandler, LiveBus, Notifier, PreparedBatch,
+    ProjectId, Scrubber, SubjectData, SubjectId, Target,
 };
 use belvedere_storage::{Database, Id, Page, PageRequest, StorageError, Timestamp};
 use jiff::tz::TimeZone;
@@ -59,6 +59,8 @@ pub struct LearningParts {
     pub events: Arc<dyn EventStore>,
     /// Who hears of what just happened.
     pub bus: Arc<dyn LiveBus>,
+    /// Who is told of milestones and of those who struggle, outside Belvedere.
+    pub notifier: Option<Arc<dyn Notifier>>,
     /// By whose days streaks are counted; UTC where nobody says.
     pub zones: Option<Arc<dyn ProjectZones>>,
 }

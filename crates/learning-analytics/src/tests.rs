@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use belvedere_event_store::{Embedded, Limits as StoreLimits};
 use belvedere_kernel::{
-    Actor, Admitted, AuditSink, ConsentGate, Entry, InProcessBus, LiveBus, LiveMessage, ManualClock,
-    ProjectId, RawPerson, Removal, ScrubRules, Scrubber, SubjectId,
+    Actor, Admitted, AuditSink, ConsentGate, Entry, InProcessBus, LiveBus, LiveMessage, ManualClock, Notice,
+    Notifier, ProjectId, RawPerson, Removal, ScrubRules, Scrubber, SubjectId,
 };
 use belvedere_storage::testing::TestDatabase;
 use belvedere_storage::{Id, StorageError, Timestamp, Tx};
@@ -83,12 +83,26 @@ impl AuditSink for Entries {
     }
 }
 
+/// Keeps what others are to be told.
+#[derive(Default)]
+pub(crate) struct Notices(Mutex<Vec<Notice>>);
+
+#[async_trait]
+impl Notifier for Notices {
+    async fn notify_in(&self, _: &Tx, project: ProjectId, notices: &[Notice]) -> Result<(), StorageError> {
+        assert_eq!(project, PROJECT);
+        self.0.lock().unwrap().extend_from_slice(notices);
+        Ok(())
+    }
+}
+
 pub(crate) struct World {
     pub(crate) db: TestDatabase,
     pub(crate) service: LearningService,
     pub(crate) events: Embedded,
     pub(crate) entries: Arc<Entries>,
     pub(crate) clock: Arc<ManualClock>,
+    pub(crate) notices: Arc<Notices>,
     messages: Mutex<Receiver<LiveMessage>>,
     directory: PathBuf,
 }
@@ -108,6 +122,7 @@ impl World {
         let events = Embedded::new(db.database(), directory.clone(), clock.clone(), StoreLimits::default());
         let bus = Arc::new(InProcessBus::default());
         let messages = Mutex::new(bus.subscribe());
+        let notices = Arc::new(Notices::default());
         let service = LearningService::new(LearningParts {
             db: db.database(),
             clock: clock.clone(),
@@ -116,9 +131,10 @@ impl World {
             audit: entries.clone(),
             events: Arc::new(events.clone()),
             bus,
+            notifier: Some(notices.clone()),
             zones: None,
         });
-        Self { db, service, events, entries, clock, messages, directory }
+        Self { db, service, events, entries, clock, notices, messages, directory }
     }
 
     pub(crate) async fn record(&self, events: &[LearningEvent]) -> u64 {
@@ -133,6 +149,11 @@ impl World {
             told.push((message.topic, message.data));
         }
         told
+    }
+
+    /// What others were to be told since the last look.
+    pub(crate) fn notices(&self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices.0.lock().unwrap())
     }
 
     pub(crate) fn by(&self) -> ChangedBy {

@@ -10,6 +10,7 @@ pub(crate) mod privacy;
 pub(crate) mod project;
 pub(crate) mod source_maps;
 pub(crate) mod tokens;
+pub(crate) mod webhooks;
 pub(crate) mod xapi_keys;
 
 use std::sync::Arc;
@@ -39,6 +40,12 @@ pub(crate) fn routes() -> Router<Arc<DashboardState>> {
         .route("/settings/keys/{key}/revoke", post(keys::revoke))
         .route("/settings/xapi-keys", get(xapi_keys::show).post(xapi_keys::create))
         .route("/settings/xapi-keys/{key}/revoke", post(xapi_keys::revoke))
+        .route("/settings/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/settings/webhooks/{endpoint}", get(webhooks::show).post(webhooks::change))
+        .route("/settings/webhooks/{endpoint}/secret", post(webhooks::rotate))
+        .route("/settings/webhooks/{endpoint}/ping", post(webhooks::ping))
+        .route("/settings/webhooks/{endpoint}/delete", post(webhooks::delete))
+        .route("/settings/webhooks/{endpoint}/deliveries/{delivery}/resend", post(webhooks::resend))
         .route("/settings/tokens", get(tokens::show).post(tokens::create))
         .route("/settings/tokens/{token}/revoke", post(tokens::revoke))
         .route("/settings/members", get(members::show).post(members::invite))
@@ -63,6 +70,7 @@ fn tabs(scene: &Scene, current: &str) -> Vec<SettingsTab> {
         ("Project", "", Some(Permission::ViewProjects)),
         ("Ingest keys", "/keys", Some(Permission::ViewKeys)),
         ("xAPI keys", "/xapi-keys", Some(Permission::ViewKeys)),
+        ("Webhooks", "/webhooks", Some(Permission::ManageProjects)),
         ("Source maps", "/source-maps", Some(Permission::ViewIssues)),
         ("Retention and quotas", "/limits", Some(Permission::ViewProjects)),
         ("Grouping", "/grouping", Some(Permission::ViewIssues)),

@@ -1,20 +1,19 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use belvedere_event_store::EventStore;
 use belvedere_kernel::{
-    AuditSink, Clock, ConsentGate, HandlerError, ItemOutcome, LiveMessage, PreparedBatch, ProjectId,
-    ScrubRules, Stored, SubjectId, Vault,
+    AuditSink, Clock, ConsentGate, HandlerError, ItemOutcome, LiveMessage, Notice, NoticeKind, Notifier,
+    PreparedBatch, ProjectId, ScrubRules, Stored, SubjectId, Vault,
 };
 use belvedere_storage::{StorageError, Tx};
 use serde_json::json;
 
 use super::Reader;
 use super::tally::Tallies;
-use crate::IssueId;
 use crate::attachment::{self, NewAttachment};
 use crate::digest::DigestedEvent;
 use crate::feedback::{self, NewFeedback};
@@ -25,6 +24,7 @@ use crate::monitors::{self, CheckInOutcome, ReceivedCheckIn};
 use crate::releases::Activity;
 use crate::sessions::{SessionCounts, SessionUpdate, record_sessions_in};
 use crate::store::{self, TouchedIssue};
+use crate::{IssueId, Substatus};
 
 /// How many issues a live message names.
 const ISSUES_MAX: usize = 50;
@@ -35,6 +35,7 @@ pub(super) struct EventBatch {
     gate: Arc<dyn ConsentGate>,
     vault: Option<Arc<dyn Vault>>,
     event_store: Option<Arc<dyn EventStore>>,
+    notifier: Option<Arc<dyn Notifier>>,
     limits: Arc<HashMap<ProjectId, Arc<ProjectLimits>>>,
     audit: Arc<dyn AuditSink>,
     rules: Arc<dyn ScrubRules>,
@@ -61,6 +62,7 @@ impl EventBatch {
             gate: Arc::clone(&reader.gate),
             vault: reader.vault.clone(),
             event_store: reader.event_store.clone(),
+            notifier: reader.notifier.clone(),
             limits,
             audit: Arc::clone(&reader.audit),
             rules,
@@ -211,6 +213,7 @@ impl PreparedBatch for EventBatch {
         storage.store_in(tx).await?;
         let event_store = self.event_store.as_deref();
         store::add_occurrences_in(tx, event_store, &events, of_events, &written).await?;
+        notify_in(tx, self.notifier.as_deref(), &written.touched).await?;
         Ok(Stored { tallies: tallies.into_vec(), messages })
     }
 }
@@ -244,4 +247,34 @@ pub(crate) fn live_messages(touched: &[TouchedIssue], projects_of_events: &[Proj
             Some(LiveMessage { project: Some(project), topic: "issue.events".to_owned(), data })
         })
         .collect()
+}
+
+/// Tells others of the issues that are new or came back after they were resolved.
+pub(crate) async fn notify_in(
+    tx: &Tx,
+    notifier: Option<&dyn Notifier>,
+    touched: &[TouchedIssue],
+) -> Result<(), StorageError> {
+    let Some(notifier) = notifier else { return Ok(()) };
+    let mut notices: BTreeMap<ProjectId, Vec<Notice>> = BTreeMap::new();
+    for issue in touched {
+        let kind = match issue.reopened {
+            _ if issue.is_new => NoticeKind::IssueNew,
+            Some(Substatus::Regressed) => NoticeKind::IssueRegressed,
+            _ => continue,
+        };
+        notices.entry(issue.project).or_default().push(Notice {
+            kind,
+            key: json!([issue.id, issue.last_seen]).to_string(),
+            subject: None,
+            data: json!({
+                "issue": issue.id, "number": issue.number, "level": issue.level, "events": issue.events,
+                "last_seen": issue.last_seen,
+            }),
+        });
+    }
+    for (project, notices) in notices {
+        notifier.notify_in(tx, project, &notices).await?;
+    }
+    Ok(())
 }

@@ -42,6 +42,18 @@ impl<S: Send + Sync> FromRequestParts<S> for PathText {
     }
 }
 
+/// The two ids in a path.
+pub(super) struct PathPair(pub(super) String, pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathPair {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        path.map(|Path((first, second))| Self(first, second)).map_err(|_| Problem::not_found("address"))
+    }
+}
+
 /// The parameters of a query string.
 pub(super) struct Parameters<T>(pub(super) T);
 

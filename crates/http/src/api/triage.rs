@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::State;
 use belvedere_accounts::Project;
 use belvedere_error_tracking as errors;
 use belvedere_error_tracking::search::SearchIssues;
@@ -14,13 +14,12 @@ use belvedere_error_tracking::{
 use belvedere_kernel::User;
 use belvedere_storage::{Id, PageRequest, Timestamp};
 use http::StatusCode;
-use http::request::Parts;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::accounts::given;
 use super::answer::{Activity, IssueDetail, List};
-use super::input::{InProject, JsonBody, Parameters, PathText, page, project};
+use super::input::{InProject, JsonBody, Parameters, PathPair, PathText, page, project};
 use super::issues::{find_answer, parse};
 use crate::problem::Problem;
 use crate::routes::Caller;
@@ -200,18 +199,6 @@ pub(super) struct ActivityWanted {
     limit: Option<u16>,
     /// `next` of the page before.
     cursor: Option<String>,
-}
-
-/// The two ids in a path.
-pub(super) struct PathPair(String, String);
-
-impl<S: Send + Sync> FromRequestParts<S> for PathPair {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
-        path.map(|Path((first, second))| Self(first, second)).map_err(|_| Problem::not_found("address"))
-    }
 }
 
 pub(super) fn act(caller: &Caller, project: &Project) -> Act {

@@ -12,6 +12,7 @@ use belvedere_accounts::{
     Accounts, AccountsService, ApiTokens, ClientInfo, FirstSteps, IngestKeyInfo, IngestKeys, NewApiToken,
     NewIngestKey, NewOrganisation, NewProject, OwnersOfProjects, Principal, Project, Rights, Role, Scope,
 };
+use belvedere_alerting::{AlertingParts, AlertingService};
 use belvedere_audit::{AuditRow, AuditService, EntryFilter};
 use belvedere_error_tracking::grouping::Explanation;
 use belvedere_error_tracking::logs::LogsService;
@@ -549,6 +550,14 @@ impl House {
             home_page: "https://belvedere.example".to_owned(),
             secret: [7; 32],
         }));
+        let alerting = Arc::new(AlertingService::new(AlertingParts {
+            db: db.database(),
+            clock: clock.clone(),
+            vault: Arc::clone(&parts.vault),
+            audit: Arc::clone(&sink),
+            jobs: jobs.clone(),
+            private_targets: false,
+        }));
         let tasks = Tasks::default();
         tasks.spawn("xapi writer", xapi.clone().run(tasks.clone()));
         let quiet = Arc::new(Quiet);
@@ -565,6 +574,7 @@ impl House {
             audit: Arc::clone(&sink),
             events: Arc::new(store.clone()),
             bus: Arc::new(InProcessBus::default()),
+            notifier: None,
             zones: None,
         }));
         let quotas = QuotaBook::new(QuotaParts { db: db.database(), clock: clock.clone() });
@@ -578,6 +588,7 @@ impl House {
             xapi_limits: XapiLimits::default(),
             learning: Arc::clone(&learning) as _,
             learning_settings: learning.clone(),
+            webhooks: alerting,
             errors: errors.clone(),
             releases: releases.clone(),
             search: errors.clone(),

@@ -1,5 +1,5 @@
 use belvedere_event_store::{EventStore, Select};
-use belvedere_kernel::{Delivery, ItemOutcome, SubjectId};
+use belvedere_kernel::{Delivery, ItemOutcome, NoticeKind, SubjectId};
 use belvedere_storage::database_tests;
 use belvedere_storage::testing::TestDatabase;
 
@@ -9,6 +9,7 @@ database_tests!(
     deliveries_are_stored_counted_and_told_of,
     milestones_are_told_once_in_the_batch_that_makes_them_true,
     struggling_is_told_once_and_cleared_and_feedback_gives_precision,
+    what_became_true_is_noticed_once_and_with_its_reasons,
     who_consents_to_nothing_is_somebody_else,
     an_erased_learner_leaves_nothing_but_sums,
 );
@@ -85,6 +86,31 @@ async fn milestones_are_told_once_in_the_batch_that_makes_them_true(db: TestData
     world.record(&[attempt(1, 40, "e11", true)]).await;
     assert_eq!(told(&world), [] as [Value; 0]);
     assert_eq!(world.service.list_milestones(query).await.unwrap().items.len(), 2);
+}
+
+async fn what_became_true_is_noticed_once_and_with_its_reasons(db: TestDatabase) {
+    let world = World::new(db);
+    let complete = in_lesson(EventType::LessonComplete, 7, 9, "one");
+    world.record(std::slice::from_ref(&complete)).await;
+    world.record(&[complete.clone(), in_lesson(EventType::LessonComplete, 7, 5, "two")]).await;
+    let notices = world.notices();
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert_eq!((notices[0].kind, notices[0].subject), (NoticeKind::MilestoneReached, Some(SubjectId(7))));
+    let reached_at = complete.timestamp;
+    let expected =
+        serde_json::json!({"subject": 7, "rule": "first_lesson", "course": "", "reached_at": reached_at});
+    assert_eq!(notices[0].data, expected);
+    let wrong: Vec<_> = (0..8).map(|number| attempt(7, 10 + number, &format!("b{number}"), false)).collect();
+    world.record(&wrong).await;
+    world.record(&[attempt(7, 30, "b9", false)]).await;
+    let notices = world.notices();
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert_eq!((notices[0].kind, notices[0].subject), (NoticeKind::LearnerStruggling, Some(SubjectId(7))));
+    let data = &notices[0].data;
+    assert_eq!((&data["subject"], &data["skill"]), (&7.into(), &"loops".into()));
+    assert!(data["score"].as_f64().unwrap() >= 1.0 && data["factors"][0]["reason"].is_string(), "{data}");
+    let evidence = data["factors"][0]["evidence"].as_array().unwrap();
+    assert!(evidence.iter().any(|id| id.as_str().unwrap().len() == 32), "{data}");
 }
 
 async fn struggling_is_told_once_and_cleared_and_feedback_gives_precision(db: TestDatabase) {
