@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use belvedere_event_store::{EventStore, Fields, Select, TIME_END, TextField};
+use belvedere_event_store::{Fields, Select, TIME_END, TextField};
 use belvedere_storage::{Cursor, Page, Timestamp};
 use serde_json::Value;
 
