@@ -44,6 +44,7 @@
 //! assert!(reasons.contains(&"ten exercises were tried without three right answers in a row"));
 //! ```
 
+pub mod comparison;
 mod digest;
 mod entry;
 mod error;
@@ -59,10 +60,12 @@ mod rebuild;
 mod recommend;
 mod service;
 mod sheet;
+pub mod statistics;
 mod store;
 pub mod structure;
 pub mod struggling;
 mod subject;
+pub mod suppress;
 #[cfg(test)]
 mod tests;
 mod tracker;
@@ -141,6 +144,13 @@ pub trait Learning: Send + Sync {
 
     /// What learners have reached.
     async fn list_milestones(&self, query: ListMilestones) -> Result<Page<ReachedMilestone>, LearningError>;
+
+    /// A course before and after changes of its content; none if nobody has been in it and nothing is declared of it.
+    async fn compare_cohorts(
+        &self,
+        project: ProjectId,
+        course: &str,
+    ) -> Result<Option<comparison::Comparison>, LearningError>;
 }
 
 /// What people declare and say. Every change is an audit entry.

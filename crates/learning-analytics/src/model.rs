@@ -4,6 +4,7 @@ use belvedere_kernel::{Actor, ProjectId, SubjectId};
 use belvedere_storage::{PageRequest, Timestamp};
 use serde::Serialize;
 
+use crate::comparison::Measure;
 use crate::items::Item;
 use crate::mastery::Estimate;
 use crate::milestones::Rule;
@@ -148,6 +149,9 @@ pub struct CourseSummary {
     pub completion_rate: Option<f64>,
     /// The lower median of the active time of those who completed it.
     pub median_seconds: Option<f64>,
+    /// The normalised gain from the declared test before the course to the one after it; none where no tests are declared,
+    /// or fewer than five learners took both.
+    pub gain: Option<Measure>,
     /// Its lessons: declared ones in their order, then the others by id; at most 500.
     pub lessons: Vec<LessonSummary>,
 }

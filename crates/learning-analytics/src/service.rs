@@ -11,6 +11,7 @@ use belvedere_storage::{Database, Id, Page, PageRequest, StorageError, Timestamp
 use jiff::tz::TimeZone;
 use serde_json::json;
 
+use crate::comparison::{Comparison, Measure, compare, gain};
 use crate::digest::{Known, keys_of};
 use crate::event::{LearningEvent, check_event};
 use crate::history::ItemKey;
@@ -25,6 +26,7 @@ use crate::model::{
 };
 use crate::recommend::{candidates, recommend};
 use crate::sheet::Place;
+use crate::statistics::Sample;
 use crate::store::{self, RESPONSES_MAX};
 use crate::structure::{CourseStructure, check_id, check_rules};
 use crate::struggling::judge;
@@ -332,6 +334,11 @@ impl Learning for LearningService {
             lessons.push(lesson);
         }
         lessons.extend(seen.into_values());
+        let tests = match structure.as_ref().and_then(CourseStructure::tests) {
+            Some(tests) => store::read_tests(db, project, course, tests).await?,
+            None => Vec::new(),
+        };
+        let gains = tests.into_iter().filter_map(|(pre, post)| gain(pre, post)).collect();
         Ok(Some(CourseSummary {
             course: course.to_owned(),
             title: structure.map(|it| it.title).unwrap_or_default(),
@@ -341,6 +348,7 @@ impl Learning for LearningService {
             completed,
             completion_rate: (started > 0).then(|| completed.min(started) as f64 / started as f64),
             median_seconds,
+            gain: Sample::of(gains).as_ref().and_then(Measure::of),
             lessons,
         }))
     }
@@ -428,6 +436,25 @@ impl Learning for LearningService {
     async fn list_milestones(&self, query: ListMilestones) -> Result<Page<ReachedMilestone>, LearningError> {
         let db = self.core.parts.db.read();
         Ok(store::list_milestones(db, query.project, query.subject, &query.page).await?)
+    }
+
+    async fn compare_cohorts(
+        &self,
+        project: ProjectId,
+        course: &str,
+    ) -> Result<Option<Comparison>, LearningError> {
+        let db = self.core.parts.db.read();
+        let structure = store::find_structure(db, project, course).await?;
+        let tests = structure.as_ref().and_then(CourseStructure::tests);
+        let (learners, is_cut) = store::read_participants(db, project, course, tests).await?;
+        if learners.is_empty() && structure.is_none() {
+            return Ok(None);
+        }
+        let (versions, now) =
+            (structure.map(|it| it.versions).unwrap_or_default(), self.core.parts.clock.now());
+        let compared = tokio::task::spawn_blocking(move || compare(learners, &versions, now)).await;
+        let compared = compared.map_err(|error| StorageError::corrupt(error.to_string()))?;
+        Ok(Some(Comparison { is_cut, ..compared }))
     }
 }
 

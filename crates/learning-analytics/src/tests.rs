@@ -1,5 +1,6 @@
 //! The slice through its traits, on both databases.
 
+mod comparison;
 mod intake;
 mod order;
 mod reads;

@@ -21,6 +21,7 @@ use crate::refusal::Refusal;
 use crate::respond;
 use crate::session::Visitor;
 use crate::state::DashboardState;
+use crate::views::comparison::{ComparisonView, gain_text};
 use crate::views::learning::{
     CourseLine, ItemsView, PlanRow, event_snippets, funnel_of, plan_of, share_text, time_text, title_or,
 };
@@ -65,7 +66,10 @@ struct CoursePage {
     completed: Count,
     completion_rate: String,
     median: String,
+    /// The normalised gain with its interval, and of how many learners; none without tests.
+    gain: Option<(String, Count)>,
     funnel: Option<FunnelChart>,
+    comparison: ComparisonView,
     items: ItemsView,
     /// None where nothing is declared.
     plan: Option<Vec<PlanRow>>,
@@ -106,9 +110,10 @@ async fn show_course(
     let scene = Scene::open(state, visitor, &project, Permission::ViewAnalytics).await?;
     let learning = scene.learning()?;
     let found = learning.find_course(scene.id(), &course).await?.ok_or(Refusal::NotFound)?;
-    let (items, structure) = tokio::join!(
+    let (items, structure, compared) = tokio::join!(
         learning.list_items(scene.id(), &course),
         scene.state.learning_settings.find_structure(scene.id(), &course),
+        learning.compare_cohorts(scene.id(), &course),
     );
     let structure = structure?;
     Ok(respond::page(&CoursePage {
@@ -122,7 +127,9 @@ async fn show_course(
         completed: Count(found.completed),
         completion_rate: share_text(found.completion_rate),
         median: time_text(found.median_seconds),
+        gain: found.gain.as_ref().map(|gain| (gain_text(gain), Count(gain.learners))),
         funnel: funnel_of(&found),
+        comparison: ComparisonView::new(compared?.unwrap_or_default()),
         items: ItemsView::new(items?, structure.as_ref()),
         plan: structure.as_ref().map(plan_of),
         public_url: scene.state.public_url.clone(),

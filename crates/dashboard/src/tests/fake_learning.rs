@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use belvedere_kernel::{ProjectId, SubjectId};
+use belvedere_learning_analytics::comparison::{Change, Cohort, Comparison, Measure, Metric};
 use belvedere_learning_analytics::items::{Item, Suspicion};
 use belvedere_learning_analytics::mastery::Estimate;
 use belvedere_learning_analytics::milestones::Rule;
@@ -181,6 +182,7 @@ impl Learning for FakeLearning {
             completed: 475,
             completion_rate: Some(0.25),
             median_seconds: Some(15_600.0),
+            gain: Some(Measure { learners: 212, mean: 0.46, low: 0.41, high: 0.51 }),
             lessons: vec![lesson("1", "Loops", 1_900, 1_520), lesson("2", "Types", 1_400, 700)],
         }))
     }
@@ -282,6 +284,53 @@ impl Learning for FakeLearning {
         };
         Ok(Page { items, next: None })
     }
+
+    async fn compare_cohorts(
+        &self,
+        project: ProjectId,
+        course: &str,
+    ) -> Result<Option<Comparison>, LearningError> {
+        let cohort = |versions: &[&str], since, learners, share| Cohort {
+            versions: versions.iter().map(|version| self.text(version)).collect(),
+            since,
+            learners,
+            measures: vec![
+                (
+                    Metric::CompletionRate,
+                    Measure { learners, mean: share, low: share - 0.04, high: share + 0.04 },
+                ),
+                (
+                    Metric::ActiveSeconds,
+                    Measure { learners: 300, mean: 9_000.0, low: 8_400.0, high: 9_600.0 },
+                ),
+            ],
+        };
+        let change = |metric, difference: f64, adjusted_p: f64| Change {
+            cohort: 1,
+            metric,
+            difference,
+            low: difference * 0.5,
+            high: difference * 1.5,
+            p: adjusted_p / 2.0,
+            adjusted_p,
+            is_significant: adjusted_p <= 0.05,
+        };
+        let comparison = Comparison {
+            learners: 2_480,
+            recent: Some(80),
+            cohorts: vec![
+                cohort(&["1"], None, 1_400, 0.25),
+                cohort(&["2", "3"], Some(self.ago(60)), 1_000, 0.31),
+            ],
+            changes: vec![
+                change(Metric::CompletionRate, 0.06, 0.004),
+                change(Metric::ActiveSeconds, -240.0, 0.4),
+            ],
+            hidden: vec![Metric::NormalisedGain],
+            is_cut: false,
+        };
+        Ok(self.is_course(project, course).then_some(comparison))
+    }
 }
 
 #[async_trait]
@@ -302,7 +351,11 @@ impl LearningSettings for FakeLearning {
             is_optional: true,
             exercises: vec![exercise],
         };
-        let structure = CourseStructure { title: self.text("First steps in Rust"), lessons: vec![lesson] };
+        let structure = CourseStructure {
+            title: self.text("First steps in Rust"),
+            lessons: vec![lesson],
+            ..CourseStructure::default()
+        };
         Ok(self.is_course(project, course).then_some(structure))
     }
 

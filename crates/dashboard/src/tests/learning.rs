@@ -60,6 +60,13 @@ async fn a_course_shows_its_funnel_its_exercises_and_its_structure() {
         "Count to ten",
         r#"<span class="tag">optional</span>"#,
         "without gaps over five minutes",
+        "normalised gain 0.46 (0.41 to 0.51) of 212 learners",
+        r#"<th scope="row" class="bidi">2, 3 <span class="note">since "#,
+        r#"31 %<small class="change">+6 points (+3 to +9) <span class="tag on">differs</span>"#,
+        "<small class=\"change\">\u{2212}4.0 min (\u{2212}2.0 to \u{2212}6.0)</small>",
+        "80 learners came too late",
+        "fewer than five learners: normalised gain.",
+        "not assigned at random",
     ] {
         assert!(page.text().contains(part), "{part} in {}", page.text());
     }

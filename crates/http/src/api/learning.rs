@@ -1,6 +1,7 @@
 //! Learners, courses, exercises, milestones and who struggles. Learners are numbers of subjects.
 
 mod answer;
+mod comparison;
 mod declared;
 mod struggling;
 
@@ -18,6 +19,7 @@ use self::answer::{
     CourseRowAnswer, CourseSummaryAnswer, ItemTableAnswer, LearnerAnswer, LearnerOfCourseAnswer,
     MasteryAnswer, MilestoneAnswer, RecommendationAnswer,
 };
+pub(super) use self::comparison::{__path_compare_cohorts, compare_cohorts};
 pub(super) use self::declared::{
     __path_find_rules, __path_find_structure, __path_set_rules, __path_set_structure, find_rules,
     find_structure, set_rules, set_structure,
@@ -46,6 +48,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/api/v1/learning/courses/{course}", view, find_course)
         .get("/api/v1/learning/courses/{course}/learners", view, list_learners)
         .get("/api/v1/learning/courses/{course}/items", view, list_items)
+        .get("/api/v1/learning/courses/{course}/comparison", view, compare_cohorts)
         .get("/api/v1/learning/courses/{course}/structure", view, find_structure)
         .put("/api/v1/learning/courses/{course}/structure", declare, set_structure)
         .get("/api/v1/learning/struggling", view, list_struggling)

@@ -13,6 +13,8 @@ use belvedere_storage::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::comparison::MeasureAnswer;
+
 fn area_word(area: Area) -> &'static str {
     match area {
         Area::Mastery => "mastery",
@@ -346,6 +348,9 @@ pub(in crate::api) struct CourseSummaryAnswer {
     completion_rate: Option<f64>,
     /// The lower median of the active time of those who completed it.
     median_seconds: Option<f64>,
+    /// The normalised gain, (after - before) / (100 - before) of the points of the declared tests; null where no tests are
+    /// declared, or fewer than 5 learners took both.
+    gain: Option<MeasureAnswer>,
     /// Its lessons: declared ones in their order, then the others by id.
     lessons: Vec<LessonSummaryAnswer>,
 }
@@ -361,6 +366,7 @@ impl From<CourseSummary> for CourseSummaryAnswer {
             completed: model.completed,
             completion_rate: model.completion_rate,
             median_seconds: model.median_seconds,
+            gain: model.gain.map(MeasureAnswer::from),
             lessons: all(model.lessons),
         }
     }
