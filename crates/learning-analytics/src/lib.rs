@@ -44,8 +44,10 @@
 //! assert!(reasons.contains(&"ten exercises were tried without three right answers in a row"));
 //! ```
 
+pub mod at_risk;
 pub mod comparison;
 mod digest;
+pub mod engagement;
 mod entry;
 mod error;
 pub mod event;
@@ -144,6 +146,10 @@ pub trait Learning: Send + Sync {
 
     /// What learners have reached.
     async fn list_milestones(&self, query: ListMilestones) -> Result<Page<ReachedMilestone>, LearningError>;
+
+    /// The learners of a course who have not completed it and have done nothing in it for three days and more, with what
+    /// became of those who were away for as long before; those with the greatest share of dropouts first.
+    async fn list_away(&self, query: ListLearners) -> Result<Page<at_risk::Away>, LearningError>;
 
     /// A course before and after changes of its content; none if nobody has been in it and nothing is declared of it.
     async fn compare_cohorts(

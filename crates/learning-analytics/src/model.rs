@@ -5,6 +5,7 @@ use belvedere_storage::{PageRequest, Timestamp};
 use serde::Serialize;
 
 use crate::comparison::Measure;
+use crate::engagement::Engagement;
 use crate::items::Item;
 use crate::mastery::Estimate;
 use crate::milestones::Rule;
@@ -44,6 +45,8 @@ pub struct CourseProgress {
     pub enrolled_at: Option<Timestamp>,
     /// How far they are.
     pub progress: PlaceProgress,
+    /// How they worked in it in the last eight weeks.
+    pub engagement: Engagement,
     /// The lessons that they have been in, by id.
     pub lessons: Vec<LessonProgress>,
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use belvedere_event_store::{EventStore, Fields, Select, TextField};
+use belvedere_event_store::{EventStore, Fields, Select, TIME_MIN, TextField};
 use belvedere_kernel::{ProjectId, SubjectId};
-use belvedere_storage::{StorageError, Tx};
+use belvedere_storage::{StorageError, Timestamp, Tx};
 
 use crate::LearningError;
 use crate::digest::{complete_courses, milestones_of};
@@ -31,12 +31,22 @@ pub(crate) async fn read_log(
     project: ProjectId,
     subject: SubjectId,
 ) -> Result<Vec<Entry>, LearningError> {
+    read_log_since(events, project, subject, TIME_MIN).await
+}
+
+/// Those from a time on.
+pub(crate) async fn read_log_since(
+    events: &dyn EventStore,
+    project: ProjectId,
+    subject: SubjectId,
+    from: Timestamp,
+) -> Result<Vec<Entry>, LearningError> {
     let texts = [TextField::Name, TextField::Course, TextField::Lesson, TextField::Exercise];
     let fields = texts
         .into_iter()
         .fold(Fields::ID.and(Fields::TIME).and(Fields::PROPS), |fields, text| fields.and(Fields::text(text)));
     let names = EventType::ALL.map(|kind| kind.as_str().to_owned()).to_vec();
-    let select = Select { names, subject: Some(subject), fields, ..Select::all(project) };
+    let select = Select { from, names, subject: Some(subject), fields, ..Select::all(project) };
     let mut entries = Vec::new();
     for batch in events.load(select).await? {
         for row in 0..batch.count {

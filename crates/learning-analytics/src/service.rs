@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use belvedere_event_store::{EventStore, ProjectZones};
@@ -7,12 +8,14 @@ use belvedere_kernel::{
     AuditSink, Clock, ConsentGate, Entry, HandlerError, IntakeHandler, LiveBus, PreparedBatch, ProjectId,
     Scrubber, SubjectData, SubjectId, Target,
 };
-use belvedere_storage::{Database, Id, Page, PageRequest, StorageError, Timestamp};
+use belvedere_storage::{Cursor, Database, Id, Page, PageRequest, StorageError, Timestamp};
 use jiff::tz::TimeZone;
 use serde_json::json;
 
+use crate::at_risk::{Away, away};
 use crate::comparison::{Comparison, Measure, compare, gain};
 use crate::digest::{Known, keys_of};
+use crate::engagement::{Engagement, WEEKS, engagement};
 use crate::event::{LearningEvent, check_event};
 use crate::history::ItemKey;
 use crate::intake::{Batch, EventsHandler};
@@ -24,6 +27,7 @@ use crate::model::{
     LearnerOfCourse, LearnerProgress, LessonProgress, ListLearners, ListMilestones, ListStruggling,
     PlaceProgress, ReachedMilestone, Rebuilt, Recommendation, SkillMastery, StrugglingLearner,
 };
+use crate::rebuild::read_log_since;
 use crate::recommend::{candidates, recommend};
 use crate::sheet::Place;
 use crate::statistics::Sample;
@@ -238,6 +242,7 @@ fn courses_of(
             title: structure.map(|it| it.title.clone()).unwrap_or_default(),
             enrolled_at: instant(whole.progress.begun_at_micros),
             progress: place_progress(whole, completion_of(whole, structure, &completed)),
+            engagement: Engagement::default(),
             lessons: lessons
                 .iter()
                 .map(|(_, lesson, place)| LessonProgress {
@@ -263,6 +268,14 @@ impl Learning for LearningService {
         let places = store::read_places(db, project, subject).await?;
         let ids: BTreeSet<&str> = places.iter().map(|(course, _, _)| course.as_str()).collect();
         let structures = store::load_structures(db, project, &ids).await?;
+        let mut courses = courses_of(&places, &structures);
+        let since = self.core.parts.clock.now().minus(Duration::from_secs(WEEKS.unsigned_abs() * 7 * 86_400));
+        let entries = read_log_since(&*self.core.parts.events, project, subject, since).await?;
+        for course in &mut courses {
+            let own = entries.iter().filter(|entry| entry.course == course.course);
+            course.engagement =
+                engagement(&own.map(|entry| (entry.at_micros, entry.day)).collect::<Vec<_>>());
+        }
         Ok(Some(LearnerProgress {
             subject,
             events: learner.events,
@@ -272,7 +285,7 @@ impl Learning for LearningService {
             streak_days: learner.days.in_row(),
             attempts: learner.history.counts.attempts,
             successes: learner.history.counts.correct,
-            courses: courses_of(&places, &structures),
+            courses,
         }))
     }
 
@@ -436,6 +449,20 @@ impl Learning for LearningService {
     async fn list_milestones(&self, query: ListMilestones) -> Result<Page<ReachedMilestone>, LearningError> {
         let db = self.core.parts.db.read();
         Ok(store::list_milestones(db, query.project, query.subject, &query.page).await?)
+    }
+
+    async fn list_away(&self, query: ListLearners) -> Result<Page<Away>, LearningError> {
+        let db = self.core.parts.db.read();
+        let structure = store::find_structure(db, query.project, &query.course).await?;
+        let required: BTreeSet<&str> = structure.iter().flat_map(CourseStructure::required).collect();
+        let learners = store::read_presence(db, query.project, &query.course, &required).await?;
+        let (lessons, now) = (required.len(), self.core.parts.clock.now().as_micros());
+        let away = tokio::task::spawn_blocking(move || away(&learners, lessons, now)).await;
+        let away = away.map_err(|error| StorageError::corrupt(error.to_string()))?;
+        let after = query.page.after.as_ref().and_then(|cursor| cursor.as_str().parse::<usize>().ok());
+        let (from, limit) = (after.unwrap_or(0), query.page.limit());
+        let rest: Vec<Away> = away.into_iter().skip(from).take(limit + 1).collect();
+        Ok(Page::from_rows(rest, limit, |_| Cursor::of(&[&from.saturating_add(limit)])))
     }
 
     async fn compare_cohorts(

@@ -4,6 +4,7 @@ mod declared;
 mod facts;
 mod listing;
 mod participants;
+mod presence;
 mod sheet;
 mod sql;
 mod tables;
@@ -21,4 +22,5 @@ pub(crate) use listing::{
     read_places,
 };
 pub(crate) use participants::{read_participants, read_tests};
+pub(crate) use presence::read_presence;
 pub(crate) use sheet::{count_subject, erase_subject, load_sheet, read_sheet, replace_subject, save_sheet};

@@ -1,5 +1,6 @@
 //! The slice through its traits, on both databases.
 
+mod at_risk;
 mod comparison;
 mod intake;
 mod order;

@@ -106,9 +106,7 @@ fn take_course(
         events.push(event);
     };
     tell(at, "course_enrol", json!({}), events);
-    let test = |exercise: &str, score: u64| {
-        json!({ "exercise_id": exercise, "skills": [SKILLS[0]], "metadata": { "score": score } })
-    };
+    let test = |exercise: &str, score: u64| json!({ "exercise_id": exercise, "skills": [SKILLS[0]], "metadata": { "score": score } });
     let known = 5 * ability + random.below(30);
     tell(at + 30, "exercise_attempt", test(TESTS.0, known), events);
     at += 90;

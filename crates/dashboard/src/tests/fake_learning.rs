@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use belvedere_kernel::{ProjectId, SubjectId};
+use belvedere_learning_analytics::at_risk::{Away, Hazard};
 use belvedere_learning_analytics::comparison::{Change, Cohort, Comparison, Measure, Metric};
+use belvedere_learning_analytics::engagement::Engagement;
 use belvedere_learning_analytics::items::{Item, Suspicion};
 use belvedere_learning_analytics::mastery::Estimate;
 use belvedere_learning_analytics::milestones::Rule;
@@ -106,6 +108,15 @@ impl Learning for FakeLearning {
             title: self.text("First steps in Rust"),
             enrolled_at: Some(self.ago(10)),
             progress: self.place(0.5),
+            engagement: Engagement {
+                actions: 96,
+                sessions: 12,
+                sessions_per_week: 1.5,
+                actions_per_session: Some(8.0),
+                active_days: 10,
+                longest_streak_days: 3,
+                regularity: Some(0.625),
+            },
             lessons: vec![lesson("1", "Loops", 1.0), lesson("2", "Types", 0.25)],
         };
         let learner = LearnerProgress {
@@ -283,6 +294,19 @@ impl Learning for FakeLearning {
             _ => Vec::new(),
         };
         Ok(Page { items, next: None })
+    }
+
+    async fn list_away(&self, query: ListLearners) -> Result<Page<Away>, LearningError> {
+        let away = |learner, days, stage, learners, lost| Away {
+            learner,
+            days,
+            stage,
+            compared_days: 7,
+            hazard: Hazard { learners, lost },
+        };
+        let items = vec![away(318, 9, 1, 40, 30), away(320, 8, 2, 50, 10), away(321, 12, 3, 19, 19)];
+        let is_course = self.is_course(query.project, &query.course);
+        Ok(Page { items: if is_course { items } else { Vec::new() }, next: None })
     }
 
     async fn compare_cohorts(

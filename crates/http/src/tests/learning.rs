@@ -152,6 +152,19 @@ fn the_api_compares_a_course_before_and_after_a_change() {
         let change = &compared["changes"][0];
         assert_eq!((&change["metric"], &change["difference"]), (&json!("completion_rate"), &json!(0.5)));
         assert_eq!(change["is_significant"], json!(true));
+        // Half of the first cohort has been away since September, and nobody like them came back.
+        let away = house
+            .send(with_token(Method::GET, "/api/v1/learning/courses/rust/at_risk?limit=5", &all, ""))
+            .await;
+        assert_eq!(away.status, StatusCode::OK);
+        let away = away.json();
+        assert_eq!(away["items"].as_array().unwrap().len(), 5);
+        assert_eq!(
+            (&away["items"][0]["compared_days"], &away["items"][0]["compared_learners"]),
+            (&json!(28), &json!(7))
+        );
+        assert_eq!(away["items"][0]["verdict"], json!("indeterminate"));
+        assert!(away["next"].is_string());
         let write = house.token(&[Scope::Write]).await;
         let refused = house.send(with_token(Method::GET, path, &write, "")).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN);
@@ -185,6 +198,11 @@ fn the_api_tells_of_learners_courses_and_exercises() {
         assert_eq!(get("/courses/rust%2F1").await["lessons"][0]["started"], 1);
         assert_eq!(get("/courses/rust%2F1/learners").await["items"][0]["subject"], 1);
         assert_eq!(get("/courses/rust%2F1/items").await["items"][0]["exercise"], "e0");
+        // They were here an hour ago.
+        assert_eq!(get("/courses/rust%2F1/at_risk").await["items"], json!([]));
+        let engagement = &learner["courses"][0]["engagement"];
+        assert_eq!((&engagement["actions"], &engagement["sessions"]), (&json!(13), &json!(1)));
+        assert_eq!((&engagement["active_days"], &engagement["regularity"]), (&json!(1), &Value::Null));
         // A single learner is in no cohort.
         let compared = get("/courses/rust%2F1/comparison").await;
         assert_eq!((&compared["learners"], &compared["recent"]), (&json!(1), &Value::Null));

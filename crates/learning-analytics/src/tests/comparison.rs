@@ -146,11 +146,19 @@ fn assert_nobody_is_found(comparison: &Comparison, counts: &[Vec<u64>], recent: 
             sums = sums.iter().flat_map(longer).collect();
         }
         for (shapes, sum) in sums {
-            let is_public = shapes.windows(2).all(|pair| pair[0] == pair[1]) && bases.contains(&shapes[0]);
-            if !is_public {
-                groups += 1;
-                assert!(!(1..=4).contains(&sum), "{sum} learners are known: {comparison:?}");
+            groups += 1;
+            if !(1..=4).contains(&sum) {
+                continue;
             }
+            // The same people as the page of the course shows by itself.
+            let rows = || std::iter::once(recent).chain(counts.iter().map(Vec::as_slice)).zip(&shapes);
+            let is_public = bases.iter().filter(|base| is_group(base)).any(|base| {
+                let is_same = |(row, shape): (&[u64], &Vec<i64>)| {
+                    (0..kinds.len()).all(|kind| row[kind] == 0 || shape[kind] == base[kind])
+                };
+                rows().all(is_same)
+            });
+            assert!(is_public, "{sum} learners are known: {comparison:?}");
         }
     }
     groups
@@ -168,7 +176,7 @@ fn no_differences_of_what_is_shown_find_anybody() {
         let mut learners = Vec::new();
         let mut of_learner = Vec::new();
         for learner in 0..10 + random.below(150) as i64 {
-            let kind = if random.below(60) == 0 {
+            let kind = if random.below(150) == 0 {
                 kinds[random.below(16) as usize]
             } else {
                 likely[random.below(likely.len() as u64) as usize]
@@ -203,8 +211,8 @@ fn no_differences_of_what_is_shown_find_anybody() {
         }
     }
     // Both happen often, and much is subtracted.
-    assert!(open.iter().chain(&hidden).all(|times| *times > 10), "{open:?} {hidden:?}");
-    assert!(groups > 20_000, "{groups}");
+    assert!(open.iter().chain(&hidden).all(|times| *times > 5), "{open:?} {hidden:?}");
+    assert!(groups > 1_000, "{groups}");
 }
 
 /// What some learners do in a course with two versions.

@@ -1,6 +1,7 @@
 //! Answers about learning: the slice's models field by field, described for OpenAPI.
 
 use belvedere_kernel::SubjectId;
+use belvedere_learning_analytics::engagement::Engagement;
 use belvedere_learning_analytics::items::{Item, Suspicion};
 use belvedere_learning_analytics::mastery::Estimate;
 use belvedere_learning_analytics::struggling::{Area, Factor, Struggle, WheelSpinning};
@@ -183,6 +184,40 @@ impl From<LessonProgress> for LessonProgressAnswer {
     }
 }
 
+/// How a learner worked in a course in the last eight weeks.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct EngagementAnswer {
+    /// Events.
+    actions: u64,
+    /// Stretches of events with no gap over half an hour.
+    sessions: u64,
+    /// Those by week.
+    sessions_per_week: f64,
+    /// Events by session; null without any.
+    actions_per_session: Option<f64>,
+    /// Days with an event, in the project's time zone.
+    active_days: u64,
+    /// The most of them in a row.
+    longest_streak_days: u64,
+    /// How much the active days keep to the same days of the week, 0 to 1: one less the entropy of their days of the week by
+    /// its greatest value; null for fewer than 8 active days.
+    regularity: Option<f64>,
+}
+
+impl From<Engagement> for EngagementAnswer {
+    fn from(model: Engagement) -> Self {
+        Self {
+            actions: model.actions,
+            sessions: model.sessions,
+            sessions_per_week: model.sessions_per_week,
+            actions_per_session: model.actions_per_session,
+            active_days: model.active_days,
+            longest_streak_days: model.longest_streak_days,
+            regularity: model.regularity,
+        }
+    }
+}
+
 /// A learner in a course.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct CourseProgressAnswer {
@@ -195,6 +230,8 @@ pub(in crate::api) struct CourseProgressAnswer {
     enrolled_at: Option<Timestamp>,
     /// How far they are.
     progress: PlaceAnswer,
+    /// How they worked in it in the last eight weeks.
+    engagement: EngagementAnswer,
     /// The lessons that they have been in, by id.
     lessons: Vec<LessonProgressAnswer>,
 }
@@ -206,6 +243,7 @@ impl From<CourseProgress> for CourseProgressAnswer {
             title: model.title,
             enrolled_at: model.enrolled_at,
             progress: model.progress.into(),
+            engagement: model.engagement.into(),
             lessons: all(model.lessons),
         }
     }
