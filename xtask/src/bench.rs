@@ -10,6 +10,8 @@ mod xapi;
 use anyhow::Result;
 use clap::Subcommand;
 
+pub(crate) use self::issues::rfc3339;
+
 #[derive(Subcommand)]
 pub(crate) enum Options {
     /// The event store: loading it and asking it, with ten million events

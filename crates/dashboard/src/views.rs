@@ -2,6 +2,8 @@
 
 pub(crate) mod activity;
 pub(crate) mod attachments;
+pub(crate) mod comparison;
+pub(crate) mod engagement;
 pub(crate) mod event;
 pub(crate) mod feedback;
 pub(crate) mod issues;

@@ -244,6 +244,8 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         learning::find_course,
         learning::list_learners,
         learning::list_items,
+        learning::list_away,
+        learning::compare_cohorts,
         learning::find_structure,
         learning::set_structure,
         learning::list_struggling,

@@ -162,7 +162,8 @@ pub(crate) struct Entry {
     pub(crate) skills: Vec<String>,
     /// For an attempt, whether it was right.
     pub(crate) is_correct: Option<bool>,
-    score: Option<f64>,
+    /// Points, 0 to 100.
+    pub(crate) score: Option<f64>,
     done: Option<f64>,
     duration: Option<f64>,
     seconds: Option<f64>,

@@ -44,7 +44,10 @@
 //! assert!(reasons.contains(&"ten exercises were tried without three right answers in a row"));
 //! ```
 
+pub mod at_risk;
+pub mod comparison;
 mod digest;
+pub mod engagement;
 mod entry;
 mod error;
 pub mod event;
@@ -63,10 +66,12 @@ mod recommend;
 mod service;
 mod sheet;
 mod statement;
+pub mod statistics;
 mod store;
 pub mod structure;
 pub mod struggling;
 mod subject;
+pub mod suppress;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -94,7 +99,7 @@ pub use tracker::{TRACKED_MAX, Tracker};
 
 /// What is known of learners, courses and exercises.
 #[async_trait]
-pub trait Learning: Send + Sync {
+pub trait Learning: LearningReports {
     /// The progress of a learner; none if they did nothing.
     ///
     /// # Errors
@@ -149,7 +154,11 @@ pub trait Learning: Send + Sync {
 
     /// What learners have reached.
     async fn list_milestones(&self, query: ListMilestones) -> Result<Page<ReachedMilestone>, LearningError>;
+}
 
+/// What is computed from the events, or from what is kept of all learners, when somebody asks.
+#[async_trait]
+pub trait LearningReports: Send + Sync {
     /// What happens at this moment: everything that was stored before the call.
     async fn find_now(&self, project: ProjectId) -> Result<LearningNow, LearningError>;
 
@@ -161,6 +170,17 @@ pub trait Learning: Send + Sync {
     /// # Errors
     /// [`LearningError::Invalid`] for a period or a time beyond the limits, and for one with too many events.
     async fn report_tutor(&self, question: tutor::AskTutor) -> Result<tutor::TutorReport, LearningError>;
+
+    /// The learners of a course who have not completed it and have done nothing in it for three days and more, with what
+    /// became of those who were away for as long before; those with the greatest share of dropouts first.
+    async fn list_away(&self, query: ListLearners) -> Result<Page<at_risk::Away>, LearningError>;
+
+    /// A course before and after changes of its content; none if nobody has been in it and nothing is declared of it.
+    async fn compare_cohorts(
+        &self,
+        project: ProjectId,
+        course: &str,
+    ) -> Result<Option<comparison::Comparison>, LearningError>;
 }
 
 /// What people declare and say. Every change is an audit entry.

@@ -4,6 +4,8 @@ use belvedere_kernel::{Actor, ProjectId, SubjectId};
 use belvedere_storage::{PageRequest, Timestamp};
 use serde::Serialize;
 
+use crate::comparison::Measure;
+use crate::engagement::Engagement;
 use crate::items::Item;
 use crate::mastery::Estimate;
 use crate::milestones::Rule;
@@ -44,6 +46,8 @@ pub struct CourseProgress {
     pub enrolled_at: Option<Timestamp>,
     /// How far they are.
     pub progress: PlaceProgress,
+    /// How they worked in it in the last eight weeks.
+    pub engagement: Engagement,
     /// The lessons that they have been in, by id.
     pub lessons: Vec<LessonProgress>,
 }
@@ -149,6 +153,9 @@ pub struct CourseSummary {
     pub completion_rate: Option<f64>,
     /// The lower median of the active time of those who completed it.
     pub median_seconds: Option<f64>,
+    /// The normalised gain from the declared test before the course to the one after it; none where no tests are declared,
+    /// or fewer than five learners took both.
+    pub gain: Option<Measure>,
     /// Its lessons: declared ones in their order, then the others by id; at most 500.
     pub lessons: Vec<LessonSummary>,
 }

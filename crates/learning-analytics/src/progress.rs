@@ -134,6 +134,12 @@ impl Progress {
         (micros + self.older_micros) as f64 / 1e6
     }
 
+    /// The last [`VISITS_MAX`] visits in their order: the first and the last event of each.
+    #[must_use]
+    pub fn visits(&self) -> &[(i64, i64)] {
+        &self.visits
+    }
+
     /// Whether it is completed.
     #[must_use]
     pub fn is_complete(&self) -> bool {

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use belvedere_event_store::{Batch, EventStore, EventStoreError, Fields, Select, TextField};
+use belvedere_event_store::{Batch, EventStore, EventStoreError, Fields, Select, TIME_MIN, TextField};
 use belvedere_kernel::{ProjectId, SubjectId};
-use belvedere_storage::{StorageError, Tx};
+use belvedere_storage::{StorageError, Timestamp, Tx};
 
 use crate::LearningError;
 use crate::digest::{complete_courses, milestones_of};
@@ -32,7 +32,17 @@ pub(crate) async fn read_log(
     project: ProjectId,
     subject: SubjectId,
 ) -> Result<Vec<Entry>, EventStoreError> {
-    let batches = events.load(select_log(project, subject)).await?;
+    read_log_since(events, project, subject, TIME_MIN).await
+}
+
+/// Those from a time on.
+pub(crate) async fn read_log_since(
+    events: &dyn EventStore,
+    project: ProjectId,
+    subject: SubjectId,
+    from: Timestamp,
+) -> Result<Vec<Entry>, EventStoreError> {
+    let batches = events.load(Select { from, ..select_log(project, subject) }).await?;
     let rows = batches.iter().flat_map(|batch| (0..batch.count).map(move |row| (batch, row)));
     Ok(rows.filter_map(|(batch, row)| parts_of(batch, row)?.entry()).collect())
 }

@@ -113,7 +113,7 @@ mod tests {
             exercises: ["done", "hard", "easy"].map(plan).to_vec(),
             ..LessonPlan::default()
         };
-        let structure = CourseStructure { title: String::new(), lessons: vec![lesson] };
+        let structure = CourseStructure { lessons: vec![lesson], ..CourseStructure::default() };
         let tried = ["hard", "right"].map(|id| (id.to_owned(), vec!["loops".to_owned()])).to_vec();
         let solved = BTreeSet::from(["done".to_owned()]);
         let found = candidates(Some(&structure), tried, &solved);

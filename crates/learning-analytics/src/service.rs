@@ -8,12 +8,15 @@ use belvedere_kernel::{
     AuditSink, Clock, ConsentGate, Entry, HandlerError, IntakeHandler, LiveBus, Notifier, PreparedBatch,
     ProjectId, Scrubber, SubjectData, SubjectId, Target,
 };
-use belvedere_storage::{Database, Id, Page, PageRequest, StorageError, Timestamp};
+use belvedere_storage::{Cursor, Database, Id, Page, PageRequest, StorageError, Timestamp};
 use jiff::tz::TimeZone;
 use serde_json::json;
 use tokio::sync::{Mutex, Semaphore};
 
+use crate::at_risk::{Away, away};
+use crate::comparison::{Comparison, Measure, compare, gain};
 use crate::digest::{Known, keys_of};
+use crate::engagement::{Engagement, WEEKS, engagement};
 use crate::event::{EventType, LearningEvent, check_event};
 use crate::history::ItemKey;
 use crate::intake::{Batch, EventsHandler};
@@ -27,14 +30,16 @@ use crate::model::{
     StrugglingLearner,
 };
 use crate::now::{self, NOW_MINUTES};
+use crate::rebuild::read_log_since;
 use crate::recommend::{candidates, recommend};
 use crate::sheet::Place;
+use crate::statistics::Sample;
 use crate::store::{self, RESPONSES_MAX};
 use crate::structure::{CourseStructure, check_id, check_rules};
 use crate::struggling::judge;
 use crate::subject::LearnerData;
 use crate::tutor::{ACTS_MAX, AskTutor, Period, TutorReport, read_acts, report};
-use crate::{Learning, LearningError, LearningSettings};
+use crate::{Learning, LearningError, LearningReports, LearningSettings};
 
 /// The most exercises that are recommended at once.
 pub const RECOMMENDED_MAX: usize = 20;
@@ -275,6 +280,7 @@ fn courses_of(
             title: structure.map(|it| it.title.clone()).unwrap_or_default(),
             enrolled_at: instant(whole.progress.begun_at_micros),
             progress: place_progress(whole, completion_of(whole, structure, &completed)),
+            engagement: Engagement::default(),
             lessons: lessons
                 .iter()
                 .map(|(_, lesson, place)| LessonProgress {
@@ -300,6 +306,14 @@ impl Learning for LearningService {
         let places = store::read_places(db, project, subject).await?;
         let ids: BTreeSet<&str> = places.iter().map(|(course, _, _)| course.as_str()).collect();
         let structures = store::load_structures(db, project, &ids).await?;
+        let mut courses = courses_of(&places, &structures);
+        let since = self.core.parts.clock.now().minus(Duration::from_secs(WEEKS.unsigned_abs() * 7 * 86_400));
+        let entries = read_log_since(&*self.core.parts.events, project, subject, since).await?;
+        for course in &mut courses {
+            let own = entries.iter().filter(|entry| entry.course == course.course);
+            course.engagement =
+                engagement(&own.map(|entry| (entry.at_micros, entry.day)).collect::<Vec<_>>());
+        }
         Ok(Some(LearnerProgress {
             subject,
             events: learner.events,
@@ -309,7 +323,7 @@ impl Learning for LearningService {
             streak_days: learner.days.in_row(),
             attempts: learner.history.counts.attempts,
             successes: learner.history.counts.correct,
-            courses: courses_of(&places, &structures),
+            courses,
         }))
     }
 
@@ -371,6 +385,11 @@ impl Learning for LearningService {
             lessons.push(lesson);
         }
         lessons.extend(seen.into_values());
+        let tests = match structure.as_ref().and_then(CourseStructure::tests) {
+            Some(tests) => store::read_tests(db, project, course, tests).await?,
+            None => Vec::new(),
+        };
+        let gains = tests.into_iter().filter_map(|(pre, post)| gain(pre, post)).collect();
         Ok(Some(CourseSummary {
             course: course.to_owned(),
             title: structure.map(|it| it.title).unwrap_or_default(),
@@ -380,6 +399,7 @@ impl Learning for LearningService {
             completed,
             completion_rate: (started > 0).then(|| completed.min(started) as f64 / started as f64),
             median_seconds,
+            gain: Sample::of(gains).as_ref().and_then(Measure::of),
             lessons,
         }))
     }
@@ -468,7 +488,10 @@ impl Learning for LearningService {
         let db = self.core.parts.db.read();
         Ok(store::list_milestones(db, query.project, query.subject, &query.page).await?)
     }
+}
 
+#[async_trait]
+impl LearningReports for LearningService {
     async fn find_now(&self, project: ProjectId) -> Result<LearningNow, LearningError> {
         let asked = self.core.parts.clock.now();
         let mut seen = self.core.seen.lock().await;
@@ -495,6 +518,39 @@ impl Learning for LearningService {
         let acts = read_acts(&*core.parts.events, question.project, question.range(now), ACTS_MAX).await?;
         let report = tokio::task::spawn_blocking(move || report(&acts, &Period::of(&question, now))).await;
         Ok(report.map_err(|error| StorageError::corrupt(error.to_string()))?)
+    }
+
+    async fn list_away(&self, query: ListLearners) -> Result<Page<Away>, LearningError> {
+        let db = self.core.parts.db.read();
+        let structure = store::find_structure(db, query.project, &query.course).await?;
+        let required: BTreeSet<&str> = structure.iter().flat_map(CourseStructure::required).collect();
+        let learners = store::read_presence(db, query.project, &query.course, &required).await?;
+        let (lessons, now) = (required.len(), self.core.parts.clock.now().as_micros());
+        let away = tokio::task::spawn_blocking(move || away(&learners, lessons, now)).await;
+        let away = away.map_err(|error| StorageError::corrupt(error.to_string()))?;
+        let after = query.page.after.as_ref().and_then(|cursor| cursor.as_str().parse::<usize>().ok());
+        let (from, limit) = (after.unwrap_or(0), query.page.limit());
+        let rest: Vec<Away> = away.into_iter().skip(from).take(limit + 1).collect();
+        Ok(Page::from_rows(rest, limit, |_| Cursor::of(&[&from.saturating_add(limit)])))
+    }
+
+    async fn compare_cohorts(
+        &self,
+        project: ProjectId,
+        course: &str,
+    ) -> Result<Option<Comparison>, LearningError> {
+        let db = self.core.parts.db.read();
+        let structure = store::find_structure(db, project, course).await?;
+        let tests = structure.as_ref().and_then(CourseStructure::tests);
+        let (learners, is_cut) = store::read_participants(db, project, course, tests).await?;
+        if learners.is_empty() && structure.is_none() {
+            return Ok(None);
+        }
+        let (versions, now) =
+            (structure.map(|it| it.versions).unwrap_or_default(), self.core.parts.clock.now());
+        let compared = tokio::task::spawn_blocking(move || compare(learners, &versions, now)).await;
+        let compared = compared.map_err(|error| StorageError::corrupt(error.to_string()))?;
+        Ok(Some(Comparison { is_cut, ..compared }))
     }
 }
 

@@ -50,6 +50,9 @@ impl Place {
 pub(crate) struct Tried {
     pub(crate) attempts: u64,
     pub(crate) first: Option<Step>,
+    /// The points of the first attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) first_points: Option<f64>,
     pub(crate) first_right: Option<(i64, EventKey)>,
     pub(crate) first_hint: Option<(i64, EventKey)>,
 }
@@ -71,6 +74,7 @@ impl Tried {
             self.attempts += 1;
             if self.first.is_none_or(|step| order < step.order()) {
                 self.first = Some(entry.step());
+                self.first_points = entry.score;
             }
             if is_correct {
                 self.first_right = first(self.first_right);

@@ -3,6 +3,8 @@
 mod declared;
 mod facts;
 mod listing;
+mod participants;
+mod presence;
 mod sheet;
 mod sql;
 mod tables;
@@ -19,4 +21,6 @@ pub(crate) use listing::{
     list_milestones, list_responses, list_skills_of, list_tried, read_course, read_learner, read_lessons,
     read_places,
 };
+pub(crate) use participants::{read_participants, read_tests};
+pub(crate) use presence::read_presence;
 pub(crate) use sheet::{count_subject, erase_subject, load_sheet, read_sheet, replace_subject, save_sheet};

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use belvedere_storage::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::LearningError;
@@ -14,6 +15,8 @@ pub const LESSONS_MAX: usize = 500;
 pub const EXERCISES_MAX: usize = 2_000;
 /// The most bytes of a title.
 pub const TITLE_BYTES_MAX: usize = 300;
+/// The most versions of a course's content.
+pub const VERSIONS_MAX: usize = 20;
 /// The most rules of milestones.
 pub const RULES_MAX: usize = 20;
 /// The most exercises that a rule may ask for.
@@ -28,6 +31,25 @@ pub struct CourseStructure {
     pub title: String,
     /// Its lessons in their order, at most [`LESSONS_MAX`].
     pub lessons: Vec<LessonPlan>,
+    /// The exercise that tests what learners know before the course.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretest: Option<String>,
+    /// The exercise that tests what they know after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posttest: Option<String>,
+    /// The versions of its content in their order, at most [`VERSIONS_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<ContentVersion>,
+}
+
+/// A version of a course's content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContentVersion {
+    /// What people call it, once in a course.
+    pub version: String,
+    /// From when on learners began with it. Those who came before the first one count with it.
+    pub since: Timestamp,
 }
 
 /// A lesson of a course.
@@ -101,7 +123,46 @@ impl CourseStructure {
         if exercises.len() > EXERCISES_MAX {
             return Err(LearningError::invalid("exercises", format!("are more than {EXERCISES_MAX}")));
         }
+        self.check_tests()?;
+        self.check_versions()
+    }
+
+    fn check_tests(&self) -> Result<(), LearningError> {
+        let (Some(pretest), Some(posttest)) = (&self.pretest, &self.posttest) else {
+            let is_half = self.pretest.is_some() || self.posttest.is_some();
+            let half =
+                || LearningError::invalid("posttest", "goes with a pretest, and none without the other");
+            return if is_half { Err(half()) } else { Ok(()) };
+        };
+        check_id("pretest", pretest)?;
+        check_id("posttest", posttest)?;
+        if pretest == posttest {
+            return Err(LearningError::invalid("posttest", "must be another exercise than the pretest"));
+        }
         Ok(())
+    }
+
+    fn check_versions(&self) -> Result<(), LearningError> {
+        if self.versions.len() > VERSIONS_MAX {
+            return Err(LearningError::invalid("versions", format!("are more than {VERSIONS_MAX}")));
+        }
+        let mut seen = HashSet::new();
+        for version in &self.versions {
+            check_id("versions", &version.version)?;
+            if !seen.insert(&version.version) {
+                return Err(LearningError::invalid("versions", "the name of each must be its own"));
+            }
+        }
+        if self.versions.windows(2).any(|pair| pair[0].since >= pair[1].since) {
+            return Err(LearningError::invalid("versions", "each must be since later than the one before"));
+        }
+        Ok(())
+    }
+
+    /// The exercises that test what learners know before and after the course.
+    #[must_use]
+    pub fn tests(&self) -> Option<(&str, &str)> {
+        self.pretest.as_deref().zip(self.posttest.as_deref())
     }
 
     /// The ids of the lessons without which the course is not complete.
@@ -198,7 +259,7 @@ mod tests {
         };
         let lessons =
             vec![lesson("one", false, vec![exercise("a"), exercise("b")]), lesson("two", true, vec![])];
-        CourseStructure { title: "Rust".to_owned(), lessons }
+        CourseStructure { title: "Rust".to_owned(), lessons, ..CourseStructure::default() }
     }
 
     #[test]
@@ -226,6 +287,19 @@ mod tests {
             refusal(|it| it.lessons[0].exercises[0].skills[0].clear()).starts_with("skills: are at most")
         );
         assert!(refusal(|it| it.title = "x".repeat(301)).starts_with("title: is one line"));
+        assert!(refusal(|it| it.pretest = Some("a".to_owned())).starts_with("posttest: goes with"));
+        let same = |it: &mut CourseStructure| {
+            (it.pretest, it.posttest) = (Some("a".to_owned()), Some("a".to_owned()));
+        };
+        assert!(refusal(same).starts_with("posttest: must be another"));
+        let version = |name: &str, second: i64| ContentVersion {
+            version: name.to_owned(),
+            since: Timestamp::from_micros(second * 1_000_000),
+        };
+        let refused = |versions| CourseStructure { versions, ..course() }.check().unwrap_err().to_string();
+        assert!(refused(vec![version("1", 1), version("1", 2)]).starts_with("versions: the name"));
+        assert!(refused(vec![version("1", 2), version("2", 2)]).starts_with("versions: each must"));
+        assert!(refused((0..21).map(|n| version(&n.to_string(), n)).collect()).starts_with("versions: are"));
         check_rules(&usual_rules()).unwrap();
         assert!(check_rules(&[Rule::StreakDays { days: 1 }]).is_err());
         assert!(check_rules(&[Rule::ExercisesWithoutHint { exercises: 0 }]).is_err());

@@ -1,5 +1,7 @@
 //! The slice through its traits, on both databases.
 
+mod at_risk;
+mod comparison;
 mod intake;
 mod now;
 mod order;

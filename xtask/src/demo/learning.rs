@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::Random;
+use crate::bench::rfc3339;
 use crate::client::Client;
 
 /// Events in one request; half of what the door takes.
@@ -14,8 +15,12 @@ const COURSES: [(&str, &str, u64); 2] =
 const EXERCISES_OF_LESSON: u64 = 3;
 const SKILLS: [&str; 3] = ["reading code", "loops", "joins and types"];
 const ERRORS: [&str; 3] = ["syntax error", "type mismatch", "wrong result"];
-const LEARNERS: u64 = 120;
+const LEARNERS: u64 = 200;
 const DAY: u64 = 86_400;
+/// The tests before and after a course.
+const TESTS: (&str, &str) = ("before", "after");
+/// How many days ago the versions of the courses began.
+const VERSIONS: [(&str, u64); 2] = [("1", 77), ("2", 49)];
 
 /// Where learning events of the demonstration go.
 pub(super) struct Door<'a> {
@@ -30,13 +35,18 @@ pub(super) struct Door<'a> {
     pub(super) now: u64,
 }
 
-/// Declares the courses and sends what learners did in the last three weeks; how many events that is.
+/// Declares the courses and sends what learners did in the last eleven weeks; how many events that is.
 pub(super) fn send(door: &mut Door<'_>, random: &mut Random) -> Result<usize> {
     for (course, title, lessons) in COURSES {
         let lessons: Vec<Value> = (1..=lessons).map(|lesson| plan(lesson, lessons)).collect();
         let path = format!("/api/v1/learning/courses/{course}/structure?project={}", door.project);
         let headers = format!("authorization: Bearer {}\r\ncontent-type: application/json\r\n", door.token);
-        let body = json!({ "title": title, "lessons": lessons }).to_string();
+        let versions =
+            VERSIONS.map(|(name, days)| json!({ "version": name, "since": rfc3339(door.now - days * DAY) }));
+        let body = json!({
+            "title": title, "lessons": lessons, "pretest": TESTS.0, "posttest": TESTS.1, "versions": versions,
+        });
+        let body = body.to_string();
         let response = door.client.send("PUT", &path, &headers, body.as_bytes())?;
         if response.status != 204 {
             bail!("PUT {path}: {} {}", response.status, String::from_utf8_lossy(&response.body));
@@ -90,8 +100,12 @@ fn take_course(
     now: u64,
 ) {
     // Out of ten: how often they are right, and how likely they go on.
-    let (ability, patience) = (3 + random.below(7), 6 + random.below(5));
-    let mut at = now - 7 * DAY - random.below(14 * DAY);
+    let (mut ability, mut patience) = (3 + random.below(7), 6 + random.below(5));
+    let mut at = now - 7 * DAY - random.below(70 * DAY);
+    // The second version of the courses is the better one.
+    if at >= now - VERSIONS[1].1 * DAY {
+        (ability, patience) = (ability + 1, patience + 1);
+    }
     let tell = |at: u64, kind: &str, more: Value, events: &mut Vec<Value>| {
         let mut event = json!({
             "id": format!("demo-{learner}-{}", events.len()), "event_type": kind, "user_id": format!("learner-{learner}"),
@@ -103,6 +117,10 @@ fn take_course(
         events.push(event);
     };
     tell(at, "course_enrol", json!({}), events);
+    let test = |exercise: &str, score: u64| json!({ "exercise_id": exercise, "skills": [SKILLS[0]], "metadata": { "score": score } });
+    let known = 5 * ability + random.below(30);
+    tell(at + 30, "exercise_attempt", test(TESTS.0, known), events);
+    at += 90;
     for lesson in 1..=lessons {
         if random.below(10) >= patience || at > now {
             return;
@@ -167,5 +185,7 @@ fn take_course(
         tell(at, "lesson_complete", json!({ "lesson_id": id, "metadata": done }), events);
         at += DAY / 2 + random.below(DAY);
     }
+    let gained = (100 - known) * (ability + random.below(4)) / 15;
+    tell(at.min(now), "exercise_attempt", test(TESTS.1, known + gained), events);
     tell(at.min(now), "course_complete", json!({ "metadata": { "score": 10 * ability.min(10) } }), events);
 }

@@ -13,6 +13,8 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use belvedere_accounts::Permission;
+use belvedere_learning_analytics::ListLearners;
+use belvedere_storage::PageRequest;
 
 use crate::charts::FunnelChart;
 use crate::form::{Pairs, address};
@@ -23,6 +25,8 @@ use crate::refusal::Refusal;
 use crate::respond;
 use crate::session::Visitor;
 use crate::state::DashboardState;
+use crate::views::comparison::{ComparisonView, gain_text};
+use crate::views::engagement::AwayRow;
 use crate::views::learning::{
     CourseLine, ItemsView, PlanRow, event_snippets, funnel_of, plan_of, share_text, time_text, title_or,
 };
@@ -30,6 +34,9 @@ use crate::views::monitors::Snippet;
 use crate::wording::Count;
 
 const COURSES_PER_PAGE: u16 = 50;
+
+/// How many learners who are away a course's page shows.
+const AWAY_SHOWN: u16 = 10;
 
 pub(super) fn routes() -> Router<Arc<DashboardState>> {
     Router::new()
@@ -69,7 +76,13 @@ struct CoursePage {
     completed: Count,
     completion_rate: String,
     median: String,
+    /// The normalised gain with its interval, and of how many learners; none without tests.
+    gain: Option<(String, Count)>,
     funnel: Option<FunnelChart>,
+    comparison: ComparisonView,
+    away: Vec<AwayRow>,
+    /// Whether more are away than are shown.
+    away_more: bool,
     items: ItemsView,
     /// None where nothing is declared.
     plan: Option<Vec<PlanRow>>,
@@ -110,11 +123,15 @@ async fn show_course(
     let scene = Scene::open(state, visitor, &project, Permission::ViewAnalytics).await?;
     let learning = scene.learning()?;
     let found = learning.find_course(scene.id(), &course).await?.ok_or(Refusal::NotFound)?;
-    let (items, structure) = tokio::join!(
+    let away =
+        ListLearners { project: scene.id(), course: course.clone(), page: PageRequest::first(AWAY_SHOWN) };
+    let (items, structure, compared, away) = tokio::join!(
         learning.list_items(scene.id(), &course),
         scene.state.learning_settings.find_structure(scene.id(), &course),
+        learning.compare_cohorts(scene.id(), &course),
+        learning.list_away(away),
     );
-    let structure = structure?;
+    let (structure, away) = (structure?, away?);
     Ok(respond::page(&CoursePage {
         layout: scene.layout(Section::Courses, &pairs).await?,
         base: scene.base(),
@@ -126,7 +143,11 @@ async fn show_course(
         completed: Count(found.completed),
         completion_rate: share_text(found.completion_rate),
         median: time_text(found.median_seconds),
+        gain: found.gain.as_ref().map(|gain| (gain_text(gain), Count(gain.learners))),
         funnel: funnel_of(&found),
+        away: away.items.iter().map(|it| AwayRow::new(&scene.base(), it)).collect(),
+        away_more: away.next.is_some(),
+        comparison: ComparisonView::new(compared?.unwrap_or_default()),
         items: ItemsView::new(items?, structure.as_ref()),
         plan: structure.as_ref().map(plan_of),
         public_url: scene.state.public_url.clone(),

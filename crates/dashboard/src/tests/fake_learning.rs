@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use belvedere_kernel::{ProjectId, SubjectId};
+use belvedere_learning_analytics::at_risk::{Away, Hazard};
+use belvedere_learning_analytics::comparison::{Change, Cohort, Comparison, Measure, Metric};
+use belvedere_learning_analytics::engagement::Engagement;
 use belvedere_learning_analytics::items::{Item, Suspicion};
 use belvedere_learning_analytics::mastery::Estimate;
 use belvedere_learning_analytics::milestones::Rule;
@@ -14,8 +17,9 @@ use belvedere_learning_analytics::tutor::{AskTutor, TutorReport};
 use belvedere_learning_analytics::{
     BusyPlace, ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision,
     ItemTable, LatestEvent, LearnerOfCourse, LearnerProgress, Learning, LearningError, LearningNow,
-    LearningSettings, LessonProgress, LessonSummary, ListLearners, ListMilestones, ListStatements,
-    ListStruggling, PlaceProgress, ReachedMilestone, Recommendation, SkillMastery, StrugglingLearner,
+    LearningReports, LearningSettings, LessonProgress, LessonSummary, ListLearners, ListMilestones,
+    ListStatements, ListStruggling, PlaceProgress, ReachedMilestone, Recommendation, SkillMastery,
+    StrugglingLearner,
 };
 use belvedere_storage::{Cursor, Page, PageRequest, Timestamp};
 
@@ -108,6 +112,15 @@ impl Learning for FakeLearning {
             title: self.text("First steps in Rust"),
             enrolled_at: Some(self.ago(10)),
             progress: self.place(0.5),
+            engagement: Engagement {
+                actions: 96,
+                sessions: 12,
+                sessions_per_week: 1.5,
+                actions_per_session: Some(8.0),
+                active_days: 10,
+                longest_streak_days: 3,
+                regularity: Some(0.625),
+            },
             lessons: vec![lesson("1", "Loops", 1.0), lesson("2", "Types", 0.25)],
         };
         let learner = LearnerProgress {
@@ -184,6 +197,7 @@ impl Learning for FakeLearning {
             completed: 475,
             completion_rate: Some(0.25),
             median_seconds: Some(15_600.0),
+            gain: Some(Measure { learners: 212, mean: 0.46, low: 0.41, high: 0.51 }),
             lessons: vec![lesson("1", "Loops", 1_900, 1_520), lesson("2", "Types", 1_400, 700)],
         }))
     }
@@ -285,7 +299,10 @@ impl Learning for FakeLearning {
         };
         Ok(Page { items, next: None })
     }
+}
 
+#[async_trait]
+impl LearningReports for FakeLearning {
     async fn find_now(&self, project: ProjectId) -> Result<LearningNow, LearningError> {
         let is_known = project == PROJECT;
         let latest = LatestEvent {
@@ -328,6 +345,66 @@ impl Learning for FakeLearning {
             _ => fake_tutor::nothing(self.now, question.days),
         })
     }
+
+    async fn list_away(&self, query: ListLearners) -> Result<Page<Away>, LearningError> {
+        let away = |learner, days, stage, learners, lost| Away {
+            learner,
+            days,
+            stage,
+            compared_days: 7,
+            hazard: Hazard { learners, lost },
+        };
+        let items = vec![away(318, 9, 1, 40, 30), away(320, 8, 2, 50, 10), away(321, 12, 3, 19, 19)];
+        let is_course = self.is_course(query.project, &query.course);
+        Ok(Page { items: if is_course { items } else { Vec::new() }, next: None })
+    }
+
+    async fn compare_cohorts(
+        &self,
+        project: ProjectId,
+        course: &str,
+    ) -> Result<Option<Comparison>, LearningError> {
+        let cohort = |versions: &[&str], since, learners, share| Cohort {
+            versions: versions.iter().map(|version| self.text(version)).collect(),
+            since,
+            learners,
+            measures: vec![
+                (
+                    Metric::CompletionRate,
+                    Measure { learners, mean: share, low: share - 0.04, high: share + 0.04 },
+                ),
+                (
+                    Metric::ActiveSeconds,
+                    Measure { learners: 300, mean: 9_000.0, low: 8_400.0, high: 9_600.0 },
+                ),
+            ],
+        };
+        let change = |metric, difference: f64, adjusted_p: f64| Change {
+            cohort: 1,
+            metric,
+            difference,
+            low: difference * 0.5,
+            high: difference * 1.5,
+            p: adjusted_p / 2.0,
+            adjusted_p,
+            is_significant: adjusted_p <= 0.05,
+        };
+        let comparison = Comparison {
+            learners: 2_480,
+            recent: Some(80),
+            cohorts: vec![
+                cohort(&["1"], None, 1_400, 0.25),
+                cohort(&["2", "3"], Some(self.ago(60)), 1_000, 0.31),
+            ],
+            changes: vec![
+                change(Metric::CompletionRate, 0.06, 0.004),
+                change(Metric::ActiveSeconds, -240.0, 0.4),
+            ],
+            hidden: vec![Metric::NormalisedGain],
+            is_cut: false,
+        };
+        Ok(self.is_course(project, course).then_some(comparison))
+    }
 }
 
 #[async_trait]
@@ -348,7 +425,11 @@ impl LearningSettings for FakeLearning {
             is_optional: true,
             exercises: vec![exercise],
         };
-        let structure = CourseStructure { title: self.text("First steps in Rust"), lessons: vec![lesson] };
+        let structure = CourseStructure {
+            title: self.text("First steps in Rust"),
+            lessons: vec![lesson],
+            ..CourseStructure::default()
+        };
         Ok(self.is_course(project, course).then_some(structure))
     }
 

@@ -60,6 +60,18 @@ async fn a_course_shows_its_funnel_its_exercises_and_its_structure() {
         "Count to ten",
         r#"<span class="tag">optional</span>"#,
         "without gaps over five minutes",
+        "normalised gain 0.46 (0.41 to 0.51) of 212 learners",
+        r#"<th scope="row" class="bidi">2, 3 <span class="note">since "#,
+        r#"31 %<small class="change">+6 points (+3 to +9) <span class="tag on">differs</span>"#,
+        "<small class=\"change\">\u{2212}4.0 min (\u{2212}2.0 to \u{2212}6.0)</small>",
+        "80 learners came too late",
+        r#"<a href="/projects/7/learning/learners/318">Subject 318</a></th><td class="n" data-label="away for">9 days<"#,
+        r#"data-label="quarter">2 of 4</td><td class="n" data-label="did not come back">75 % (60 to 86 %)<"#,
+        r#"<span class="tag warn">at risk</span>"#,
+        r#"<span class="tag on">not at risk</span>"#,
+        r#"<span class="tag ">not clear yet</span>"#,
+        "fewer than five learners: normalised gain.",
+        "not assigned at random",
     ] {
         assert!(page.text().contains(part), "{part} in {}", page.text());
     }
@@ -225,6 +237,7 @@ async fn a_learners_way_shows_progress_skills_milestones_and_what_comes_next() {
     for part in [
         "1,204 learning events",
         "64.28 % right",
+        "In the last 8 weeks 12 sessions, 1.5 a week, with 8.0 actions each, on 10 days, at most 3 in a row; regularity",
         "3 days",
         r#"href="/projects/7/learning/courses/rust-101""#,
         "Types",

@@ -11,6 +11,7 @@ use belvedere_learning_analytics::{
 use belvedere_storage::Timestamp;
 
 use crate::charts::Interval;
+use crate::views::engagement::engagement_text;
 use crate::views::learning::{NONE, course_href, share_text, time_text, title_or};
 use crate::views::tags::ShareBar;
 use crate::wording::{Ago, At, Count, capitalised, counted, percent};
@@ -232,6 +233,8 @@ pub(crate) struct CourseView {
     pub(crate) href: String,
     pub(crate) enrolled: Option<Ago>,
     pub(crate) place: PlaceView,
+    /// How they work in it, as a sentence.
+    pub(crate) engagement: String,
     pub(crate) lessons: Vec<(String, PlaceView)>,
     pub(crate) lessons_more: usize,
 }
@@ -245,6 +248,7 @@ impl CourseView {
             href: course_href(project, &course.course),
             enrolled: course.enrolled_at.map(|at| Ago { at, now }),
             place: PlaceView::new(&course.progress, now),
+            engagement: engagement_text(&course.engagement),
             lessons: course.lessons.iter().take(ROWS_SHOWN).map(lesson).collect(),
             lessons_more: course.lessons.len().saturating_sub(ROWS_SHOWN),
         }

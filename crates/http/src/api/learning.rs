@@ -1,6 +1,8 @@
 //! Learners, courses, exercises, milestones, who struggles, and the tutor. Learners are numbers of subjects.
 
 mod answer;
+mod at_risk;
+mod comparison;
 mod declared;
 mod now;
 mod struggling;
@@ -21,6 +23,8 @@ use self::answer::{
     CourseRowAnswer, CourseSummaryAnswer, ItemTableAnswer, LearnerAnswer, LearnerOfCourseAnswer,
     MasteryAnswer, MilestoneAnswer, RecommendationAnswer,
 };
+pub(super) use self::at_risk::{__path_list_away, list_away};
+pub(super) use self::comparison::{__path_compare_cohorts, compare_cohorts};
 pub(super) use self::declared::{
     __path_find_rules, __path_find_structure, __path_set_rules, __path_set_structure, find_rules,
     find_structure, set_rules, set_structure,
@@ -52,6 +56,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/api/v1/learning/courses/{course}", view, find_course)
         .get("/api/v1/learning/courses/{course}/learners", view, list_learners)
         .get("/api/v1/learning/courses/{course}/items", view, list_items)
+        .get("/api/v1/learning/courses/{course}/at_risk", view, list_away)
+        .get("/api/v1/learning/courses/{course}/comparison", view, compare_cohorts)
         .get("/api/v1/learning/courses/{course}/structure", view, find_structure)
         .put("/api/v1/learning/courses/{course}/structure", declare, set_structure)
         .get("/api/v1/learning/now", view, find_now)

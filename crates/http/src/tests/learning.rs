@@ -103,6 +103,75 @@ fn a_request_of_which_nothing_can_be_taken_is_refused() {
 }
 
 #[test]
+fn the_api_compares_a_course_before_and_after_a_change() {
+    run(async {
+        let house = House::new().await;
+        let event = |user: u32, kind: &str, day: u32, more: Value| {
+            let mut event = json!({
+                "id": format!("{user}-{kind}-{more}"), "event_type": kind, "user_id": format!("learner-{user}"),
+                "course_id": "rust", "timestamp": format!("2026-09-{day:02}T11:00:00Z"),
+            });
+            event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            event
+        };
+        let mut events = Vec::new();
+        for user in 0..28 {
+            let day = 1 + user;
+            events.push(event(user, "course_enrol", day, json!({})));
+            let attempt = |exercise: &str, score: u32| {
+                json!({"exercise_id": exercise, "metadata": {"score": score},
+                    "timestamp": format!("2026-09-{day:02}T11:{:02}:00Z", score / 2)})
+            };
+            events.push(event(user, "exercise_attempt", day, attempt("before", 20 + user % 3)));
+            events.push(event(user, "exercise_attempt", day, attempt("after", 60 + user)));
+            if user >= 14 || user % 2 == 0 {
+                events.push(event(user, "course_complete", day, json!({})));
+            }
+        }
+        assert_eq!(post(&house, json!(events).to_string(), &[]).await.json()["errors"], json!([]));
+        digest(&house).await;
+        let all = house.token(&Scope::ALL).await;
+        let structure = json!({"lessons": [], "pretest": "before", "posttest": "after", "versions": [
+            {"version": "1", "since": "2026-09-01T00:00:00Z"}, {"version": "2", "since": "2026-09-15T00:00:00Z"},
+        ]});
+        let path = "/api/v1/learning/courses/rust/structure";
+        let put = house.send(with_token(Method::PUT, path, &all, structure.to_string())).await;
+        assert_eq!(put.status, StatusCode::NO_CONTENT);
+        let course = house.send(with_token(Method::GET, "/api/v1/learning/courses/rust", &all, "")).await;
+        assert_eq!(course.json()["gain"]["learners"], 28);
+        let path = "/api/v1/learning/courses/rust/comparison";
+        let compared = house.send(with_token(Method::GET, path, &all, "")).await;
+        assert_eq!(compared.status, StatusCode::OK);
+        let compared = compared.json();
+        assert_eq!((&compared["recent"], &compared["hidden"]), (&json!(0), &json!([])));
+        let cohorts = &compared["cohorts"];
+        assert_eq!((&cohorts[0]["versions"], &cohorts[0]["learners"]), (&json!(["1"]), &json!(14)));
+        assert_eq!((&cohorts[0]["since"], &cohorts[1]["learners"]), (&Value::Null, &json!(14)));
+        let rates = [0, 1].map(|cohort| cohorts[cohort]["measures"]["completion_rate"]["mean"].clone());
+        assert_eq!(rates, [json!(0.5), json!(1.0)]);
+        let change = &compared["changes"][0];
+        assert_eq!((&change["metric"], &change["difference"]), (&json!("completion_rate"), &json!(0.5)));
+        assert_eq!(change["is_significant"], json!(true));
+        // Half of the first cohort has been away since September, and nobody like them came back.
+        let away = house
+            .send(with_token(Method::GET, "/api/v1/learning/courses/rust/at_risk?limit=5", &all, ""))
+            .await;
+        assert_eq!(away.status, StatusCode::OK);
+        let away = away.json();
+        assert_eq!(away["items"].as_array().unwrap().len(), 5);
+        assert_eq!(
+            (&away["items"][0]["compared_days"], &away["items"][0]["compared_learners"]),
+            (&json!(28), &json!(7))
+        );
+        assert_eq!(away["items"][0]["verdict"], json!("indeterminate"));
+        assert!(away["next"].is_string());
+        let write = house.token(&[Scope::Write]).await;
+        let refused = house.send(with_token(Method::GET, path, &write, "")).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    });
+}
+
+#[test]
 fn the_api_tells_of_learners_courses_and_exercises() {
     run(async {
         let house = House::new().await;
@@ -131,6 +200,15 @@ fn the_api_tells_of_learners_courses_and_exercises() {
         assert_eq!(get("/courses/rust%2F1/items").await["items"][0]["exercise"], "e0");
         let now = get("/now").await;
         assert_eq!((now["by_minute"].as_array().unwrap().len(), &now["present"]), (30, &json!(0)));
+        // They were here an hour ago.
+        assert_eq!(get("/courses/rust%2F1/at_risk").await["items"], json!([]));
+        let engagement = &learner["courses"][0]["engagement"];
+        assert_eq!((&engagement["actions"], &engagement["sessions"]), (&json!(13), &json!(1)));
+        assert_eq!((&engagement["active_days"], &engagement["regularity"]), (&json!(1), &Value::Null));
+        // A single learner is in no cohort.
+        let compared = get("/courses/rust%2F1/comparison").await;
+        assert_eq!((&compared["learners"], &compared["recent"]), (&json!(1), &Value::Null));
+        assert_eq!((&compared["cohorts"], &compared["changes"]), (&json!([]), &json!([])));
         let mastery = get("/learners/1/mastery").await;
         assert_eq!(mastery[0]["skill"], "loops");
         assert!(mastery[0]["estimate"]["probability"].as_f64().unwrap() < 0.5);
@@ -160,6 +238,10 @@ fn the_api_tells_of_learners_courses_and_exercises() {
 
         let structure = json!({"title": "Rust", "lessons": [{"id": "loops", "title": "Loops", "is_optional": false,
             "exercises": [{"id": "e0", "title": "", "skills": ["loops"]}]}]});
+        let mut structure = structure;
+        structure["pretest"] = json!("before");
+        structure["posttest"] = json!("after");
+        structure["versions"] = json!([{"version": "2", "since": "2026-11-01T00:00:00Z"}]);
         let path = "/courses/rust%2F1/structure";
         assert_eq!(change(Method::PUT, path, &read, structure.clone()).await, StatusCode::FORBIDDEN);
         assert_eq!(change(Method::PUT, path, &all, structure.clone()).await, StatusCode::NO_CONTENT);
@@ -174,7 +256,9 @@ fn the_api_tells_of_learners_courses_and_exercises() {
         let wrong = json!({"rules": [{"kind": "streak_days", "days": 1}]});
         assert_eq!(change(Method::PUT, "/milestone_rules", &all, wrong).await, StatusCode::BAD_REQUEST);
         assert_eq!(house.audit_entries("learning_structure_changed").await.len(), 1);
-        for path in ["/learners/2", "/learners/ada", "/courses/go", "/courses/go/structure"] {
+        for path in
+            ["/learners/2", "/learners/ada", "/courses/go", "/courses/go/structure", "/courses/go/comparison"]
+        {
             let uri = format!("/api/v1/learning{path}");
             let answer = house.send(with_token(Method::GET, &uri, &read, "")).await;
             assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");

@@ -22,17 +22,17 @@ database_tests!(
 );
 
 /// Numbers that look random and are the same every time (xorshift64*).
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
     }
 
-    fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for place in (1..items.len()).rev() {
             items.swap(place, self.below(place as u64 + 1) as usize);
         }
@@ -51,7 +51,11 @@ fn structure() -> CourseStructure {
         exercises: (0..2).map(|number| exercise(id * 2 + number)).collect(),
         ..LessonPlan::default()
     };
-    CourseStructure { title: "C".to_owned(), lessons: (0..3).map(lesson).collect() }
+    CourseStructure {
+        title: "C".to_owned(),
+        lessons: (0..3).map(lesson).collect(),
+        ..CourseStructure::default()
+    }
 }
 
 fn random_events(random: &mut Random, count: u64) -> Vec<LearningEvent> {

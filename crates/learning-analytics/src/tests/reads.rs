@@ -30,6 +30,7 @@ fn course() -> CourseStructure {
     CourseStructure {
         title: "Rust".to_owned(),
         lessons: vec![lesson("one", &["e1"]), lesson("two", &["e2"])],
+        ..CourseStructure::default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Answers about learning: the slice's models field by field, described for OpenAPI.
 
 use belvedere_kernel::SubjectId;
+use belvedere_learning_analytics::engagement::Engagement;
 use belvedere_learning_analytics::items::{Item, Suspicion};
 use belvedere_learning_analytics::mastery::Estimate;
 use belvedere_learning_analytics::struggling::{Area, Factor, Struggle, WheelSpinning};
@@ -12,6 +13,8 @@ use belvedere_learning_analytics::{
 use belvedere_storage::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use super::comparison::MeasureAnswer;
 
 fn area_word(area: Area) -> &'static str {
     match area {
@@ -181,6 +184,40 @@ impl From<LessonProgress> for LessonProgressAnswer {
     }
 }
 
+/// How a learner worked in a course in the last eight weeks.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct EngagementAnswer {
+    /// Events.
+    actions: u64,
+    /// Stretches of events with no gap over half an hour.
+    sessions: u64,
+    /// Those by week.
+    sessions_per_week: f64,
+    /// Events by session; null without any.
+    actions_per_session: Option<f64>,
+    /// Days with an event, in the project's time zone.
+    active_days: u64,
+    /// The most of them in a row.
+    longest_streak_days: u64,
+    /// How much the active days keep to the same days of the week, 0 to 1: one less the entropy of their days of the week by
+    /// its greatest value; null for fewer than 8 active days.
+    regularity: Option<f64>,
+}
+
+impl From<Engagement> for EngagementAnswer {
+    fn from(model: Engagement) -> Self {
+        Self {
+            actions: model.actions,
+            sessions: model.sessions,
+            sessions_per_week: model.sessions_per_week,
+            actions_per_session: model.actions_per_session,
+            active_days: model.active_days,
+            longest_streak_days: model.longest_streak_days,
+            regularity: model.regularity,
+        }
+    }
+}
+
 /// A learner in a course.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct CourseProgressAnswer {
@@ -193,6 +230,8 @@ pub(in crate::api) struct CourseProgressAnswer {
     enrolled_at: Option<Timestamp>,
     /// How far they are.
     progress: PlaceAnswer,
+    /// How they worked in it in the last eight weeks.
+    engagement: EngagementAnswer,
     /// The lessons that they have been in, by id.
     lessons: Vec<LessonProgressAnswer>,
 }
@@ -204,6 +243,7 @@ impl From<CourseProgress> for CourseProgressAnswer {
             title: model.title,
             enrolled_at: model.enrolled_at,
             progress: model.progress.into(),
+            engagement: model.engagement.into(),
             lessons: all(model.lessons),
         }
     }
@@ -346,6 +386,9 @@ pub(in crate::api) struct CourseSummaryAnswer {
     completion_rate: Option<f64>,
     /// The lower median of the active time of those who completed it.
     median_seconds: Option<f64>,
+    /// The normalised gain, (after - before) / (100 - before) of the points of the declared tests; null where no tests are
+    /// declared, or fewer than 5 learners took both.
+    gain: Option<MeasureAnswer>,
     /// Its lessons: declared ones in their order, then the others by id.
     lessons: Vec<LessonSummaryAnswer>,
 }
@@ -361,6 +404,7 @@ impl From<CourseSummary> for CourseSummaryAnswer {
             completed: model.completed,
             completion_rate: model.completion_rate,
             median_seconds: model.median_seconds,
+            gain: model.gain.map(MeasureAnswer::from),
             lessons: all(model.lessons),
         }
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use belvedere_learning_analytics::milestones::Rule;
-use belvedere_learning_analytics::structure::{CourseStructure, ExercisePlan, LessonPlan};
+use belvedere_learning_analytics::structure::{ContentVersion, CourseStructure, ExercisePlan, LessonPlan};
 use belvedere_learning_analytics::{ChangeRules, ChangedBy};
+use belvedere_storage::Timestamp;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -29,6 +30,26 @@ pub(in crate::api) struct StructureBody {
     title: String,
     /// Its lessons in their order, at most 500.
     lessons: Vec<LessonBody>,
+    /// The exercise that tests what learners know before the course; its first attempt with a score counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pretest: Option<String>,
+    /// The exercise that tests what they know after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    posttest: Option<String>,
+    /// The versions of its content in their order, at most 20; two or more make a comparison.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    versions: Vec<VersionBody>,
+}
+
+/// A version of a course's content.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct VersionBody {
+    /// What people call it, once in a course.
+    version: String,
+    /// From when on learners began with it. Those who came before the first one count with it.
+    #[schema(value_type = String, format = DateTime)]
+    since: Timestamp,
 }
 
 /// A lesson of a course.
@@ -71,7 +92,14 @@ impl From<CourseStructure> for StructureBody {
             is_optional: it.is_optional,
             exercises: it.exercises.into_iter().map(exercise).collect(),
         };
-        Self { title: structure.title, lessons: structure.lessons.into_iter().map(lesson).collect() }
+        let version = |it: ContentVersion| VersionBody { version: it.version, since: it.since };
+        Self {
+            title: structure.title,
+            lessons: structure.lessons.into_iter().map(lesson).collect(),
+            pretest: structure.pretest,
+            posttest: structure.posttest,
+            versions: structure.versions.into_iter().map(version).collect(),
+        }
     }
 }
 
@@ -84,7 +112,14 @@ impl From<StructureBody> for CourseStructure {
             is_optional: it.is_optional,
             exercises: it.exercises.into_iter().map(exercise).collect(),
         };
-        Self { title: body.title, lessons: body.lessons.into_iter().map(lesson).collect() }
+        let version = |it: VersionBody| ContentVersion { version: it.version, since: it.since };
+        Self {
+            title: body.title,
+            lessons: body.lessons.into_iter().map(lesson).collect(),
+            pretest: body.pretest,
+            posttest: body.posttest,
+            versions: body.versions.into_iter().map(version).collect(),
+        }
     }
 }
 
