@@ -143,6 +143,7 @@ impl Process {
             audit: entries.clone(),
             events: Arc::new(events.clone()),
             bus: bus.clone(),
+            notifier: None,
             zones: None,
         });
         let service = Arc::new(XapiService::new(XapiParts {

@@ -7,8 +7,8 @@ use belvedere_learning_analytics::event::{EventType, LearningEvent, Metadata};
 use belvedere_learning_analytics::milestones::Rule;
 use belvedere_learning_analytics::structure::{CourseStructure, ExercisePlan, LessonPlan};
 use belvedere_learning_analytics::{
-    ChangeRules, ChangedBy, DELIVERY_KIND, Learning, LearningSettings, ListLearners, ListStatements,
-    StatementHome,
+    ChangeRules, ChangedBy, DELIVERY_KIND, Learning, LearningReports, LearningSettings, ListLearners,
+    ListStatements, StatementHome,
 };
 use belvedere_privacy::{ChangeSettings, ConsentDefault, Privacy, PrivacySettings};
 use belvedere_storage::testing::TestDatabase;
@@ -199,7 +199,11 @@ fn structure() -> CourseStructure {
         exercises: (0..2).map(|number| exercise(id * 2 + number)).collect(),
         ..LessonPlan::default()
     };
-    CourseStructure { title: "C".to_owned(), lessons: (0..3).map(lesson).collect() }
+    CourseStructure {
+        title: "C".to_owned(),
+        lessons: (0..3).map(lesson).collect(),
+        ..CourseStructure::default()
+    }
 }
 
 impl World {
