@@ -105,12 +105,12 @@ async fn what_fails_is_tried_again_under_the_same_id(db: TestDatabase) {
 async fn deliveries_to_who_is_down_die_and_can_be_sent_again(db: TestDatabase) {
     let world = World::new(db).await;
     let (endpoint, _) = world.endpoint().await;
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let move_to = async |url: String| {
         let change = EndpointChange { url: Some(url), ..EndpointChange::default() };
         world.alerting.change_endpoint(PROJECT, endpoint, change, &by()).await.unwrap();
     };
-    move_to(format!("http://{closed}/")).await;
+    // Nobody listens there.
+    move_to("http://127.0.0.1:1/".to_owned()).await;
     world.notify(&[notice("a", 1)]).await;
     for attempt in 1..=14 {
         let delivery = world.deliveries(endpoint).await.remove(0);
