@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use belvedere_event_store::EventStore;
-use belvedere_kernel::{ProjectId, SubjectId};
+use belvedere_kernel::{Clock, ProjectId, SubjectId};
 use belvedere_storage::database_tests;
 use belvedere_storage::testing::TestDatabase;
 
@@ -94,7 +94,7 @@ async fn conversations_become_figures_whatever_is_sealed_or_late(db: TestDatabas
     assert!((cost.total - 0.12).abs() < 1e-9 && cost.messages == 12);
     assert!((cost.per_resolved.value.unwrap() - 0.04).abs() < 1e-9 && cost.per_resolved.count == 3);
     assert_eq!(counts(&found.comparisons[0].observed), (4, 6, 6));
-    assert_eq!((found.comparisons[0].difference, found.hold_out), (None, None));
+    assert_eq!((found.comparisons[0].difference, &found.hold_out), (None, &None));
     let expected = found.comparisons[0].expected.unwrap();
     assert!(0.05 < expected && expected < 0.6, "{expected}");
     // The type of error is that of the error before the message; the one who asked again asked without one.

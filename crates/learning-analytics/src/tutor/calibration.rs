@@ -162,7 +162,7 @@ mod tests {
         let mut random = Random::new(9);
         let (mut held, runs) = (0, 200);
         for _ in 0..runs {
-            // As few without help as with it: without the variance of the fit, three of ten intervals would miss.
+            // As few without help as with it: without the variance of the fit, one of six intervals would miss.
             let fitted = Calibration::fit(&cases(&mut random, 40, 3, 0.4, 0.8));
             let helped = cases(&mut random, 40, 3, 0.4, 0.8);
             let (_, difference) = fitted.compare(&helped);
