@@ -100,6 +100,8 @@ async fn what_became_true_is_noticed_once_and_with_its_reasons(db: TestDatabase)
     let expected =
         serde_json::json!({"subject": 7, "rule": "first_lesson", "course": "", "reached_at": reached_at});
     assert_eq!(notices[0].data, expected);
+    let right: Vec<_> = (0..5).map(|number| attempt(7, number, &format!("a{number}"), true)).collect();
+    world.record(&right).await;
     let wrong: Vec<_> = (0..8).map(|number| attempt(7, 10 + number, &format!("b{number}"), false)).collect();
     world.record(&wrong).await;
     world.record(&[attempt(7, 30, "b9", false)]).await;
