@@ -271,7 +271,7 @@ fn a_teacher_follows_learners_and_judges_a_flag() {
     };
     send((0..12).map(attempt).collect());
     browser.wait_for_text("tried an exercise");
-    browser.wait_for_text("of 12");
+    browser.wait_for_text("of 12 attempts");
     assert_eq!(browser.evaluate("window.sameDocument === true"), json!(true), "the page was reloaded");
 
     browser.open(&format!("{base}/struggling"));

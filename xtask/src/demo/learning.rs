@@ -16,6 +16,8 @@ const EXERCISES_OF_LESSON: u64 = 3;
 const SKILLS: [&str; 3] = ["reading code", "loops", "joins and types"];
 const ERRORS: [&str; 3] = ["syntax error", "type mismatch", "wrong result"];
 const LEARNERS: u64 = 200;
+/// How many more are here now.
+const HERE: u64 = 14;
 const DAY: u64 = 86_400;
 /// The tests before and after a course.
 const TESTS: (&str, &str) = ("before", "after");
@@ -57,6 +59,9 @@ pub(super) fn send(door: &mut Door<'_>, random: &mut Random) -> Result<usize> {
         let (course, _, lessons) = COURSES[usize::from(learner % 3 == 0)];
         take_course(&mut events, random, (learner, course, lessons), door.now);
     }
+    for learner in LEARNERS..LEARNERS + HERE {
+        be_here(&mut events, random, learner, door.now);
+    }
     let path = format!("/api/{}/learning/events", door.project);
     for part in events.chunks(EVENTS_PER_REQUEST) {
         let body = json!({ "events": part }).to_string();
@@ -90,6 +95,34 @@ fn message(random: &mut Random, error: &str, conversation: &str) -> Value {
         "cost": parts as f64 / 10_000.0, "answer_leaked": random.below(40) == 0, "abusive": random.below(90) == 0,
         "handed_over": random.below(25) == 0, "withhold_share": 0.3,
     } })
+}
+
+/// What a learner does in the last half hour, for the page that shows this moment.
+fn be_here(events: &mut Vec<Value>, random: &mut Random, learner: u64, now: u64) {
+    let (course, _, lessons) = COURSES[usize::from(learner % 3 == 0)];
+    let lesson = 1 + random.below(lessons.min(3));
+    let mut at = now - 60 - random.below(1_500);
+    let mut attempts = 0;
+    while at < now {
+        let (kind, more) = match attempts {
+            0 => ("lesson_start", json!({})),
+            _ => {
+                let exercise = format!("{lesson}.{}", 1 + attempts % EXERCISES_OF_LESSON);
+                let metadata = json!({ "success": random.below(3) > 0, "duration": 30 + random.below(60) });
+                ("exercise_attempt", json!({ "exercise_id": exercise, "metadata": metadata }))
+            }
+        };
+        let mut event = json!({
+            "id": format!("demo-here-{learner}-{at}"), "event_type": kind, "user_id": format!("learner-{learner}"),
+            "course_id": course, "lesson_id": lesson.to_string(), "timestamp": at * 1_000,
+        });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            event[key] = value.clone();
+        }
+        events.push(event);
+        attempts += 1;
+        at += 50 + random.below(170);
+    }
 }
 
 /// One learner's way through a course, lesson by lesson, as far as they come.

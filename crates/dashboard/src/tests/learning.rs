@@ -106,7 +106,7 @@ async fn the_live_page_says_what_happens_and_refreshes_by_parts() {
         r#"<a href="/projects/7/learning/live" aria-current="page">Live</a>"#,
         "<b>52</b><p>77 in the last 30 min</p>",
         "<b>1,517</b><p>17 in the last minute</p>",
-        "<b>25 %</b><p>of 400</p>",
+        "<b>25 %</b><p>of 400 attempts</p>",
         "tried an exercise <span class=\"tag warn\">wrong</span>",
         r#"<a class="link" href="/projects/7/learning/courses/rust-101">rust-101</a> / 2 / 2.3"#,
         "<td class=\"n\">41</td><td class=\"n\">530</td>",
