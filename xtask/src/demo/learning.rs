@@ -56,7 +56,7 @@ pub(super) fn send(door: &mut Door<'_>, random: &mut Random) -> Result<usize> {
     }
     let mut events = Vec::new();
     for learner in 0..LEARNERS {
-        let (course, _, lessons) = COURSES[usize::from(learner % 3 == 0)];
+        let (course, lessons) = course_of(learner);
         take_course(&mut events, random, (learner, course, lessons), door.now);
     }
     for learner in LEARNERS..LEARNERS + HERE {
@@ -72,6 +72,12 @@ pub(super) fn send(door: &mut Door<'_>, random: &mut Random) -> Result<usize> {
         }
     }
     Ok(events.len())
+}
+
+/// The course of a learner, and how many lessons it has.
+fn course_of(learner: u64) -> (&'static str, u64) {
+    let (course, _, lessons) = COURSES[usize::from(learner.is_multiple_of(3))];
+    (course, lessons)
 }
 
 fn plan(lesson: u64, lessons: u64) -> Value {
@@ -99,7 +105,7 @@ fn message(random: &mut Random, error: &str, conversation: &str) -> Value {
 
 /// What a learner does in the last half hour, for the page that shows this moment.
 fn be_here(events: &mut Vec<Value>, random: &mut Random, learner: u64, now: u64) {
-    let (course, _, lessons) = COURSES[usize::from(learner % 3 == 0)];
+    let (course, lessons) = course_of(learner);
     let lesson = 1 + random.below(lessons.min(3));
     let mut at = now - 60 - random.below(1_500);
     let mut attempts = 0;
