@@ -144,7 +144,7 @@ fn dot(left: &[f64; 3], right: &[f64; 3]) -> f64 {
 fn invert(m: Matrix) -> Matrix {
     let minor = |row: usize, column: usize| {
         let ([r1, r2], [c1, c2]) = (others(row), others(column));
-        let sign = if (row + column) % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = if (row + column).is_multiple_of(2) { 1.0 } else { -1.0 };
         sign * (m[r1][c1] * m[r2][c2] - m[r1][c2] * m[r2][c1])
     };
     let determinant = m[0][0] * minor(0, 0) + m[0][1] * minor(0, 1) + m[0][2] * minor(0, 2);
