@@ -28,7 +28,7 @@ use serde::Serialize;
 use crate::LearningError;
 
 use self::act::{About, Act, Acts, Message};
-use self::calibration::{Calibration, Case};
+use self::calibration::{Calibration, Case, Predicted};
 use self::conversation::{Conversation, conversations};
 use self::effect::{Draw, hold_out};
 use self::interval::{Sums, quantile, share};
@@ -91,7 +91,7 @@ impl AskTutor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The first attempt at the same thing within a day is right.
+    /// The first attempt at the exercise within a day is right; at a skill, where no exercise is named.
     NextAttempt,
     /// Something of it is solved within the minutes of the question.
     Solved,
@@ -239,7 +239,7 @@ struct Talk {
     at_micros: i64,
     about: About,
     error: u32,
-    logit: Option<f64>,
+    predicted: Option<Predicted>,
     next: Option<bool>,
     delayed: Option<bool>,
     is_resolved: Option<bool>,
@@ -295,19 +295,25 @@ impl Gathered {
         let wrong = own.iter().enumerate().filter(is_unhelped).map(|(place, act)| (place, act.about));
         let wrong: Vec<(usize, About)> = wrong.collect();
         let starts = |of: &[Conversation]| of.iter().map(|it| (it.first, it.about)).collect::<Vec<_>>();
-        let logits = predict(own, &starts(&talks), ease, names);
-        for (talk, logit) in talks.iter().zip(logits) {
-            self.talks.push(self::talk(&followed, talk, logit));
+        let predictions = predict(own, &starts(&talks), ease, names);
+        for (talk, predicted) in talks.iter().zip(predictions) {
+            self.talks.push(self::talk(&followed, talk, predicted));
         }
-        let logits = predict(own, &starts(&draws), ease, names);
-        self.draws.extend(draws.iter().zip(logits).filter_map(|(it, logit)| draw(&followed, it, logit?)));
+        let predictions = predict(own, &starts(&draws), ease, names);
+        self.draws.extend(
+            draws.iter().zip(predictions).filter_map(|(it, predicted)| draw(&followed, it, predicted?)),
+        );
         let after: Vec<(usize, About)> = wrong.iter().map(|(place, about)| (place + 1, *about)).collect();
-        let logits = predict(own, &after, ease, names);
-        for ((place, about), logit) in wrong.iter().zip(logits) {
+        let predictions = predict(own, &after, ease, names);
+        for ((place, about), predicted) in wrong.iter().zip(predictions) {
             let outcomes = followed.without_help(*place, *about);
             for (reference, is_right) in self.reference.iter_mut().zip(outcomes) {
                 let learner = own.first().map_or(0, |act| act.learner);
-                let case = logit.zip(is_right).map(|(logit, is_right)| Case { learner, logit, is_right });
+                let case = predicted.zip(is_right).map(|(predicted, is_right)| Case {
+                    learner,
+                    predicted,
+                    is_right,
+                });
                 reference.extend(case);
             }
         }
@@ -331,18 +337,18 @@ impl Gathered {
     }
 }
 
-fn talk(followed: &Followed<'_>, of: &Conversation, logit: Option<f64>) -> Talk {
+fn talk(followed: &Followed<'_>, of: &Conversation, predicted: Option<Predicted>) -> Talk {
     let acts = followed.acts;
     let first = acts.get(of.first);
     let costs = of.messages.iter().filter_map(|place| acts.get(*place)?.message()?.cost);
     // Of what names nothing, nothing can come.
-    let known = |outcome: Option<bool>| outcome.filter(|_| logit.is_some());
+    let known = |outcome: Option<bool>| outcome.filter(|_| predicted.is_some());
     Talk {
         learner: first.map_or(0, |act| act.learner),
         at_micros: first.map_or(0, |act| act.at_micros),
         about: of.about,
         error: topic::error_of(acts, of),
-        logit,
+        predicted,
         next: known(followed.next(of.first, of.about)),
         delayed: known(followed.delayed(of.first, of.about)),
         is_resolved: known(followed.is_resolved(of)),
@@ -355,7 +361,7 @@ fn talk(followed: &Followed<'_>, of: &Conversation, logit: Option<f64>) -> Talk 
 }
 
 /// What the first draw of a conversation decided, and what came of it whatever was decided later.
-fn draw(followed: &Followed<'_>, of: &Conversation, logit: f64) -> Option<Draw> {
+fn draw(followed: &Followed<'_>, of: &Conversation, predicted: Predicted) -> Option<Draw> {
     let first = followed.acts.get(of.first)?;
     let message: &Message = first.message()?;
     let outcomes = [
@@ -363,7 +369,7 @@ fn draw(followed: &Followed<'_>, of: &Conversation, logit: f64) -> Option<Draw> 
         followed.is_solved(of.first, of.about),
         followed.delayed(of.first, of.about),
     ];
-    let predicted = 1.0 / (1.0 + (-logit).exp());
+    let predicted = 1.0 / (1.0 + (-predicted.logit).exp());
     let (is_withheld, share) = (message.is_withheld?, message.withhold_share);
     Some(Draw { learner: first.learner, is_withheld, share, predicted, outcomes })
 }
@@ -435,10 +441,9 @@ fn comparisons(gathered: &Gathered) -> Vec<Comparison> {
     let of: [(Outcome, OfTalk); 2] =
         [(Outcome::NextAttempt, |talk| talk.next), (Outcome::Delayed, |talk| talk.delayed)];
     let compared = of.into_iter().zip(&gathered.reference).map(|((outcome, of), reference)| {
-        let cases = gathered
-            .talks
-            .iter()
-            .filter_map(|talk| Some(Case { learner: talk.learner, logit: talk.logit?, is_right: of(talk)? }));
+        let cases = gathered.talks.iter().filter_map(|talk| {
+            Some(Case { learner: talk.learner, predicted: talk.predicted?, is_right: of(talk)? })
+        });
         let cases: Vec<Case> = cases.collect();
         let calibration = Calibration::fit(reference);
         let (expected, difference) = calibration.compare(&cases);

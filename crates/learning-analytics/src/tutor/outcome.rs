@@ -36,9 +36,16 @@ impl<'a> Followed<'a> {
             .map(|step| step.is_correct)
     }
 
-    /// Whether the next attempt after a place was right: the first at the same thing within a day.
+    /// The same of the exercise, where one is named: what is predicted is the chance at that one.
+    fn first_at(&self, about: About, acts: impl Iterator<Item = &'a Act>) -> Option<bool> {
+        let is_there = |act: &&Act| about.exercise.is_none() || act.about.exercise == about.exercise;
+        self.first(about, acts.filter(is_there))
+    }
+
+    /// Whether the next attempt after a place was right: the first at the exercise within a day, or at a skill where no
+    /// exercise is named.
     pub(super) fn next(&self, place: usize, about: About) -> Option<bool> {
-        self.first(about, self.after(place, 0, DAY_MICROS)?)
+        self.first_at(about, self.after(place, 0, DAY_MICROS)?)
     }
 
     /// Whether the delayed attempt was right: the first at the same thing after a day and within seven.
@@ -70,6 +77,6 @@ impl<'a> Followed<'a> {
             let end = helped.flatten().map_or(i64::MAX, |act| act.at_micros);
             acts.take_while(move |act| act.at_micros < end)
         });
-        [next.and_then(|acts| self.first(about, acts)), delayed.and_then(|acts| self.first(about, acts))]
+        [next.and_then(|acts| self.first_at(about, acts)), delayed.and_then(|acts| self.first(about, acts))]
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use super::act::{About, Act, Names};
+use super::calibration::Predicted;
 use crate::history::ItemKey;
 use crate::mastery::{Counts, Items, LearnerHistory, SkillHistory, estimate};
 
@@ -57,14 +58,14 @@ pub(super) fn was_helped(acts: &[Act], place: usize, names: &Names) -> bool {
     before.filter(|it| it.is_help()).any(|it| names.is_same(it.about, act.about))
 }
 
-/// The log-odds of a right answer before each of some places among a learner's acts; places ascend. None for what names
+/// What is predicted before each of some places among a learner's acts; places ascend. None for what names
 /// neither an exercise nor a skill.
 pub(super) fn predict(
     acts: &[Act],
     places: &[(usize, About)],
     all: &Ease,
     names: &Names,
-) -> Vec<Option<f64>> {
+) -> Vec<Option<Predicted>> {
     let mut own = Ease::default();
     own.add(acts, names);
     let items = Others { all, own: &own };
@@ -89,7 +90,9 @@ pub(super) fn predict(
         let item = about.exercise.or(of_skills.first().map(|(key, _)| *key));
         predicted.push(item.map(|item| {
             let chance = estimate(&items, &learner, &of_skills, item).probability;
-            (chance / (1.0 - chance)).ln()
+            let practised = of_skills.iter().map(|(_, history)| (history.counts.attempts as f64).ln_1p());
+            let practice = practised.sum::<f64>() / of_skills.len().max(1) as f64;
+            Predicted { logit: (chance / (1.0 - chance)).ln(), practice }
         }));
     }
     predicted

@@ -101,13 +101,16 @@ fn plain_conversations(acts: &[Act], is_draw: bool) -> Vec<Plain<'_>> {
 
 impl Plain<'_> {
     /// Attempts of the learner at the same thing after an act, from one time to another after it.
-    fn attempts(&self, acts: &Acts, after: &Act, least: i64, most: i64) -> Vec<bool> {
+    fn attempts(&self, acts: &Acts, after: &Act, (least, most): (i64, i64), is_exact: bool) -> Vec<bool> {
         let mut found = Vec::new();
         for act in &acts.acts {
             let since = act.at_micros - after.at_micros;
             let is_after = act.order() > after.order() && (least..=most).contains(&since);
             let is_own = act.learner == after.learner && acts.names.is_same(act.about, self.about);
+            let is_there =
+                !is_exact || self.about.exercise.is_none() || act.about.exercise == self.about.exercise;
             if let What::Attempt { is_right, .. } = act.what
+                && is_there
                 && is_after
                 && is_own
             {
@@ -129,7 +132,7 @@ impl Plain<'_> {
                 && act.at_micros <= last.at_micros + DAY
                 && acts.names.is_same(act.about, self.about)
         });
-        Some(!again && self.attempts(acts, last, 0, period.solve_micros).contains(&true))
+        Some(!again && self.attempts(acts, last, (0, period.solve_micros), false).contains(&true))
     }
 
     fn is_about_nothing(&self) -> bool {
@@ -168,7 +171,7 @@ fn figures_are_those_of_plain_loops() {
             let first = |talk: &Plain<'_>| {
                 let start = talk.messages[0];
                 let is_known = start.at_micros + most <= period.until_micros && !talk.is_about_nothing();
-                talk.attempts(&acts, start, least, most).first().copied().filter(|_| is_known)
+                talk.attempts(&acts, start, (least, most), least == 0).first().copied().filter(|_| is_known)
             };
             let firsts: Vec<bool> = talks.iter().filter_map(first).collect();
             assert_eq!((comparison.observed.part, comparison.observed.whole), counts(&firsts));
