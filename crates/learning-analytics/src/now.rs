@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use belvedere_event_store::{Batch, Fields, NO_SUBJECT, TextField};
+use belvedere_event_store::{Batch, NO_SUBJECT};
 use belvedere_kernel::SubjectId;
 use belvedere_storage::Timestamp;
 
-use crate::entry::StoredParts;
 use crate::event::EventType;
 use crate::model::{BusyPlace, LatestEvent};
+use crate::rebuild::parts_of;
 
 /// How many minutes back "now" reaches.
 pub const NOW_MINUTES: usize = 30;
@@ -67,32 +67,16 @@ pub(crate) struct Moment {
     pub(crate) latest: Vec<Latest>,
 }
 
-/// The columns that are read.
-pub(crate) fn columns() -> Fields {
-    let texts = [TextField::Name, TextField::Course, TextField::Lesson, TextField::Exercise];
-    let others = Fields::ID.and(Fields::TIME).and(Fields::SUBJECT).and(Fields::PROPS);
-    texts.into_iter().fold(others, |fields, text| fields.and(Fields::text(text)))
-}
-
 /// What events say of the [`NOW_MINUTES`] before `until_micros`; those outside are left out.
 pub(crate) fn look(batches: &[Arc<Batch>], until_micros: i64) -> Moment {
     let mut moment = Moment::default();
     let (mut learners, mut present) = (BTreeSet::new(), BTreeSet::new());
     let mut places: BTreeMap<(&str, &str), (BTreeSet<u32>, u64)> = BTreeMap::new();
     for (batch, row) in batches.iter().flat_map(|batch| (0..batch.count).map(move |row| (batch, row))) {
-        let (Some(id), Some(at_micros)) = (batch.ids.get(row), batch.times.get(row)) else { continue };
-        let minutes_ago = (until_micros - 1 - at_micros).div_euclid(MINUTE_MICROS);
+        let Some(parts) = parts_of(batch, row) else { continue };
+        let minutes_ago = (until_micros - 1 - parts.at_micros).div_euclid(MINUTE_MICROS);
         let Some(minutes_ago) = usize::try_from(minutes_ago).ok().filter(|ago| *ago < NOW_MINUTES) else {
             continue;
-        };
-        let parts = StoredParts {
-            id: *id,
-            at_micros: *at_micros,
-            name: batch.name(row),
-            course: batch.text(TextField::Course, row),
-            lesson: batch.text(TextField::Lesson, row),
-            exercise: batch.text(TextField::Exercise, row),
-            props: batch.props.get(row),
         };
         let Some(entry) = parts.entry() else { continue };
         moment.by_minute[NOW_MINUTES - 1 - minutes_ago] += 1;
@@ -110,8 +94,8 @@ pub(crate) fn look(batches: &[Arc<Batch>], until_micros: i64) -> Moment {
         moment.attempts += u64::from(entry.is_correct.is_some());
         moment.right += u64::from(entry.is_correct == Some(true));
         let latest = Latest {
-            id: *id,
-            at_micros: *at_micros,
+            id: parts.id,
+            at_micros: parts.at_micros,
             subject,
             kind: entry.kind,
             course: entry.course,

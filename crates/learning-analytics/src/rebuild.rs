@@ -49,12 +49,17 @@ pub(crate) async fn read_log_since(
 
 /// What of the log is read of a learner.
 pub(crate) fn select_log(project: ProjectId, subject: SubjectId) -> Select {
+    Select { subject: Some(subject), ..select_all(project) }
+}
+
+/// The same of everybody.
+pub(crate) fn select_all(project: ProjectId) -> Select {
     let texts = [TextField::Name, TextField::Course, TextField::Lesson, TextField::Exercise];
     let fields = texts
         .into_iter()
         .fold(Fields::ID.and(Fields::TIME).and(Fields::PROPS), |fields, text| fields.and(Fields::text(text)));
     let names = EventType::ALL.map(|kind| kind.as_str().to_owned()).to_vec();
-    Select { names, subject: Some(subject), fields, ..Select::all(project) }
+    Select { names, fields, ..Select::all(project) }
 }
 
 /// An event of what was read.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use belvedere_event_store::{EventStore, ProjectZones, Select};
+use belvedere_event_store::{EventStore, Fields, ProjectZones, Select};
 use belvedere_kernel::{
     AuditSink, Clock, ConsentGate, Entry, HandlerError, IntakeHandler, LiveBus, Notifier, PreparedBatch,
     ProjectId, Scrubber, SubjectData, SubjectId, Target,
@@ -17,7 +17,7 @@ use crate::at_risk::{Away, away};
 use crate::comparison::{Comparison, Measure, compare, gain};
 use crate::digest::{Known, keys_of};
 use crate::engagement::{Engagement, WEEKS, engagement};
-use crate::event::{EventType, LearningEvent, check_event};
+use crate::event::{LearningEvent, check_event};
 use crate::history::ItemKey;
 use crate::intake::{Batch, EventsHandler};
 use crate::items::analyse;
@@ -30,7 +30,7 @@ use crate::model::{
     StrugglingLearner,
 };
 use crate::now::{self, NOW_MINUTES};
-use crate::rebuild::read_log_since;
+use crate::rebuild::{read_log_since, select_all};
 use crate::recommend::{candidates, recommend};
 use crate::sheet::Place;
 use crate::statistics::Sample;
@@ -163,13 +163,9 @@ impl LearningService {
 
     async fn look_now(&self, project: ProjectId, now: Timestamp) -> Result<LearningNow, LearningError> {
         let events = &self.core.parts.events;
-        let select = Select {
-            from: now.minus(Duration::from_secs(60 * NOW_MINUTES as u64)),
-            until: now,
-            names: EventType::ALL.map(|kind| kind.as_str().to_owned()).to_vec(),
-            fields: now::columns(),
-            ..Select::all(project)
-        };
+        let from = now.minus(Duration::from_secs(60 * NOW_MINUTES as u64));
+        let all = select_all(project);
+        let select = Select { from, until: now, fields: all.fields.and(Fields::SUBJECT), ..all };
         let moment = now::look(&events.load(select).await?, now.as_micros());
         let numbers: Vec<u32> = moment.latest.iter().filter_map(|it| it.subject).collect();
         let subjects = events.find_subjects(project, &numbers).await?;
