@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use belvedere_jobs::JobQueue;
 use belvedere_kernel::{
     Actor, Admitted, AuditSink, ConsentGate, Delivery, Entry, HandlerError, InProcessBus, ManualClock,
-    Membership, Organisation, ProjectId, RawPerson, Rejected, Removal, ScrubRules, Scrubber, Stored,
-    SubjectId, User,
+    Membership, Notice, Notifier, Organisation, ProjectId, RawPerson, Rejected, Removal, ScrubRules,
+    Scrubber, Stored, SubjectId, User,
 };
 use belvedere_storage::testing::TestDatabase;
 use belvedere_storage::{Id, StorageError, Timestamp, Tx};
@@ -124,6 +124,25 @@ impl Membership for FakeMembers {
     }
 }
 
+/// What others were to be told of.
+#[derive(Default)]
+pub(super) struct FakeNotices(Mutex<Vec<Notice>>);
+
+impl FakeNotices {
+    /// The notices since the last look.
+    pub(super) fn take(&self) -> Vec<Notice> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Notifier for FakeNotices {
+    async fn notify_in(&self, _: &Tx, _: ProjectId, notices: &[Notice]) -> Result<(), StorageError> {
+        self.0.lock().unwrap().extend_from_slice(notices);
+        Ok(())
+    }
+}
+
 /// The service with everything around it faked, and its clock.
 pub(super) struct Bench {
     pub(super) db: TestDatabase,
@@ -133,6 +152,7 @@ pub(super) struct Bench {
     pub(super) search: SearchService,
     pub(super) triage: TriageService,
     pub(super) bus: Arc<InProcessBus>,
+    pub(super) notices: Arc<FakeNotices>,
 }
 
 impl Bench {
@@ -148,10 +168,11 @@ impl Bench {
         );
         let search = SearchService::new(db.database(), clock.clone(), Arc::new(FakeScrubber), audit.clone());
         let bus = Arc::new(InProcessBus::default());
-        let errors = errors.with_bus(bus.clone());
+        let notices = Arc::new(FakeNotices::default());
+        let errors = errors.with_bus(bus.clone()).with_notifier(notices.clone());
         let jobs = JobQueue::new(db.database(), clock.clone(), bus.clone());
         let triage = errors.triage(Arc::new(FakeMembers), jobs);
-        Self { db, clock, audit, errors, search, triage, bus }
+        Self { db, clock, audit, errors, search, triage, bus, notices }
     }
 
     /// The same database as a process finds it that has just started.

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use belvedere_kernel::NoticeKind;
 use belvedere_storage::database_tests;
 use belvedere_storage::testing::TestDatabase;
 
@@ -32,10 +33,18 @@ async fn a_resolved_issue_that_comes_back_is_a_regression_once(db: TestDatabase)
     assert_eq!(change(&bench, &[id], IssueChange::Resolve(Resolution::Now)).await, 1);
     assert_eq!(change(&bench, &[id], IssueChange::Resolve(Resolution::Now)).await, 0);
     assert_eq!(state(&bench, id).await, "resolved ongoing");
+    let [first] = &bench.notices.take()[..] else { panic!("one notice of one new issue") };
+    assert_eq!((first.kind, &first.data["issue"]), (NoticeKind::IssueNew, &json!(id)));
 
     send(&bench, &[event(2, "A", "shop@1.0.1", "x"), event(3, "A", "shop@1.0.2", "x")]).await;
     send(&bench, &[event(4, "A", "shop@1.0.3", "x")]).await;
     assert_eq!(state(&bench, id).await, "unresolved regressed");
+    let [back] = &bench.notices.take()[..] else { panic!("one notice of one regression") };
+    assert_eq!(
+        (back.kind, &back.data["issue"], &back.subject),
+        (NoticeKind::IssueRegressed, &json!(id), &None)
+    );
+    assert_ne!(back.key, first.key);
     let kinds = kinds(&bench, id).await;
     assert_eq!(kinds.iter().filter(|kind| **kind == "regression").count(), 1, "{kinds:?}");
     assert_eq!(kinds.iter().filter(|kind| **kind == "release").count(), 3, "{kinds:?}");
