@@ -12,7 +12,7 @@ use crate::entry::Entry;
 use crate::event::EventType;
 use crate::history::ItemKey;
 use crate::mastery::{Counts, Items, SkillHistory};
-use crate::milestones::{Facts, Rule, reached};
+use crate::milestones::{ActiveDays, Facts, Rule, reached};
 use crate::notices::{milestone_notice, struggling_notice};
 use crate::service::Core;
 use crate::sheet::{PlaceKey, Sheet, item_sums};
@@ -295,8 +295,10 @@ async fn flag_strugglers(
     let subjects: BTreeSet<SubjectId> = sheet.skills.keys().map(|(subject, _)| *subject).collect();
     let open = store::load_open_flags(tx, project, &subjects).await?;
     let (mut flags, mut cleared, mut named) = (Vec::new(), Vec::new(), Vec::new());
+    let never = ActiveDays::default();
     for (key, history) in &sheet.skills {
-        let struggle = judge(&known, history);
+        let days = sheet.learners.get(&key.0).map_or(&never, |learner| &learner.days);
+        let struggle = judge(&known, history, days);
         match struggle.verdict {
             Verdict::Struggling if !open.contains(key) => {
                 let (subject, skill) = key.clone();

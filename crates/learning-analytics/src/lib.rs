@@ -13,6 +13,7 @@
 //! ```
 //! use belvedere_learning_analytics::history::{EventKey, ItemKey, Step};
 //! use belvedere_learning_analytics::mastery::{Counts, Items, LearnerHistory, SkillHistory, estimate};
+//! use belvedere_learning_analytics::milestones::ActiveDays;
 //! use belvedere_learning_analytics::struggling::{Verdict, judge};
 //!
 //! /// A project of which nothing is known yet.
@@ -38,7 +39,7 @@
 //! }
 //! let skill = ItemKey::skill("loops");
 //! assert!(estimate(&New, &learner, &[(skill, &loops)], skill).probability < 0.25);
-//! let struggle = judge(&New, &loops);
+//! let struggle = judge(&New, &loops, &ActiveDays::default());
 //! assert_eq!(struggle.verdict, Verdict::Struggling);
 //! let reasons: Vec<&str> = struggle.factors.iter().map(|factor| factor.reason.as_str()).collect();
 //! assert!(reasons.contains(&"ten exercises were tried without three right answers in a row"));

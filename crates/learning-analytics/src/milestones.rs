@@ -49,6 +49,11 @@ impl ActiveDays {
         self.0.iter().map(|(day, _)| *day)
     }
 
+    /// The days whose first event was at a time or before, the earliest first.
+    pub(crate) fn days_until(&self, at_micros: i64) -> impl Iterator<Item = i64> {
+        self.0.iter().filter(move |(_, first)| *first <= at_micros).map(|(day, _)| *day)
+    }
+
     /// When so many days in a row were there for the first time, and how many there are in a row up to the last day.
     fn streak(&self, days: u32) -> (Option<i64>, u32) {
         let (mut reached, mut in_row, mut before) = (None, 0, None);

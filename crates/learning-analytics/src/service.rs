@@ -416,15 +416,15 @@ impl Learning for LearningService {
     ) -> Result<Vec<SkillMastery>, LearningError> {
         let (learner, skills) = store::list_skills_of(self.core.parts.db.read(), project, subject).await?;
         let mut keys = keys_of(skills.iter().map(|(skill, history)| (skill.as_str(), history)));
-        keys.extend(learner.recent.steps().iter().map(|step| step.item));
+        keys.extend(learner.history.recent.steps().iter().map(|step| step.item));
         let known = self.known(project, &keys).await?;
         let mastery = skills.into_iter().map(|(skill, history)| {
             let key = ItemKey::skill(&skill);
             SkillMastery {
-                estimate: estimate(&known, &learner, &[(key, &history)], key),
+                estimate: estimate(&known, &learner.history, &[(key, &history)], key),
                 attempts: history.counts.attempts,
                 successes: history.counts.correct,
-                struggle: judge(&known, &history),
+                struggle: judge(&known, &history, &learner.days),
                 skill,
             }
         });
@@ -444,7 +444,7 @@ impl Learning for LearningService {
         let tried = store::list_tried(db, project, subject, course).await?;
         let (learner, skills) = store::list_skills_of(db, project, subject).await?;
         let mut keys = keys_of(skills.iter().map(|(skill, history)| (skill.as_str(), history)));
-        keys.extend(learner.recent.steps().iter().map(|step| step.item));
+        keys.extend(learner.history.recent.steps().iter().map(|step| step.item));
         let solved = tried.into_iter().filter(|(_, is_solved)| *is_solved).map(|(exercise, _)| exercise);
         let by_all =
             items.iter().map(|(exercise, skills, _, _)| (exercise.clone(), skills.clone())).collect();
@@ -455,7 +455,7 @@ impl Learning for LearningService {
         let mut known = self.known(project, &keys).await?;
         known.0.extend(items.into_iter().map(|(_, _, key, counts)| (key, counts)));
         let limit = limit.clamp(1, RECOMMENDED_MAX);
-        Ok(recommend(&known, (&learner, &skills), course, found, limit))
+        Ok(recommend(&known, (&learner.history, &skills), course, found, limit))
     }
 
     async fn list_struggling(&self, query: ListStruggling) -> Result<Page<StrugglingLearner>, LearningError> {
@@ -470,7 +470,7 @@ impl Learning for LearningService {
             onset_at: flag.onset_at,
             cleared_at: flag.cleared_at,
             feedback: flag.feedback,
-            struggle: judge(&known, &flag.history),
+            struggle: judge(&known, &flag.history, &flag.days),
             skill: flag.skill,
         });
         Ok(Page { items: items.collect(), next: page.next })

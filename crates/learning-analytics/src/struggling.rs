@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::{EventKey, Step};
 use crate::mastery::{Items, SkillHistory, expectations};
+use crate::milestones::ActiveDays;
 
 /// Right answers in a row that make a skill mastered.
 pub const MASTERY_IN_ROW: usize = 3;
@@ -20,6 +21,8 @@ pub const STRUGGLING_FROM: f64 = 1.0;
 pub const STEPS_MIN: usize = 4;
 /// The most event ids of the evidence of one factor.
 const EVIDENCE_MAX: usize = 10;
+/// Whoever came on fewer days a week than this cannot be said to come less often.
+const OFTEN: f64 = 2.0;
 /// Errors within this time are a burst.
 const BURST_MICROS: i64 = 10 * 60 * 1_000_000;
 
@@ -79,6 +82,8 @@ pub enum Area {
     Hints,
     /// Errors in a burst.
     Errors,
+    /// Coming less often.
+    Activity,
 }
 
 /// One reason for or against.
@@ -90,7 +95,7 @@ pub struct Factor {
     pub weight: f64,
     /// The reason as a sentence.
     pub reason: String,
-    /// The events that say so, the latest last; at most 10.
+    /// The events that say so, the latest last; at most 10. Coming less often has none, as it is told by days.
     pub evidence: Vec<EventKey>,
 }
 
@@ -126,11 +131,11 @@ pub fn wheel_spinning(history: &SkillHistory) -> WheelSpinning {
     }
 }
 
-/// Judges a learner and a skill by what is remembered.
+/// Judges a learner and a skill by what is remembered, and by the days on which the learner did anything at all.
 #[must_use]
-pub fn judge(items: &impl Items, history: &SkillHistory) -> Struggle {
+pub fn judge(items: &impl Items, history: &SkillHistory, days: &ActiveDays) -> Struggle {
     let (steps, wheel_spinning) = (history.recent.steps(), wheel_spinning(history));
-    let factors = factors(items, history, steps, wheel_spinning, i64::MAX);
+    let factors = factors(items, (history, days), steps, wheel_spinning, i64::MAX);
     let score = score(&factors);
     let known = steps.len() + history.hints.steps().len() + history.errors.steps().len();
     let verdict = if known < STEPS_MIN {
@@ -142,7 +147,7 @@ pub fn judge(items: &impl Items, history: &SkillHistory) -> Struggle {
     } else {
         Verdict::Indeterminate
     };
-    let onset_micros = (verdict == Verdict::Struggling).then(|| onset(items, history)).flatten();
+    let onset_micros = (verdict == Verdict::Struggling).then(|| onset(items, history, days)).flatten();
     Struggle { verdict, score, wheel_spinning, factors, onset_micros }
 }
 
@@ -152,7 +157,7 @@ fn score(factors: &[Factor]) -> f64 {
 }
 
 /// The step from which on the score stayed where it makes a learner struggling.
-fn onset(items: &impl Items, history: &SkillHistory) -> Option<i64> {
+fn onset(items: &impl Items, history: &SkillHistory, days: &ActiveDays) -> Option<i64> {
     let mut times: Vec<i64> = [history.recent.steps(), history.hints.steps(), history.errors.steps()]
         .concat()
         .iter()
@@ -172,7 +177,7 @@ fn onset(items: &impl Items, history: &SkillHistory) -> Option<i64> {
         } else {
             WheelSpinning::Indeterminate { opportunities: 0 }
         };
-        if score(&factors(items, history, steps, spinning, at)) < STRUGGLING_FROM {
+        if score(&factors(items, (history, days), steps, spinning, at)) < STRUGGLING_FROM {
             break;
         }
         onset = Some(at);
@@ -183,7 +188,7 @@ fn onset(items: &impl Items, history: &SkillHistory) -> Option<i64> {
 /// The reasons as they were at a time; `steps` are the attempts until then.
 fn factors(
     items: &impl Items,
-    history: &SkillHistory,
+    (history, days): (&SkillHistory, &ActiveDays),
     steps: &[Step],
     wheel_spinning: WheelSpinning,
     until: i64,
@@ -194,6 +199,7 @@ fn factors(
     factors.extend(by_time(steps));
     factors.extend(by_hints(history, steps));
     factors.extend(by_errors(history, until));
+    factors.extend(by_activity(days, until));
     factors.sort_by(|left, right| right.weight.abs().total_cmp(&left.weight.abs()));
     factors
 }
@@ -306,6 +312,25 @@ fn by_errors(history: &SkillHistory, until: i64) -> Option<Factor> {
     Some(Factor { area: Area::Errors, weight, reason, evidence: evidence(burst) })
 }
 
+/// The active days of the last week, up to the last active day, against those of the four weeks before it. Alone it makes
+/// nobody struggling; who is away altogether is another question.
+fn by_activity(days: &ActiveDays, until: i64) -> Option<Factor> {
+    let days: Vec<i64> = days.days_until(until).collect();
+    let week = days.last()? - 6;
+    let now = days.len() - days.partition_point(|day| *day < week);
+    let before = days.len() - now - days.partition_point(|day| *day < week - 28);
+    let (now, a_week) = (now as f64, before as f64 / 4.0);
+    if a_week < OFTEN || 2.0 * now > a_week {
+        return None;
+    }
+    let weight = 0.5 * (1.0 - now / a_week);
+    let reason = format!(
+        "active on {now} {} in a week, after {a_week:.1} a week in the four weeks before",
+        if now == 1.0 { "day" } else { "days" }
+    );
+    Some(Factor { area: Area::Activity, weight, reason, evidence: Vec::new() })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -364,7 +389,7 @@ mod tests {
 
     #[test]
     fn failing_against_expectation_is_struggling_from_where_it_began() {
-        let struggle = judge(&Nothing, &history("+++++xxxxx"));
+        let struggle = judge(&Nothing, &history("+++++xxxxx"), &ActiveDays::default());
         assert_eq!(struggle.verdict, Verdict::Struggling, "{struggle:?}");
         let failure = struggle.factors.iter().find(|factor| factor.area == Area::Failure).unwrap();
         assert!(failure.reason.starts_with("5 of the last 8 attempts failed"), "{}", failure.reason);
@@ -375,8 +400,8 @@ mod tests {
 
     #[test]
     fn right_answers_are_fine_and_a_few_attempts_say_nothing() {
-        assert_eq!(judge(&Nothing, &history("+x++++")).verdict, Verdict::Fine);
-        let little = judge(&Nothing, &history("xxx"));
+        assert_eq!(judge(&Nothing, &history("+x++++"), &ActiveDays::default()).verdict, Verdict::Fine);
+        let little = judge(&Nothing, &history("xxx"), &ActiveDays::default());
         assert_eq!((little.verdict, little.onset_micros), (Verdict::Indeterminate, None));
     }
 
@@ -393,7 +418,7 @@ mod tests {
             let early = step(50 + number, number as i64, 50 + number as i64, true);
             history.add_attempt(Step { seconds: Some(20.0), ..early });
         }
-        let struggle = judge(&Nothing, &history);
+        let struggle = judge(&Nothing, &history, &ActiveDays::default());
         let of = |area| struggle.factors.iter().find(|factor| factor.area == area).unwrap();
         assert_eq!(of(Area::Time).reason, "attempts take 90 s, 4.5 times as long as those before (20 s)");
         assert_eq!(of(Area::Hints).reason, "5 of the last 8 attempts came after a hint");
@@ -424,11 +449,33 @@ mod tests {
                 history
             };
             let mut order: Vec<(u32, usize)> = ranks.into_iter().take(acts.len()).zip(0..).collect();
-            let first = judge(&Nothing, &fold(&order));
+            let first = judge(&Nothing, &fold(&order), &ActiveDays::default());
             order.sort_unstable();
-            prop_assert_eq!(&judge(&Nothing, &fold(&order)), &first);
+            prop_assert_eq!(&judge(&Nothing, &fold(&order), &ActiveDays::default()), &first);
             prop_assert_eq!(first.onset_micros.is_some(), first.verdict == Verdict::Struggling);
             prop_assert!(first.factors.iter().all(|factor| factor.evidence.len() <= 10));
         }
+    }
+
+    fn factor_of(days: impl IntoIterator<Item = i64>, until: i64) -> Option<Factor> {
+        let mut active = ActiveDays::default();
+        days.into_iter().for_each(|day| active.add(day, day * 100));
+        by_activity(&active, until)
+    }
+
+    #[test]
+    fn coming_less_often_is_a_reason_for_those_who_came_often() {
+        // Four days a week for four weeks, then one.
+        let often = || (0..28).filter(|day| day % 7 < 4);
+        let less = factor_of(often().chain([34]), i64::MAX).unwrap();
+        assert_eq!((less.area, less.weight, less.evidence.len()), (Area::Activity, 0.375, 0));
+        assert_eq!(less.reason, "active on 1 day in a week, after 4.0 a week in the four weeks before");
+        let two = factor_of(often().chain([33, 34]), i64::MAX).unwrap();
+        assert_eq!((two.weight, &two.reason[..16]), (0.25, "active on 2 days"));
+        // Three of four is no fall, once a week before was not often, and what came later is not known yet.
+        assert_eq!(factor_of(often().chain([32, 33, 34]), i64::MAX), None);
+        assert_eq!(factor_of([0, 7, 14, 21, 34], i64::MAX), None);
+        assert_eq!(factor_of(often().chain([34]), 3_399), None);
+        assert_eq!(factor_of([], i64::MAX), None);
     }
 }

@@ -41,6 +41,7 @@ impl FactorRow {
             Area::Time => "time",
             Area::Hints => "hints",
             Area::Errors => "errors",
+            Area::Activity => "activity",
         };
         let sign = if factor.weight >= 0.0 { "+" } else { "" };
         Self {

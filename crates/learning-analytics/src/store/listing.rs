@@ -1,6 +1,6 @@
 //! What is read for people. Every list has a limit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use belvedere_kernel::{ProjectId, SubjectId};
 use belvedere_storage::{Cursor, Page, PageRequest, StorageError, Timestamp, query_sql};
@@ -9,7 +9,8 @@ use sea_orm::{ConnectionTrait, QueryResult, Value};
 use super::sql::{count, get, query_in, state, whole};
 use crate::history::ItemKey;
 use crate::items::Response;
-use crate::mastery::{Counts, LearnerHistory, SkillHistory};
+use crate::mastery::{Counts, SkillHistory};
+use crate::milestones::ActiveDays;
 use crate::model::{CourseRow, FlagFeedback, FlagPrecision, LessonSummary, ListLearners, ReachedMilestone};
 use crate::sheet::{ItemKind, Learner, Place};
 
@@ -246,12 +247,12 @@ pub(crate) async fn list_tried(
     rows.iter().map(|row| Ok((get(row, 0)?, get::<Option<i64>>(row, 1)?.is_some()))).collect()
 }
 
-/// What a learner did over all skills and at each of them, by name.
+/// What a learner did over all skills, at each of them by name, and on which days.
 pub(crate) async fn list_skills_of(
     connection: &impl ConnectionTrait,
     project: ProjectId,
     subject: SubjectId,
-) -> Result<(LearnerHistory, BTreeMap<String, SkillHistory>), StorageError> {
+) -> Result<(Learner, BTreeMap<String, SkillHistory>), StorageError> {
     let learner = read_learner(connection, project, subject).await?.unwrap_or_default();
     let sql = "SELECT skill, state FROM learning_skill WHERE project_id = $1 AND subject_id = $2 \
                ORDER BY skill LIMIT $3";
@@ -259,7 +260,7 @@ pub(crate) async fn list_skills_of(
     let rows = query_sql(connection, sql, values).await?;
     let skills: Result<BTreeMap<_, _>, StorageError> =
         rows.iter().map(|row| Ok((get(row, 0)?, state(row, 1)?))).collect();
-    Ok((learner.history, skills?))
+    Ok((learner, skills?))
 }
 
 /// A flag with what is known of the learner and the skill now.
@@ -271,6 +272,7 @@ pub(crate) struct StoredFlag {
     pub(crate) cleared_at: Option<Timestamp>,
     pub(crate) feedback: Option<FlagFeedback>,
     pub(crate) history: SkillHistory,
+    pub(crate) days: ActiveDays,
 }
 
 /// Flags, the latest first.
@@ -307,8 +309,16 @@ pub(crate) async fn list_flags(
     for row in query_in(connection, sql, &[project.0.into()], 2, &keys).await? {
         known.insert((get(&row, 0)?, get(&row, 1)?), state(&row, 2)?);
     }
+    let sql = ("SELECT subject_id, state FROM learning_learner WHERE project_id = $1 AND subject_id", "");
+    let subjects: BTreeSet<SubjectId> = page.items.iter().map(|flag| flag.subject).collect();
+    let keys: Vec<Value> = subjects.iter().map(|subject| subject.0.into()).collect();
+    let mut learners: BTreeMap<i64, Learner> = BTreeMap::new();
+    for row in query_in(connection, sql, &[project.0.into()], 1, &keys).await? {
+        learners.insert(get(&row, 0)?, state(&row, 1)?);
+    }
     for flag in &mut page.items {
         flag.history = known.get(&(flag.subject.0, flag.skill.clone())).cloned().unwrap_or_default();
+        flag.days = learners.get(&flag.subject.0).map(|learner| learner.days.clone()).unwrap_or_default();
     }
     Ok(page)
 }
@@ -322,6 +332,7 @@ fn flag_of(row: &QueryResult) -> Result<StoredFlag, StorageError> {
         cleared_at: instant(row, 4)?,
         feedback: get::<Option<i64>>(row, 5)?.and_then(FlagFeedback::from_number),
         history: SkillHistory::default(),
+        days: ActiveDays::default(),
     })
 }
 

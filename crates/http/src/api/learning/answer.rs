@@ -23,6 +23,7 @@ fn area_word(area: Area) -> &'static str {
         Area::Time => "time",
         Area::Hints => "hints",
         Area::Errors => "errors",
+        Area::Activity => "activity",
     }
 }
 
@@ -69,7 +70,7 @@ impl From<Estimate> for EstimateAnswer {
 /// A reason for or against struggling.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct FactorAnswer {
-    /// In what it shows: `mastery`, `failure`, `time`, `hints`, `errors`.
+    /// In what it shows: `mastery`, `failure`, `time`, `hints`, `errors`, `activity`.
     area: &'static str,
     /// How much it counts; negative where it speaks against struggling.
     weight: f64,
