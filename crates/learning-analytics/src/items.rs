@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::ErrorType;
+
 /// With fewer learners than this, nothing is said about discrimination and suspicion.
 pub const LEARNERS_MIN: usize = 20;
 /// Below this discrimination an exercise does not tell those who can from those who cannot.
@@ -76,6 +78,8 @@ pub struct Item {
     pub hint_rate: Option<f64>,
     /// The median time of first attempts in seconds.
     pub median_seconds: Option<f64>,
+    /// The errors that were met at it in the last [`ERROR_DAYS`](crate::ERROR_DAYS) days, the most frequent ones.
+    pub error_types: Vec<ErrorType>,
     /// What is suspicious about it.
     pub suspicions: Vec<Suspicion>,
 }
@@ -119,6 +123,7 @@ fn item(exercise: &str, responses: &[&Response], totals: &BTreeMap<i64, (u64, u6
         discrimination: correlation(&known),
         hint_rate: (!responses.is_empty()).then(|| hinted as f64 / responses.len() as f64),
         median_seconds: median(responses.iter().filter_map(|response| response.first_seconds).collect()),
+        error_types: Vec::new(),
         suspicions: Vec::new(),
     };
     if learners < LEARNERS_MIN {

@@ -51,11 +51,13 @@ mod digest;
 pub mod engagement;
 mod entry;
 mod error;
+mod error_types;
 pub mod event;
 mod fold;
 pub mod history;
 mod intake;
 pub mod items;
+mod log;
 pub mod mastery;
 pub mod milestones;
 mod model;
@@ -85,6 +87,7 @@ use belvedere_storage::{Page, PageRequest};
 
 pub use entry::RIGHT_FROM;
 pub use error::LearningError;
+pub use error_types::{ERROR_DAYS, ERROR_TYPES_MAX, ErrorType};
 pub use intake::{DELIVERY_KIND, ITEM};
 pub use model::{
     BusyPlace, ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision,

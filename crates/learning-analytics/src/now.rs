@@ -8,8 +8,8 @@ use belvedere_kernel::SubjectId;
 use belvedere_storage::Timestamp;
 
 use crate::event::EventType;
+use crate::log::parts_of;
 use crate::model::{BusyPlace, LatestEvent};
-use crate::rebuild::parts_of;
 
 /// How many minutes back "now" reaches.
 pub const NOW_MINUTES: usize = 30;

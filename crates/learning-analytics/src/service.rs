@@ -17,10 +17,12 @@ use crate::at_risk::{Away, away};
 use crate::comparison::{Comparison, Measure, compare, gain};
 use crate::digest::{Known, keys_of};
 use crate::engagement::{Engagement, WEEKS, engagement};
+use crate::error_types::{self, ERROR_DAYS};
 use crate::event::{LearningEvent, check_event};
 use crate::history::ItemKey;
 use crate::intake::{Batch, EventsHandler};
 use crate::items::analyse;
+use crate::log::{read_log_since, select_all};
 use crate::mastery::{SkillHistory, estimate};
 use crate::milestones::Rule;
 use crate::model::{
@@ -30,7 +32,6 @@ use crate::model::{
     StrugglingLearner,
 };
 use crate::now::{self, NOW_MINUTES};
-use crate::rebuild::{read_log_since, select_all};
 use crate::recommend::{candidates, recommend};
 use crate::sheet::Place;
 use crate::statistics::Sample;
@@ -405,7 +406,14 @@ impl Learning for LearningService {
         let is_cut = responses.len() as u64 > RESPONSES_MAX;
         responses.truncate(usize::try_from(RESPONSES_MAX).unwrap_or(usize::MAX));
         let items = tokio::task::spawn_blocking(move || analyse(&responses)).await;
-        let items = items.map_err(|error| StorageError::corrupt(error.to_string()))?;
+        let mut items = items.map_err(|error| StorageError::corrupt(error.to_string()))?;
+        let now = self.core.parts.clock.now();
+        let range = (now.minus(Duration::from_secs(ERROR_DAYS * 86_400)), now);
+        let events = &*self.core.parts.events;
+        let mut errors = error_types::read(events, project, course.to_owned(), range).await?;
+        for item in &mut items {
+            item.error_types = errors.remove(&item.exercise).unwrap_or_default();
+        }
         Ok(ItemTable { items, is_cut })
     }
 

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::LearningError;
 use crate::history::EventKey;
+use crate::log::{parts_of, select_log};
 use crate::model::ListStatements;
-use crate::rebuild::{parts_of, select_log};
 use crate::service::Core;
 use crate::statement::statement_of;
 

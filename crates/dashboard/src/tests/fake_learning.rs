@@ -15,11 +15,11 @@ use belvedere_learning_analytics::structure::{CourseStructure, ExercisePlan, Les
 use belvedere_learning_analytics::struggling::{Area, Factor, Struggle, Verdict, WheelSpinning};
 use belvedere_learning_analytics::tutor::{AskTutor, TutorReport};
 use belvedere_learning_analytics::{
-    BusyPlace, ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision,
-    ItemTable, LatestEvent, LearnerOfCourse, LearnerProgress, Learning, LearningError, LearningNow,
-    LearningReports, LearningSettings, LessonProgress, LessonSummary, ListLearners, ListMilestones,
-    ListStatements, ListStruggling, PlaceProgress, ReachedMilestone, Recommendation, SkillMastery,
-    StrugglingLearner,
+    BusyPlace, ChangeRules, ChangedBy, CourseProgress, CourseRow, CourseSummary, ErrorType, FlagFeedback,
+    FlagPrecision, ItemTable, LatestEvent, LearnerOfCourse, LearnerProgress, Learning, LearningError,
+    LearningNow, LearningReports, LearningSettings, LessonProgress, LessonSummary, ListLearners,
+    ListMilestones, ListStatements, ListStruggling, PlaceProgress, ReachedMilestone, Recommendation,
+    SkillMastery, StrugglingLearner,
 };
 use belvedere_storage::{Cursor, Page, PageRequest, Timestamp};
 
@@ -211,6 +211,10 @@ impl Learning for FakeLearning {
             discrimination: Some(-0.04),
             hint_rate: Some(0.7),
             median_seconds: Some(75.0),
+            error_types: vec![
+                ErrorType { error_type: self.text("type mismatch"), events: 30 },
+                ErrorType { error_type: String::new(), events: 10 },
+            ],
             suspicions,
         };
         let suspicions = vec![

@@ -57,6 +57,7 @@ async fn a_course_shows_its_funnel_its_exercises_and_its_structure() {
         "1 suspicious, these first",
         "discrimination \u{2212}0.04",
         "70 % of its learners asked for a hint.",
+        "type mismatch 30, without a type 10",
         "Count to ten",
         r#"<span class="tag">optional</span>"#,
         "without gaps over five minutes",

@@ -5,15 +5,18 @@ use std::collections::HashMap;
 use belvedere_kernel::ProjectId;
 use belvedere_learning_analytics::items::{Item, Suspicion};
 use belvedere_learning_analytics::structure::CourseStructure;
-use belvedere_learning_analytics::{CourseRow, CourseSummary, ItemTable};
+use belvedere_learning_analytics::{CourseRow, CourseSummary, ErrorType, ItemTable};
 
 use crate::charts::{FunnelChart, FunnelStep};
 use crate::form::segment;
 use crate::views::monitors::{Snippet, duration};
-use crate::wording::Count;
+use crate::wording::{Count, shorten};
 
 /// How many exercises a course's page shows.
 const ITEMS_SHOWN: usize = 200;
+
+/// The longest type of error in the table.
+const ERROR_CHARS: usize = 40;
 
 /// What stands where there is no number.
 pub(crate) const NONE: &str = "\u{2013}";
@@ -95,6 +98,8 @@ pub(crate) struct ItemRow {
     pub(crate) discrimination: String,
     pub(crate) hint_rate: String,
     pub(crate) median: String,
+    /// The errors that are met most, with how many of the named ones they are; empty for none.
+    pub(crate) errors: String,
     /// What is suspicious, as sentences.
     pub(crate) suspicions: Vec<String>,
 }
@@ -134,8 +139,18 @@ fn item_row(item: &Item, titles: &HashMap<&str, &str>) -> ItemRow {
         discrimination: item.discrimination.map_or_else(|| NONE.to_owned(), signed),
         hint_rate: share_text(item.hint_rate),
         median: time_text(item.median_seconds),
+        errors: errors_text(&item.error_types),
         suspicions: item.suspicions.iter().map(suspicion_text).collect(),
     }
+}
+
+/// `type mismatch 30, without a type 10`
+fn errors_text(types: &[ErrorType]) -> String {
+    let texts = types.iter().map(|it| {
+        let name = if it.error_type.is_empty() { "without a type" } else { it.error_type.as_str() };
+        format!("{} {}", shorten(name, ERROR_CHARS), Count(it.events))
+    });
+    texts.collect::<Vec<_>>().join(", ")
 }
 
 fn signed(number: f64) -> String {

@@ -9,8 +9,9 @@ use belvedere_storage::testing::TestDatabase;
 
 use super::*;
 use crate::history::ItemKey;
+use crate::log::read_log;
 use crate::milestones::Rule;
-use crate::rebuild::{Kept, follow, read_kept, read_log};
+use crate::rebuild::{Kept, follow, read_kept};
 use crate::store;
 use crate::structure::{CourseStructure, ExercisePlan, LessonPlan};
 

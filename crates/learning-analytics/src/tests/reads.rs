@@ -1,5 +1,7 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use belvedere_event_store::EventStore;
 use belvedere_kernel::SubjectId;
 use belvedere_storage::database_tests;
 use belvedere_storage::testing::TestDatabase;
@@ -13,6 +15,7 @@ database_tests!(
     a_course_says_where_learners_stop,
     learners_of_a_course_come_page_by_page,
     exercises_mastery_and_what_comes_next,
+    errors_at_exercises_are_counted_by_type,
     declarations_are_checked_and_written_down,
     projects_are_apart,
 );
@@ -190,4 +193,48 @@ async fn projects_are_apart(db: TestDatabase) {
     assert_eq!(world.service.list_mastery(other, SubjectId(1)).await.unwrap(), []);
     assert_eq!(world.service.subject_data().erase(other, SubjectId(1)).await.unwrap(), 0);
     assert!(world.service.find_learner(PROJECT, SubjectId(1)).await.unwrap().is_some());
+}
+
+async fn errors_at_exercises_are_counted_by_type(db: TestDatabase) {
+    let world = World::new(db);
+    let mut events = vec![attempt(1, 1, "e0", false), attempt(1, 2, "e1", false), attempt(1, 3, "e2", true)];
+    for number in 0..60_u64 {
+        let mut error = event(EventType::ErrorEncountered, 1 + (number % 3) as u32, 10 + number);
+        error.exercise_id = Some(format!("e{}", number % 2));
+        let kind = number % 7;
+        error.metadata.error_type = (kind > 0).then(|| format!("type {kind}"));
+        error.course_id = if number % 10 == 9 { "go".to_owned() } else { error.course_id };
+        events.push(error);
+    }
+    let long_ago = LearningEvent {
+        id: "old".to_owned(),
+        timestamp: START.minus(Duration::from_secs(ERROR_DAYS * 86_400 + 1)),
+        ..events[3].clone()
+    };
+    world.record(&events[..30]).await;
+    world.events.seal(PROJECT).await.unwrap();
+    world.record(&events[30..]).await;
+    world.record(&[long_ago]).await;
+
+    let table = world.service.list_items(PROJECT, "rust").await.unwrap();
+    let ids: Vec<&str> = table.items.iter().map(|item| item.exercise.as_str()).collect();
+    assert_eq!(ids, ["e0", "e1", "e2"]);
+    for item in &table.items {
+        let mut plain: BTreeMap<&str, u64> = BTreeMap::new();
+        let of_item = events.iter().filter(|it| {
+            it.event_type == EventType::ErrorEncountered
+                && it.course_id == "rust"
+                && it.exercise_id.as_ref() == Some(&item.exercise)
+        });
+        for error in of_item {
+            *plain.entry(error.metadata.error_type.as_deref().unwrap_or_default()).or_default() += 1;
+        }
+        let mut plain: Vec<(&str, u64)> = plain.into_iter().collect();
+        plain.sort_by_key(|(kind, events)| (std::cmp::Reverse(*events), *kind));
+        assert!(item.exercise == "e2" || plain.len() > ERROR_TYPES_MAX, "{plain:?}");
+        plain.truncate(ERROR_TYPES_MAX);
+        let found: Vec<(&str, u64)> =
+            item.error_types.iter().map(|it| (it.error_type.as_str(), it.events)).collect();
+        assert_eq!(found, plain, "{}", item.exercise);
+    }
 }

@@ -10,6 +10,7 @@ use crate::LearningError;
 use crate::entry::is_right;
 use crate::event::EventType;
 use crate::history::{EventKey, ItemKey};
+use crate::log::each_piece;
 
 /// The most acts of an answer; where there are more, one learner of two, four, .. is looked at.
 pub const ACTS_MAX: usize = 1_000_000;
@@ -67,20 +68,11 @@ pub(crate) async fn read_acts(
     }
     let range = (from.as_micros(), until.as_micros());
     let read = tokio::task::spawn_blocking(move || {
-        let name = Fields::text(TextField::Name);
         let texts = [TextField::Course, TextField::Exercise].map(Fields::text);
-        let fields = texts.into_iter().fold(Fields::ID.and(Fields::PROPS), Fields::and);
-        let fields = fields.and(Fields::TIME).and(Fields::SUBJECT).and(name);
+        let fields = texts.into_iter().fold(Fields::ID.and(Fields::PROPS).and(Fields::SUBJECT), Fields::and);
         let mut found = Found { acts: Acts { one_of: 1, ..Acts::default() }, range, acts_max };
-        for part in &snapshot.parts {
-            for piece in 0..part.pieces() {
-                let batch = part.read_piece(piece, Fields::TIME.and(name))?;
-                if (0..batch.count).any(|row| found.kind(&batch, row).is_some()) {
-                    let batch = if part.is_sealed() { part.read_piece(piece, fields)? } else { batch };
-                    found.add(&batch);
-                }
-            }
-        }
+        let is_wanted = |batch: &Batch, row: usize| kind_of(batch, row, range).is_some();
+        each_piece(&snapshot, fields, is_wanted, |batch| found.add(batch))?;
         Ok::<Acts, LearningError>(found.finish())
     });
     read.await.map_err(|error| StorageError::corrupt(error.to_string()))?
@@ -98,20 +90,19 @@ fn is_chosen(learner: u32, one_of: u64) -> bool {
     (u64::from(learner).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).is_multiple_of(one_of)
 }
 
-impl Found {
-    fn kind(&self, batch: &Batch, row: usize) -> Option<EventType> {
-        let (from, until) = self.range;
-        let at = batch.times.get(row).copied().filter(|at| (from..until).contains(at));
-        at.and_then(|_| EventType::find(batch.name(row))).filter(|kind| KINDS.contains(kind))
-    }
+fn kind_of(batch: &Batch, row: usize, (from, until): (i64, i64)) -> Option<EventType> {
+    let at = batch.times.get(row).copied().filter(|at| (from..until).contains(at));
+    at.and_then(|_| EventType::find(batch.name(row))).filter(|kind| KINDS.contains(kind))
+}
 
+impl Found {
     fn add(&mut self, batch: &Batch) {
         for row in 0..batch.count {
             let learner = batch.subjects.get(row).copied().unwrap_or(NO_SUBJECT);
             if learner == NO_SUBJECT || !is_chosen(learner, self.acts.one_of) {
                 continue;
             }
-            let Some(kind) = self.kind(batch, row) else { continue };
+            let Some(kind) = kind_of(batch, row, self.range) else { continue };
             let act = self.act(batch, row, (kind, learner));
             self.acts.acts.extend(act);
             if self.acts.acts.len() > self.acts_max && self.acts.one_of >= ONE_OF_MAX {

@@ -6,9 +6,9 @@ use belvedere_learning_analytics::items::{Item, Suspicion};
 use belvedere_learning_analytics::mastery::Estimate;
 use belvedere_learning_analytics::struggling::{Area, Factor, Struggle, WheelSpinning};
 use belvedere_learning_analytics::{
-    CourseProgress, CourseRow, CourseSummary, FlagFeedback, FlagPrecision, ItemTable, LearnerOfCourse,
-    LearnerProgress, LessonProgress, LessonSummary, PlaceProgress, ReachedMilestone, Recommendation,
-    SkillMastery, StrugglingLearner,
+    CourseProgress, CourseRow, CourseSummary, ErrorType, FlagFeedback, FlagPrecision, ItemTable,
+    LearnerOfCourse, LearnerProgress, LessonProgress, LessonSummary, PlaceProgress, ReachedMilestone,
+    Recommendation, SkillMastery, StrugglingLearner,
 };
 use belvedere_storage::Timestamp;
 use serde::Serialize;
@@ -443,8 +443,25 @@ pub(in crate::api) struct ItemAnswer {
     hint_rate: Option<f64>,
     /// The median time of first attempts in seconds.
     median_seconds: Option<f64>,
+    /// The errors that were met at it in the last 30 days, the five most frequent types.
+    error_types: Vec<ErrorTypeAnswer>,
     /// What is suspicious about it.
     suspicions: Vec<SuspicionAnswer>,
+}
+
+/// How often an error was met at an exercise.
+#[derive(Debug, Serialize, ToSchema)]
+struct ErrorTypeAnswer {
+    /// The type; empty for none.
+    error_type: String,
+    /// Events.
+    events: u64,
+}
+
+impl From<ErrorType> for ErrorTypeAnswer {
+    fn from(model: ErrorType) -> Self {
+        Self { error_type: model.error_type, events: model.events }
+    }
 }
 
 impl From<Item> for ItemAnswer {
@@ -457,6 +474,7 @@ impl From<Item> for ItemAnswer {
             discrimination: model.discrimination,
             hint_rate: model.hint_rate,
             median_seconds: model.median_seconds,
+            error_types: all(model.error_types),
             suspicions: all(model.suspicions),
         }
     }
