@@ -71,7 +71,8 @@ pub(crate) fn each_piece(
         for piece in 0..part.pieces() {
             let batch = part.read_piece(piece, few)?;
             if (0..batch.count).any(|row| is_wanted(&batch, row)) {
-                add(&if part.is_sealed() { part.read_piece(piece, fields.and(few))? } else { batch });
+                let whole = if part.is_sealed() { part.read_piece(piece, fields.and(few))? } else { batch };
+                add(&whole);
             }
         }
     }

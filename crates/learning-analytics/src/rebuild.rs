@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use belvedere_event_store::EventStoreError;
 use belvedere_kernel::{ProjectId, SubjectId};
-use belvedere_storage::{StorageError, Timestamp, Tx};
+use belvedere_storage::{StorageError, Tx};
 
 use crate::LearningError;
 use crate::digest::{complete_courses, milestones_of};
