@@ -2,7 +2,11 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Decoded things under a cap of bytes, the least recently used ones forgotten first.
+/// Decoded things under a cap of bytes.
+///
+/// What is new takes the place of the least recently used ones, but only of those that were asked for less often of late:
+/// a question that reads more than fits, again and again, then finds what fits, where it would otherwise throw out each
+/// piece just before it comes back to it.
 ///
 /// A key must mean the same content for ever; what a swap replaces gets another key and ages out.
 pub struct Cache<K, T> {
@@ -14,7 +18,15 @@ struct Held<K, T> {
     entries: HashMap<K, Entry<T>>,
     bytes: usize,
     clock: u64,
+    /// How often each key was asked for of late, kept or not.
+    asked: HashMap<K, u32>,
+    /// Since the counts were halved.
+    asks: usize,
 }
+
+/// The counts are halved when there were so many questions for each key, and for so many keys at least.
+const ASKS_PER_KEY: usize = 8;
+const KEYS_MIN: usize = 64;
 
 struct Entry<T> {
     value: Arc<T>,
@@ -26,12 +38,14 @@ impl<K: Eq + Hash + Clone, T> Cache<K, T> {
     /// An empty cache that holds at most `bytes_max`, by the weights that its users state.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, held: Mutex::new(Held { entries: HashMap::new(), bytes: 0, clock: 0 }) }
+        let (entries, asked) = (HashMap::new(), HashMap::new());
+        Self { bytes_max, held: Mutex::new(Held { entries, bytes: 0, clock: 0, asked, asks: 0 }) }
     }
 
     /// What is kept under `key`.
     pub fn find(&self, key: &K) -> Option<Arc<T>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.ask(key);
         held.clock += 1;
         let clock = held.clock;
         let entry = held.entries.get_mut(key)?;
@@ -39,7 +53,8 @@ impl<K: Eq + Hash + Clone, T> Cache<K, T> {
         Some(Arc::clone(&entry.value))
     }
 
-    /// Keeps a value of `bytes`, in place of others if need be; what is larger than the whole cache is not kept.
+    /// Keeps a value of `bytes`, in place of others if need be; not if those were asked for as often, or if it is larger
+    /// than the whole cache.
     pub fn insert(&self, key: K, value: T, bytes: usize) -> Arc<T> {
         self.insert_shared(key, Arc::new(value), bytes)
     }
@@ -50,6 +65,9 @@ impl<K: Eq + Hash + Clone, T> Cache<K, T> {
             return value;
         }
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if !held.admits(&key, bytes, self.bytes_max) {
+            return value;
+        }
         held.clock += 1;
         let entry = Entry { value: Arc::clone(&value), bytes, used_at: held.clock };
         if let Some(former) = held.entries.insert(key.clone(), entry) {
@@ -126,6 +144,49 @@ impl<K: Eq + Hash + Clone, T> Cache<K, T> {
     }
 }
 
+impl<K: Eq + Hash + Clone, T> Held<K, T> {
+    fn ask(&mut self, key: &K) {
+        match self.asked.get_mut(key) {
+            Some(count) => *count = count.saturating_add(1),
+            None => drop(self.asked.insert(key.clone(), 1)),
+        }
+        self.asks += 1;
+        if self.asks > ASKS_PER_KEY * self.entries.len().max(KEYS_MIN) {
+            self.asks = 0;
+            self.asked.retain(|_, count| {
+                *count /= 2;
+                *count > 0
+            });
+        }
+    }
+
+    fn asked(&self, key: &K) -> u32 {
+        self.asked.get(key).copied().unwrap_or(0)
+    }
+
+    /// Whether all that would have to go for a value of `bytes` was asked for less often than `key`.
+    fn admits(&self, key: &K, bytes: usize, bytes_max: usize) -> bool {
+        let former = self.entries.get(key).map_or(0, |entry| entry.bytes);
+        let mut excess = (self.bytes - former + bytes).saturating_sub(bytes_max);
+        if excess == 0 {
+            return true;
+        }
+        let mut others: Vec<_> = self.entries.iter().filter(|(other, _)| *other != key).collect();
+        others.sort_unstable_by_key(|(_, entry)| entry.used_at);
+        let asked = self.asked(key);
+        for (other, entry) in others {
+            if self.asked(other) >= asked {
+                return false;
+            }
+            excess = excess.saturating_sub(entry.bytes);
+            if excess == 0 {
+                break;
+            }
+        }
+        true
+    }
+}
+
 impl<K, T> std::fmt::Debug for Cache<K, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cache").field("bytes_max", &self.bytes_max).finish_non_exhaustive()
@@ -143,6 +204,7 @@ mod tests {
             cache.insert(key, (), 30);
         }
         assert!(cache.find(&1).is_some());
+        assert!(cache.find(&4).is_none());
         cache.insert(4, (), 30);
         let kept: Vec<bool> = (1..=4).map(|key| cache.find(&key).is_some()).collect();
         assert_eq!(kept, [true, false, true, true]);
@@ -155,6 +217,9 @@ mod tests {
         assert!(loaded.is_ok() && cache.bytes() == 100);
         assert!(cache.find_or_load(7, || Err::<((), usize), _>("away")).is_err());
         cache.weigh(&6, 30);
+        for _ in 0..4 {
+            assert!(cache.find(&8).is_none());
+        }
         cache.insert(8, (), 60);
         cache.weigh(&6, 50);
         assert!(cache.find(&8).is_none() && cache.bytes() == 50);
@@ -162,5 +227,27 @@ mod tests {
         cache.weigh(&6, 60);
         cache.remove_where(|key| *key < 6);
         assert!(cache.find(&6).is_some() && cache.bytes() == 60);
+    }
+
+    #[test]
+    fn what_is_read_in_turn_and_does_not_fit_is_kept_in_part_until_something_else_is_asked_for() {
+        let cache = Cache::new(80);
+        let read = |keys: std::ops::Range<u32>| {
+            let is_kept = |key: &u32| {
+                let found = cache.find(key).is_some();
+                if !found {
+                    cache.insert(*key, (), 10);
+                }
+                found
+            };
+            keys.filter(is_kept).count()
+        };
+        assert_eq!(read(0..10), 0);
+        for _ in 0..100 {
+            assert_eq!(read(0..10), 8);
+        }
+        let turns = (0..1_000).position(|_| read(20..28) == 8);
+        assert!(turns.is_some_and(|turns| turns < 200), "{turns:?}");
+        assert!(cache.bytes() <= 80);
     }
 }

@@ -20,6 +20,10 @@ use tokio::task::JoinSet;
 
 use generate::Generator;
 
+/// How far the making of events stands back, in the steps of `nice`.
+#[cfg(target_os = "linux")]
+const GENERATOR_NICENESS: i32 = 10;
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Events of one transaction while loading.
@@ -153,6 +157,11 @@ impl Target {
         let each = (rate / TICKS).clamp(1, APPEND_EVENTS_MAX as u64);
         let (sender, batches) = mpsc::sync_channel::<Vec<Event>>(4);
         std::thread::spawn(move || {
+            // Whoever makes events does so elsewhere: here it takes what the store and the questions leave.
+            #[cfg(target_os = "linux")]
+            if let Err(error) = rustix::process::setpriority_process(None, GENERATOR_NICENESS) {
+                eprintln!("the generator runs at the priority of questions: {error}");
+            }
             for tick in 0..seconds * TICKS {
                 let from = first + tick * each;
                 if sender.send((from..from + each).map(|number| generator.event(number)).collect()).is_err() {
