@@ -208,19 +208,27 @@ impl Trimmer<'_> {
                 }
             }
             Value::Object(object) => {
-                if drop_entries(object) {
+                if object.len() > ENTRIES_MAX && drop_entries(object) {
                     note(self.removals, || path.pointer(), RULE);
                 }
-                if self.searches {
+                if self.searches && self.needles.has_words() {
                     self.rename_keys(object, path);
                 }
                 let is_stacktrace = object.contains_key("frames");
+                let mut has_long_key = false;
                 for (key, entry) in object.iter_mut() {
+                    if key.len() > KEY_BYTES_MAX {
+                        has_long_key = true;
+                        continue;
+                    }
                     let path = Path::name(Some(&path), key);
                     match (is_stacktrace && key == "frames", entry) {
                         (true, Value::Array(frames)) => self.visit_frames(frames, path, depth - 1),
                         (_, entry) => self.visit(entry, path, depth - 1),
                     }
+                }
+                if has_long_key && drop_entries(object) {
+                    note(self.removals, || path.pointer(), RULE);
                 }
             }
         }
