@@ -16,6 +16,8 @@ pub struct Identity {
     pub ip_address: Option<String>,
     /// Their display name.
     pub name: Option<String>,
+    /// The id that a client made for somebody who has not signed in, such as a visitor of a page.
+    pub anonymous_id: Option<String>,
 }
 
 impl Identity {
@@ -25,16 +27,24 @@ impl Identity {
         *self == Self::default()
     }
 
-    /// The part that identifies: id, else username, else e-mail, else IP address, with its kind as a word.
-    /// (The order of Sentry's event user attributes.)
+    /// The part that identifies: id, else username, else e-mail, else anonymous id, else IP address, with its kind as a
+    /// word. (The order of Sentry's event user attributes.)
     #[must_use]
     pub fn key(&self) -> Option<(&'static str, &str)> {
-        [("id", &self.id), ("username", &self.username), ("email", &self.email), ("ip", &self.ip_address)]
-            .into_iter()
-            .find_map(|(kind, value)| {
-                value.as_deref().filter(|value| !value.is_empty()).map(|value| (kind, value))
-            })
+        let parts = [
+            ("id", &self.id),
+            ("username", &self.username),
+            ("email", &self.email),
+            (Self::ANONYMOUS, &self.anonymous_id),
+            ("ip", &self.ip_address),
+        ];
+        parts.into_iter().find_map(|(kind, value)| {
+            value.as_deref().filter(|value| !value.is_empty()).map(|value| (kind, value))
+        })
     }
+
+    /// The kind of an anonymous id.
+    pub const ANONYMOUS: &str = "anonymous";
 }
 
 /// Shows which parts are present, never what they are.
@@ -51,6 +61,16 @@ pub struct RawPerson {
     pub project: ProjectId,
     /// What the client says of them.
     pub identity: Identity,
+    /// Whether the client says that they refuse analytics; then they are treated so, whatever the project's default is.
+    pub refuses_analytics: bool,
+}
+
+impl RawPerson {
+    /// A person of whom the client says nothing about consent.
+    #[must_use]
+    pub fn new(project: ProjectId, identity: Identity) -> Self {
+        Self { project, identity, refuses_analytics: false }
+    }
 }
 
 /// What the gate makes of a person.
@@ -72,6 +92,39 @@ pub struct Admitted {
 pub trait ConsentGate: Send + Sync {
     /// Resolves `people` in their order, making subjects that do not exist yet.
     async fn admit(&self, tx: &Tx, people: &[RawPerson]) -> Result<Vec<Admitted>, StorageError>;
+}
+
+/// A client's word that a visitor who was anonymous is a person with a user id.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct IdentityLink {
+    /// The project that observes them.
+    pub project: ProjectId,
+    /// The id that the client made for the visitor.
+    pub anonymous_id: String,
+    /// The product's own user id.
+    pub user_id: String,
+}
+
+/// Shows nothing that identifies.
+impl std::fmt::Debug for IdentityLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "IdentityLink(project {})", self.project)
+    }
+}
+
+/// Where anonymous visitors become known people.
+#[async_trait]
+pub trait IdentityLinks: Send + Sync {
+    /// Lets anonymous ids lead to the subjects of user ids, from then on and for all that the gate admits, in the order
+    /// of `links`. Where a project allows no analytics, nothing is linked.
+    ///
+    /// A user id without a subject takes over the one of the anonymous id, with all that it did; one that has a subject
+    /// keeps it, and what the visitor did before stays with the visitor's own. An anonymous id is linked once: a
+    /// later link to another user id changes nothing, and that user is a person of their own.
+    ///
+    /// To be called before the [`ConsentGate`] in a transaction, for one project after the other in the order of their
+    /// ids.
+    async fn link_in(&self, tx: &Tx, links: &[IdentityLink]) -> Result<(), StorageError>;
 }
 
 /// Lasting subjects for records that a product keeps by name, as a learning record store does: such records are found

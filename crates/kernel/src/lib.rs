@@ -3,6 +3,7 @@
 //! Nothing here does I/O of its own. `App::init` collects the implementations and hands them to whom they concern.
 
 mod audit;
+mod batching;
 mod chain;
 mod clock;
 mod consent;
@@ -16,9 +17,10 @@ mod tasks;
 mod vault;
 
 pub use audit::{AuditSink, Entry, Outcome, ProjectOwners, Target};
+pub use batching::{BatchWriter, Batching};
 pub use chain::error_chain;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use consent::{Admitted, ConsentGate, Identity, PersonRegister, RawPerson};
+pub use consent::{Admitted, ConsentGate, Identity, IdentityLink, IdentityLinks, PersonRegister, RawPerson};
 pub use identity::{Actor, ApiToken, IngestKey, Organisation, ProjectId, SubjectId, User, XapiKey};
 pub use intake::{
     Delivery, DeliveryError, HandlerError, IntakeHandler, ItemOutcome, Prepared, PreparedBatch, Rejected,

@@ -35,6 +35,22 @@ pub trait Vault: Send + Sync {
     /// Encrypts `plain` for `owner`, making the owner's key if there is none yet.
     async fn seal_in(&self, tx: &Tx, owner: KeyOwner, plain: &[u8]) -> Result<Vec<u8>, VaultError>;
 
+    /// Encrypts many values, each for its owner, in their order; `None` for an owner whose key has been destroyed.
+    async fn seal_all_in(
+        &self,
+        tx: &Tx,
+        values: &[(KeyOwner, &[u8])],
+    ) -> Result<Vec<Option<Vec<u8>>>, VaultError> {
+        let mut sealed = Vec::with_capacity(values.len());
+        for (owner, plain) in values {
+            sealed.push(match self.seal_in(tx, *owner, plain).await {
+                Err(VaultError::Destroyed) => None,
+                result => Some(result?),
+            });
+        }
+        Ok(sealed)
+    }
+
     /// Decrypts what [`Vault::seal_in`] made for the same owner.
     async fn open(&self, owner: KeyOwner, sealed: &[u8]) -> Result<Vec<u8>, VaultError>;
 }

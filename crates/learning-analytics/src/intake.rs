@@ -89,7 +89,7 @@ impl Batch {
             for event in &of_project.events {
                 let place = *seen.entry((*project, &event.user_id)).or_insert_with(|| {
                     let identity = Identity { id: Some(event.user_id.clone()), ..Identity::default() };
-                    people.push(RawPerson { project: *project, identity });
+                    people.push(RawPerson::new(*project, identity));
                     people.len() - 1
                 });
                 places.push(place);

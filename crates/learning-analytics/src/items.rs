@@ -78,6 +78,8 @@ pub struct Item {
     pub hint_rate: Option<f64>,
     /// The median time of first attempts in seconds.
     pub median_seconds: Option<f64>,
+    /// Learners who did not complete the course, have done nothing in it for 14 days, and did this exercise last.
+    pub stopped_here: u64,
     /// The errors that were met at it in the last [`ERROR_DAYS`](crate::ERROR_DAYS) days, the most frequent ones.
     pub error_types: Vec<ErrorType>,
     /// What is suspicious about it.
@@ -123,6 +125,7 @@ fn item(exercise: &str, responses: &[&Response], totals: &BTreeMap<i64, (u64, u6
         discrimination: correlation(&known),
         hint_rate: (!responses.is_empty()).then(|| hinted as f64 / responses.len() as f64),
         median_seconds: median(responses.iter().filter_map(|response| response.first_seconds).collect()),
+        stopped_here: 0,
         error_types: Vec::new(),
         suspicions: Vec::new(),
     };

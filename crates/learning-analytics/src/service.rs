@@ -411,7 +411,9 @@ impl Learning for LearningService {
         let range = (now.minus(Duration::from_secs(ERROR_DAYS * 86_400)), now);
         let events = &*self.core.parts.events;
         let mut errors = error_types::read(events, project, course.to_owned(), range).await?;
+        let stopped = store::count_stopped(self.core.parts.db.read(), project, course, now).await?;
         for item in &mut items {
+            item.stopped_here = stopped.get(&item.exercise).copied().unwrap_or(0);
             item.error_types = errors.remove(&item.exercise).unwrap_or_default();
         }
         Ok(ItemTable { items, is_cut })

@@ -55,6 +55,7 @@ pub(crate) struct Tried {
     pub(crate) first_points: Option<f64>,
     pub(crate) first_right: Option<(i64, EventKey)>,
     pub(crate) first_hint: Option<(i64, EventKey)>,
+    pub(crate) last_at_micros: Option<i64>,
 }
 
 impl Tried {
@@ -67,6 +68,7 @@ impl Tried {
     fn add(&mut self, entry: &Entry) {
         let order = (entry.at_micros, entry.key);
         let first = |known: Option<(i64, EventKey)>| Some(known.map_or(order, |it| it.min(order)));
+        self.last_at_micros = self.last_at_micros.max(Some(entry.at_micros));
         if entry.kind == EventType::HintUsed {
             self.first_hint = first(self.first_hint);
         }

@@ -17,9 +17,9 @@ pub(crate) use facts::{
     load_counts, load_milestones, load_open_flags, load_unhinted, replace_milestones, subtract_items,
 };
 pub(crate) use listing::{
-    RESPONSES_MAX, count_feedback, list_course_items, list_courses, list_flags, list_flags_of, list_learners,
-    list_milestones, list_responses, list_skills_of, list_tried, read_course, read_learner, read_lessons,
-    read_places,
+    RESPONSES_MAX, count_feedback, count_stopped, list_course_items, list_courses, list_flags, list_flags_of,
+    list_learners, list_milestones, list_responses, list_skills_of, list_tried, read_course, read_learner,
+    read_lessons, read_places,
 };
 pub(crate) use participants::{read_participants, read_tests};
 pub(crate) use presence::read_presence;

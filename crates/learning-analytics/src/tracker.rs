@@ -1,50 +1,48 @@
 //! What a Rust service tracks with, in the same process: events wait in memory and are written fifty at a time, or after
 //! five seconds.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use belvedere_kernel::{Clock, ProjectId, Tasks, error_chain};
-use tokio::sync::{Mutex as Turn, Notify};
+use async_trait::async_trait;
+use belvedere_kernel::{BatchWriter, Batching, Clock, ProjectId, Tasks};
 
 use crate::event::{EventType, LearningEvent, Metadata, check_event};
 use crate::service::name_events;
 use crate::{LearningError, LearningService};
 
 /// The most events that wait; further ones are refused, so that whoever tracks knows of it.
-pub const TRACKED_MAX: usize = 10_000;
-/// Events of one batch.
-const BATCH: usize = 50;
-/// The longest that an event waits for others.
-const WAIT_MAX: Duration = Duration::from_secs(5);
-/// How often the last events are tried when the process ends, and the pause between.
-const LAST_TRIES: u32 = 5;
-const LAST_PAUSE: Duration = Duration::from_millis(200);
+pub const TRACKED_MAX: usize = Batching::<Writer>::WAITING_MAX;
+
+/// Writes into a project.
+struct Writer {
+    service: LearningService,
+    project: ProjectId,
+}
+
+#[async_trait]
+impl BatchWriter for Writer {
+    type Item = LearningEvent;
+    type Error = LearningError;
+    const ITEMS: &'static str = "learning events";
+
+    async fn write(&self, batch: Vec<LearningEvent>) -> Result<(), LearningError> {
+        self.service.record_events(self.project, batch).await.map(drop)
+    }
+}
 
 /// Tracks the events of a project.
 pub struct Tracker {
-    service: LearningService,
     clock: Arc<dyn Clock>,
     project: ProjectId,
-    waiting: Mutex<VecDeque<LearningEvent>>,
-    /// One batch at a time, so that what failed is in front again before the next one is taken.
-    turn: Turn<()>,
-    is_full_batch: Notify,
+    batching: Batching<Writer>,
 }
 
 impl Tracker {
     /// A tracker for a project; [`Tracker::run`] must run beside it for events to be written by themselves.
     #[must_use]
     pub fn new(service: LearningService, project: ProjectId) -> Self {
-        Self {
-            clock: service.clock(),
-            service,
-            project,
-            waiting: Mutex::default(),
-            turn: Turn::default(),
-            is_full_batch: Notify::new(),
-        }
+        Self { clock: service.clock(), project, batching: Batching::new(Writer { service, project }) }
     }
 
     /// Tracks an event; one without an id gets its own, by which it counts once.
@@ -56,15 +54,8 @@ impl Tracker {
         let event = check_event(&event, self.clock.now());
         let mut event = [event.map_err(|why| LearningError::invalid("event", why))?];
         name_events(&mut event, self.clock.now());
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() >= TRACKED_MAX {
-            return Err(LearningError::Full(waiting.len()));
-        }
-        waiting.extend(event);
-        if waiting.len() >= BATCH {
-            self.is_full_batch.notify_one();
-        }
-        Ok(())
+        let [event] = event;
+        self.batching.add(event).map_err(LearningError::Full)
     }
 
     /// Tracks that a learner opens a lesson.
@@ -129,7 +120,7 @@ impl Tracker {
     /// How many events wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.batching.waiting()
     }
 
     /// Writes everything that waits, batch by batch.
@@ -137,53 +128,12 @@ impl Tracker {
     /// # Errors
     /// That of the first batch that fails; it is in front again, and nothing behind it was taken.
     pub async fn flush(&self) -> Result<(), LearningError> {
-        let _turn = self.turn.lock().await;
-        loop {
-            let batch: Vec<LearningEvent> = {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                let count = waiting.len().min(BATCH);
-                waiting.drain(..count).collect()
-            };
-            if batch.is_empty() {
-                return Ok(());
-            }
-            if let Err(error) = self.service.record_events(self.project, batch.clone()).await {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                for event in batch.into_iter().rev() {
-                    waiting.push_front(event);
-                }
-                return Err(error);
-            }
-        }
+        self.batching.flush().await
     }
 
     /// Writes what is tracked until `tasks` are told to stop, and then the rest.
     pub async fn run(self: Arc<Self>, tasks: Tasks) {
-        while !tasks.is_stopped() {
-            tokio::select! {
-                () = self.is_full_batch.notified() => {}
-                () = tokio::time::sleep(WAIT_MAX) => {}
-                () = tasks.stopped() => break,
-            }
-            if let Err(error) = self.flush().await {
-                let (error, waiting) = (error_chain(&error), self.waiting());
-                tracing::warn!(error, waiting, "learning events were not written, they are tried again");
-                tokio::select! {
-                    () = tokio::time::sleep(LAST_PAUSE) => {}
-                    () = tasks.stopped() => {}
-                }
-            }
-        }
-        for _ in 0..LAST_TRIES {
-            match self.flush().await {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::warn!(error = error_chain(&error), "the last learning events were not written")
-                }
-            }
-            tokio::time::sleep(LAST_PAUSE).await;
-        }
-        tracing::error!(events = self.waiting(), "learning events are lost: the database stayed away");
+        self.batching.run(tasks).await;
     }
 }
 

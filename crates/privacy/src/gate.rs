@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use belvedere_kernel::{Admitted, Identity, KeyOwner, ProjectId, RawPerson, SubjectId, VaultError};
 use belvedere_storage::{StorageError, Timestamp, Tx};
@@ -14,22 +15,39 @@ use crate::identity::{self, Fingerprint, IdentityHasher, Lookup};
 use crate::salts::DailySalts;
 use crate::sealing::{self, KeyBytes, Purpose};
 use crate::settings::SettingsCache;
-use crate::store::{self, NewSubject};
+use crate::store::{self, Found, NewSubject};
 use crate::vault::VaultService;
 
 /// How many subjects are remembered, some 10 MB.
 const REMEMBERED_MAX: usize = 60_000;
 
+/// How long an anonymous id may be remembered that is not linked: so long may a link by another process go unnoticed.
+const UNLINKED_MAX: Duration = Duration::from_secs(5);
+
 /// What is remembered of a subject.
 #[derive(Clone, Copy)]
-struct Known {
-    subject: SubjectId,
+pub(crate) struct Known {
+    pub(crate) subject: SubjectId,
     fingerprint: Fingerprint,
+    /// Whether an anonymous id leads to somebody with a user id, or a user id to who was anonymous.
+    pub(crate) is_linked: bool,
+    /// When it is to be looked up again, if ever.
+    until: Option<Timestamp>,
+}
+
+impl Known {
+    fn new(subject: SubjectId, fingerprint: Fingerprint, is_linked: bool) -> Self {
+        Self { subject, fingerprint, is_linked, until: None }
+    }
+
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
 }
 
 /// Who gets a subject that lasts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Lasting {
+pub(crate) enum Lasting {
     /// Who consents to analytics.
     ByConsent,
     /// Everybody.
@@ -43,13 +61,14 @@ struct Person {
     /// What is to be stored; `None` for a subject of one day.
     identity: Option<Identity>,
     fingerprint: Fingerprint,
+    is_anonymous: bool,
     known: Option<Known>,
 }
 
 pub(crate) struct Gate {
     vault: VaultService,
-    settings: Arc<SettingsCache>,
-    hasher: IdentityHasher,
+    pub(crate) settings: Arc<SettingsCache>,
+    pub(crate) hasher: IdentityHasher,
     salts: DailySalts,
     remembered: Arc<Cache<Lookup, Known>>,
 }
@@ -115,12 +134,12 @@ impl Gate {
         }
         for (project, lookups) in unknown {
             let rows = store::find_subjects_by_lookup(connection, project, &lookups).await?;
-            found.extend(rows.into_iter().map(|(lookup, subject, _)| (lookup, subject)));
+            found.extend(rows.into_iter().map(|row| (row.lookup, row.subject)));
         }
         Ok(lookups.into_iter().map(|lookup| found.get(&lookup?).copied()).collect())
     }
 
-    async fn resolve(
+    pub(crate) async fn resolve(
         &self,
         tx: &Tx,
         raw: &[RawPerson],
@@ -131,7 +150,7 @@ impl Gate {
 
         let mut unknown: BTreeMap<ProjectId, Vec<usize>> = BTreeMap::new();
         for (index, person) in people.iter_mut().enumerate() {
-            person.known = self.remembered.get(&person.lookup);
+            person.known = self.recall(&person.lookup, now);
             if person.known.is_none() {
                 unknown.entry(person.project).or_default().push(index);
             }
@@ -145,7 +164,10 @@ impl Gate {
 
         let hits = learned.into_iter().filter_map(|index| {
             let person = people.get(index)?;
-            Some((person.lookup, person.known?))
+            let known = person.known?;
+            let is_passing = person.is_anonymous && !known.is_linked;
+            let until = is_passing.then(|| now.plus(UNLINKED_MAX));
+            Some((person.lookup, Known { until, ..known }))
         });
         let (hits, remembered) = (hits.collect::<Vec<_>>(), Arc::clone(&self.remembered));
         if !hits.is_empty() {
@@ -158,6 +180,18 @@ impl Gate {
             admitted.subject = person.and_then(|person| person.known).map(|known| known.subject);
         }
         Ok(admitted)
+    }
+
+    /// What is remembered of a look-up and still holds.
+    pub(crate) fn recall(&self, lookup: &Lookup, now: Timestamp) -> Option<Known> {
+        self.remembered.get(lookup).filter(|known| known.is_fresh(now))
+    }
+
+    /// Forgets look-ups at once, and again after the commit, as others may have looked meanwhile.
+    pub(crate) fn forget_in(&self, tx: &Tx, lookups: Vec<Lookup>) {
+        let remembered = Arc::clone(&self.remembered);
+        lookups.iter().for_each(|lookup| remembered.remove(lookup));
+        tx.after_commit(move || lookups.iter().for_each(|lookup| remembered.remove(lookup)));
     }
 
     /// Decides what each person's project allows, and brings spellings of the same person together. Returns for each
@@ -181,7 +215,7 @@ impl Gate {
         let (mut admitted, mut places) = (Vec::with_capacity(raw.len()), Vec::with_capacity(raw.len()));
         for person in raw {
             let consent = settings.get(&person.project).map(|loaded| loaded.settings.consent_default);
-            let consent = consent.unwrap_or_default();
+            let consent = consent.filter(|_| !person.refuses_analytics).unwrap_or_default();
             let is_lasting = consent.analytics || lasting == Lasting::Always;
             admitted.push(Admitted {
                 subject: None,
@@ -209,6 +243,7 @@ impl Gate {
                 }
             };
             let place = lookup.map(|(kind, lookup)| {
+                let is_anonymous = is_lasting && kind == Identity::ANONYMOUS;
                 // An address says where somebody is; it is kept without consent to that only where it is all there is.
                 if !consent.location && kind != "ip" {
                     identity.ip_address = None;
@@ -221,6 +256,7 @@ impl Gate {
                         lookup,
                         identity,
                         fingerprint,
+                        is_anonymous,
                         known: None,
                     });
                     people.len() - 1
@@ -260,7 +296,7 @@ impl Gate {
         let subjects = (count + 1..).map(SubjectId);
         for (index, subject) in unknown.iter().zip(subjects) {
             let fingerprint = people[*index].fingerprint;
-            people[*index].known = Some(Known { subject, fingerprint });
+            people[*index].known = Some(Known::new(subject, fingerprint, false));
         }
         let made: Vec<(&Person, SubjectId)> = unknown
             .iter()
@@ -287,6 +323,8 @@ impl Gate {
         for (index, person) in people.iter().enumerate() {
             if let (Some(known), Some(_)) = (person.known, &person.identity)
                 && known.fingerprint.lacks(person.fingerprint)
+                // One of the visits of somebody who is known: news of it would replace those of another.
+                && !(person.is_anonymous && known.is_linked)
             {
                 changed.entry(person.project).or_default().insert(known.subject.0, index);
             }
@@ -304,7 +342,8 @@ impl Gate {
                     continue;
                 };
                 // Whoever's key was destroyed stays forgotten; what was altered stays as evidence.
-                person.known = Some(Known { subject, fingerprint: person.fingerprint });
+                let is_linked = person.known.is_some_and(|known| known.is_linked);
+                person.known = Some(Known::new(subject, person.fingerprint, is_linked));
                 let (Some(key), Some(news)) = (keys.get(&subject), &person.identity) else { continue };
                 let mut identity =
                     match row.identity.as_ref().map(|sealed| open(key, *project, subject, sealed)) {
@@ -319,7 +358,7 @@ impl Gate {
                 let fingerprint = self.hasher.fingerprint(*project, &identity);
                 row.identity = Some(seal(key, *project, subject, &identity)?);
                 row.fingerprint = Some(fingerprint.to_bytes());
-                person.known = Some(Known { subject, fingerprint });
+                person.known = Some(Known::new(subject, fingerprint, is_linked));
                 written.push(row);
             }
             store::update_identities(tx, written).await?;
@@ -339,7 +378,9 @@ async fn find(
     let found: HashMap<Lookup, Known> = store::find_subjects_by_lookup(tx, project, &lookups)
         .await?
         .into_iter()
-        .map(|(lookup, subject, fingerprint)| (lookup, Known { subject, fingerprint }))
+        .map(|Found { lookup, subject, fingerprint, is_linked }| {
+            (lookup, Known::new(subject, fingerprint, is_linked))
+        })
         .collect();
     Ok(indices
         .into_iter()

@@ -27,6 +27,7 @@ pub(crate) fn canonical(identity: &Identity) -> Identity {
         email: part(&identity.email).map(|email| email.to_lowercase()),
         ip_address: part(&identity.ip_address).map(ip),
         name: part(&identity.name),
+        anonymous_id: part(&identity.anonymous_id),
     }
 }
 
@@ -42,7 +43,7 @@ pub(crate) fn merge(identity: &mut Identity, news: &Identity) {
 /// Keyed hashes of an identity's parts, 0 for a missing one: enough to see that something changed, without the key
 /// that opens the identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Fingerprint([u64; 5]);
+pub(crate) struct Fingerprint([u64; 6]);
 
 impl Fingerprint {
     /// Whether `news` says something that this does not.
@@ -54,9 +55,9 @@ impl Fingerprint {
         self.0.iter().flat_map(|part| part.to_be_bytes()).collect()
     }
 
-    /// Bytes of a wrong length give the fingerprint of nothing, which lacks everything.
+    /// What is missing at the end counts as not said; the bytes of nothing lack everything.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
-        let mut parts = [0; 5];
+        let mut parts = [0; 6];
         for (part, bytes) in parts.iter_mut().zip(bytes.as_chunks::<8>().0) {
             *part = u64::from_be_bytes(*bytes);
         }
@@ -84,7 +85,7 @@ impl IdentityHasher {
     }
 
     pub(crate) fn fingerprint(&self, project: ProjectId, identity: &Identity) -> Fingerprint {
-        let mut hashes = [0; 5];
+        let mut hashes = [0; 6];
         for ((index, hash), part) in (0_u8..).zip(&mut hashes).zip(parts(identity)) {
             if let Some(part) = part {
                 let digest = self.fingerprint.hash(&[&project.0.to_be_bytes(), &[index], part.as_bytes()]);
@@ -114,6 +115,8 @@ struct Stored {
     ip_address: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anonymous_id: Option<String>,
 }
 
 pub(crate) fn to_json(identity: &Identity) -> Result<Vec<u8>, serde_json::Error> {
@@ -124,25 +127,34 @@ pub(crate) fn to_json(identity: &Identity) -> Result<Vec<u8>, serde_json::Error>
         email: cut(&identity.email),
         ip_address: cut(&identity.ip_address),
         name: cut(&identity.name),
+        anonymous_id: cut(&identity.anonymous_id),
     })
 }
 
 pub(crate) fn from_json(json: &[u8]) -> Result<Identity, serde_json::Error> {
-    let Stored { id, username, email, ip_address, name } = serde_json::from_slice(json)?;
-    Ok(Identity { id, username, email, ip_address, name })
+    let Stored { id, username, email, ip_address, name, anonymous_id } = serde_json::from_slice(json)?;
+    Ok(Identity { id, username, email, ip_address, name, anonymous_id })
 }
 
-fn parts(identity: &Identity) -> [&Option<String>; 5] {
-    [&identity.id, &identity.username, &identity.email, &identity.ip_address, &identity.name]
+fn parts(identity: &Identity) -> [&Option<String>; 6] {
+    [
+        &identity.id,
+        &identity.username,
+        &identity.email,
+        &identity.ip_address,
+        &identity.name,
+        &identity.anonymous_id,
+    ]
 }
 
-fn parts_mut(identity: &mut Identity) -> [&mut Option<String>; 5] {
+fn parts_mut(identity: &mut Identity) -> [&mut Option<String>; 6] {
     [
         &mut identity.id,
         &mut identity.username,
         &mut identity.email,
         &mut identity.ip_address,
         &mut identity.name,
+        &mut identity.anonymous_id,
     ]
 }
 
@@ -162,6 +174,7 @@ mod tests {
             email: text(" Ada@Example.COM\n"),
             ip_address: text("::ffff:203.0.113.7"),
             name: text("Ada Lovelace"),
+            anonymous_id: None,
         };
         let canonical = canonical(&written);
         assert_eq!(canonical.key(), Some(("email", "ada@example.com")));

@@ -15,6 +15,7 @@ mod error;
 mod gate;
 mod identity;
 mod key_rules;
+mod link;
 mod master;
 mod model;
 mod salts;

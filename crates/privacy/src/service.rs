@@ -3,8 +3,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use belvedere_kernel::{
-    Actor, Admitted, AuditSink, Clock, ConsentGate, Entry, Identity, KeyOwner, Outcome, PersonRegister,
-    ProjectId, RawPerson, ScrubRules, Scrubber, SubjectId, Target, Vault, VaultError,
+    Actor, Admitted, AuditSink, Clock, ConsentGate, Entry, Identity, IdentityLink, IdentityLinks, KeyOwner,
+    Outcome, PersonRegister, ProjectId, RawPerson, ScrubRules, Scrubber, SubjectId, Target, Vault,
+    VaultError,
 };
 use belvedere_storage::{Database, StorageError, Tx};
 
@@ -15,7 +16,8 @@ use crate::{
     ChangeSettings, MasterKey, Privacy, PrivacyError, PrivacySettings, RevealSubject, VaultService, store,
 };
 
-/// The privacy slice over a database: [`Privacy`], and the kernel's [`ConsentGate`], [`Scrubber`] and [`Vault`].
+/// The privacy slice over a database: [`Privacy`], and the kernel's [`ConsentGate`], [`IdentityLinks`], [`PersonRegister`],
+/// [`Scrubber`] and [`Vault`].
 pub struct PrivacyService {
     db: Database,
     clock: Arc<dyn Clock>,
@@ -124,20 +126,21 @@ impl Privacy for PrivacyService {
 #[async_trait]
 impl ConsentGate for PrivacyService {
     async fn admit(&self, tx: &Tx, people: &[RawPerson]) -> Result<Vec<Admitted>, StorageError> {
-        self.gate.admit(tx, people, self.clock.now()).await.map_err(|error| match error {
-            VaultError::Storage(error) => error,
-            error => StorageError::corrupt(format!("privacy: {error}")),
-        })
+        self.gate.admit(tx, people, self.clock.now()).await.map_err(storage_error)
+    }
+}
+
+#[async_trait]
+impl IdentityLinks for PrivacyService {
+    async fn link_in(&self, tx: &Tx, links: &[IdentityLink]) -> Result<(), StorageError> {
+        self.gate.link(tx, links, self.clock.now()).await.map_err(storage_error)
     }
 }
 
 #[async_trait]
 impl PersonRegister for PrivacyService {
     async fn register(&self, tx: &Tx, people: &[RawPerson]) -> Result<Vec<Option<SubjectId>>, StorageError> {
-        self.gate.register(tx, people, self.clock.now()).await.map_err(|error| match error {
-            VaultError::Storage(error) => error,
-            error => StorageError::corrupt(format!("privacy: {error}")),
-        })
+        self.gate.register(tx, people, self.clock.now()).await.map_err(storage_error)
     }
 
     async fn find(&self, people: &[RawPerson]) -> Result<Vec<Option<SubjectId>>, StorageError> {
@@ -161,7 +164,22 @@ impl Vault for PrivacyService {
         self.vault.seal_in(tx, owner, plain).await
     }
 
+    async fn seal_all_in(
+        &self,
+        tx: &Tx,
+        values: &[(KeyOwner, &[u8])],
+    ) -> Result<Vec<Option<Vec<u8>>>, VaultError> {
+        self.vault.seal_all_in(tx, values).await
+    }
+
     async fn open(&self, owner: KeyOwner, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
         self.vault.open(owner, sealed).await
+    }
+}
+
+fn storage_error(error: VaultError) -> StorageError {
+    match error {
+        VaultError::Storage(error) => error,
+        error => StorageError::corrupt(format!("privacy: {error}")),
     }
 }

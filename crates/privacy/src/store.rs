@@ -1,7 +1,7 @@
 use belvedere_kernel::{KeyOwner, ProjectId, SubjectId};
-use belvedere_storage::{Dialect, StorageError, Timestamp, Tx, insert_all};
+use belvedere_storage::{Dialect, Sql, StorageError, Timestamp, Tx, bulk, insert_all};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, Set};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Set, Value};
 
 use crate::entity::{key, salt, settings, subject};
 use crate::identity::{Fingerprint, Lookup};
@@ -27,6 +27,15 @@ pub(crate) struct NewSubject {
     /// Sealed; `None` for a subject of one day.
     pub(crate) identity: Option<Vec<u8>>,
     pub(crate) fingerprint: Fingerprint,
+}
+
+/// A look-up that is known, and to whom it leads.
+pub(crate) struct Found {
+    pub(crate) lookup: Lookup,
+    pub(crate) subject: SubjectId,
+    pub(crate) fingerprint: Fingerprint,
+    /// Whether it leads there by a link.
+    pub(crate) is_linked: bool,
 }
 
 /// Lists of at most [`IN_LIST_MAX`] values, filled up to a few fixed lengths by repetition, so that the databases see
@@ -111,30 +120,54 @@ pub(crate) async fn destroy_key(tx: &Tx, owner: KeyOwner, now: Timestamp) -> Res
     Ok(result.rows_affected > 0)
 }
 
-/// Those of `lookups` that are known.
+/// Those of `lookups` that are known; where a link leads elsewhere than the look-up itself, the link counts.
 pub(crate) async fn find_subjects_by_lookup(
     connection: &impl ConnectionTrait,
     project: ProjectId,
     lookups: &[Lookup],
-) -> Result<Vec<(Lookup, SubjectId, Fingerprint)>, StorageError> {
+) -> Result<Vec<Found>, StorageError> {
     let lookups: Vec<Vec<u8>> = lookups.iter().map(|lookup| lookup.to_vec()).collect();
     let mut found = Vec::with_capacity(lookups.len());
     for lookups in in_lists(&lookups) {
-        let rows: Vec<(Vec<u8>, i64, Option<Vec<u8>>)> = subject::Entity::find()
-            .select_only()
-            .columns([subject::Column::Lookup, subject::Column::SubjectId, subject::Column::Fingerprint])
-            .filter(subject::Column::ProjectId.eq(project.0))
-            .filter(subject::Column::Lookup.is_in(lookups))
-            .into_tuple()
-            .all(connection)
-            .await?;
-        for (lookup, subject, fingerprint) in rows {
-            let lookup = lookup.try_into().map_err(|_| StorageError::corrupt("privacy_subject.lookup"))?;
-            let fingerprint = fingerprint.map(|bytes| Fingerprint::from_bytes(&bytes)).unwrap_or_default();
-            found.push((lookup, SubjectId(subject), fingerprint));
+        let mut sql = Sql::new(
+            connection,
+            "SELECT lookup, subject_id, fingerprint, 0 AS is_linked FROM privacy_subject WHERE project_id = ",
+        );
+        sql.bind(project.0).push(" AND lookup IN ").bind_row(lookups.clone());
+        sql.push(
+            " UNION ALL SELECT l.lookup, l.subject_id, s.fingerprint, 1 FROM privacy_link l \
+             JOIN privacy_subject s ON s.project_id = l.project_id AND s.subject_id = l.subject_id \
+             WHERE l.project_id = ",
+        );
+        sql.bind(project.0).push(" AND l.lookup IN ").bind_row(lookups);
+        for row in sql.fetch(connection).await? {
+            let lookup: Vec<u8> = row.try_get_by_index(0)?;
+            let fingerprint: Option<Vec<u8>> = row.try_get_by_index(2)?;
+            found.push(Found {
+                lookup: lookup.try_into().map_err(|_| StorageError::corrupt("privacy_subject.lookup"))?,
+                subject: SubjectId(row.try_get_by_index(1)?),
+                fingerprint: fingerprint.map(|bytes| Fingerprint::from_bytes(&bytes)).unwrap_or_default(),
+                is_linked: row.try_get_by_index::<i32>(3)? == 1,
+            });
         }
     }
+    // Whoever makes a map of them has the links last.
+    found.sort_by_key(|found| found.is_linked);
     Ok(found)
+}
+
+/// Lets look-ups lead to subjects; those that are linked already stay as they are.
+pub(crate) async fn insert_links(
+    tx: &Tx,
+    project: ProjectId,
+    links: Vec<(Lookup, SubjectId)>,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    let rows = links.into_iter().map(|(lookup, subject)| {
+        [Value::from(project.0), lookup.to_vec().into(), subject.0.into(), now.as_micros().into()]
+    });
+    let head = "INSERT INTO privacy_link (project_id, lookup, subject_id, created_at) VALUES ";
+    bulk(tx, head, rows.collect(), " ON CONFLICT (project_id, lookup) DO NOTHING").await.map(drop)
 }
 
 pub(crate) async fn list_subjects(

@@ -1,3 +1,5 @@
+mod link;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -142,7 +144,7 @@ fn change(project: ProjectId, settings: PrivacySettings) -> ChangeSettings {
 }
 
 fn person(project: ProjectId, id: &str) -> RawPerson {
-    RawPerson { project, identity: Identity { id: Some(id.to_owned()), ..Identity::default() } }
+    RawPerson::new(project, Identity { id: Some(id.to_owned()), ..Identity::default() })
 }
 
 fn text(value: &str) -> Option<String> {
@@ -151,7 +153,7 @@ fn text(value: &str) -> Option<String> {
 
 async fn people_become_dense_numbers_per_project(db: TestDatabase) {
     let house = House::with_consent(db).await;
-    let nobody = RawPerson { project: P1, identity: Identity::default() };
+    let nobody = RawPerson::new(P1, Identity::default());
     let people = [person(P1, "ada"), person(P2, "ada"), person(P1, "bob"), nobody, person(P1, "ada")];
     let admitted = house.admit(&people).await;
     let subjects: Vec<_> = admitted.iter().map(|admitted| admitted.subject).collect();
@@ -165,10 +167,7 @@ async fn people_become_dense_numbers_per_project(db: TestDatabase) {
 
 async fn the_same_person_is_the_same_subject_in_any_spelling_and_process(db: TestDatabase) {
     let house = House::with_consent(db).await;
-    let by_email = |email: &str| RawPerson {
-        project: P1,
-        identity: Identity { email: text(email), ..Identity::default() },
-    };
+    let by_email = |email: &str| RawPerson::new(P1, Identity { email: text(email), ..Identity::default() });
     assert_eq!(house.subjects(&[by_email("Ada@Example.com "), by_email("ada@example.com")]).await, [1, 1]);
     let other = house.other_process();
     let people = [person(P1, "bob"), by_email("ADA@example.com")];
@@ -340,7 +339,7 @@ async fn an_ip_address_is_kept_with_consent_to_location_or_if_it_is_all_there_is
     let house = House::with_consent(db).await;
     let mut ada = person(P1, "ada");
     ada.identity.ip_address = text("203.0.113.7");
-    let only_ip = RawPerson { project: P1, identity: Identity { id: None, ..ada.identity.clone() } };
+    let only_ip = RawPerson::new(P1, Identity { id: None, ..ada.identity.clone() });
     house.admit(&[ada.clone(), only_ip]).await;
     assert_eq!(house.reveal(1).await.unwrap().ip_address, None);
     assert_eq!(house.reveal(2).await.unwrap().ip_address, text("203.0.113.7"));
@@ -395,15 +394,16 @@ async fn a_destroyed_key_makes_a_subject_unknown_for_ever(db: TestDatabase) {
 async fn the_database_holds_no_raw_identity(db: TestDatabase) {
     let house = House::with_consent(db).await;
     house.consent(P2, ConsentDefault::default()).await;
-    let everything = |project| RawPerson {
-        project,
-        identity: Identity {
+    let everything = |project| {
+        let identity = Identity {
             id: text("planted-user-4711"),
             username: text("planted-name"),
             email: text("planted@example.com"),
             ip_address: text("203.0.113.77"),
             name: text("Planted Person"),
-        },
+            anonymous_id: text("planted-visitor"),
+        };
+        RawPerson::new(project, identity)
     };
     house.consent(P1, ConsentDefault { analytics: true, location: true, ..ConsentDefault::default() }).await;
     house.admit(&[everything(P1), everything(P2)]).await;

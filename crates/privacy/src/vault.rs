@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -154,6 +154,44 @@ impl Vault for VaultService {
     async fn seal_in(&self, tx: &Tx, owner: KeyOwner, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
         let key = self.key_in(tx, owner).await?;
         sealing::seal(&key, &sealing::associated_data(Purpose::Value, owner), plain)
+    }
+
+    async fn seal_all_in(
+        &self,
+        tx: &Tx,
+        values: &[(KeyOwner, &[u8])],
+    ) -> Result<Vec<Option<Vec<u8>>>, VaultError> {
+        let mut unknown: BTreeMap<ProjectId, BTreeSet<SubjectId>> = BTreeMap::new();
+        for (owner, _) in values {
+            if let KeyOwner::Subject(project, subject) = *owner
+                && self.cached(*owner).is_none()
+            {
+                unknown.entry(project).or_default().insert(subject);
+            }
+        }
+        let read_at = self.clock.now();
+        let mut keys: HashMap<KeyOwner, KeyBytes> = HashMap::new();
+        for (project, subjects) in unknown {
+            let subjects: Vec<SubjectId> = subjects.into_iter().collect();
+            let found = self.subject_keys_in(tx, project, &subjects).await?;
+            keys.extend(found.into_iter().map(|(subject, key)| (KeyOwner::Subject(project, subject), key)));
+        }
+        let mut sealed = Vec::with_capacity(values.len());
+        for (owner, plain) in values {
+            let key = match keys.get(owner) {
+                Some(key) => Ok(*key),
+                None => self.key_in(tx, *owner).await,
+            };
+            sealed.push(match key {
+                Err(VaultError::Destroyed) => None,
+                key => Some(sealing::seal(&key?, &sealing::associated_data(Purpose::Value, *owner), plain)?),
+            });
+        }
+        let cache = Arc::clone(&self.cache);
+        tx.after_commit(move || {
+            keys.into_iter().for_each(|(owner, key)| cache.insert(owner, CachedKey { key, read_at }));
+        });
+        Ok(sealed)
     }
 
     async fn open(&self, owner: KeyOwner, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {

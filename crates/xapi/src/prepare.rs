@@ -54,7 +54,7 @@ pub(crate) fn raw_person(project: ProjectId, ifi: &Ifi, own_home: &str) -> RawPe
             Identity { id: Some(format!("{home_page} {name}")), ..Identity::default() }
         }
     };
-    RawPerson { project, identity }
+    RawPerson::new(project, identity)
 }
 
 /// The statements of a body, checked.

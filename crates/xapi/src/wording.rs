@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::PoisonError;
 
-use belvedere_kernel::{KeyOwner, ProjectId, SubjectId, VaultError};
+use belvedere_kernel::{KeyOwner, ProjectId, SubjectId};
 use belvedere_storage::{Sql, StorageError, bulk};
 use sea_orm::ConnectionTrait;
 
@@ -45,27 +45,27 @@ impl ProjectWork<'_> {
             let number: i64 = row.try_get_by_index(1).map_err(StorageError::from)?;
             learned.insert(bytes16(form, "xapi_agent.form")?, number);
         }
-        let mut rows = Vec::new();
-        for (person, form) in &people {
-            if numbers.contains_key(form) || learned.contains_key(form) {
-                continue;
-            }
+        let new =
+            people.iter().filter(|(_, form)| !numbers.contains_key(*form) && !learned.contains_key(*form));
+        let new: Vec<(&Person, [u8; 16])> = new.map(|(person, form)| (*person, *form)).collect();
+        let mut texts = Vec::with_capacity(new.len());
+        for (person, _) in &new {
             let subject =
                 subjects.get(&person.ifi).ok_or_else(|| StorageError::corrupt("a person has no subject"))?;
-            let owner = KeyOwner::Subject(self.project, *subject);
-            let (form_stored, sealed) =
-                match self.core.parts.vault.seal_in(self.tx, owner, person.text.as_bytes()).await {
-                    Ok(sealed) => (*form, Some(sealed)),
-                    // Whoever was erased stays forgotten.
-                    Err(VaultError::Destroyed) => (random_uuid(), None),
-                    Err(error) => return Err(error.into()),
-                };
+            texts.push((KeyOwner::Subject(self.project, *subject), person.text.as_bytes()));
+        }
+        let sealed = self.core.parts.vault.seal_all_in(self.tx, &texts).await?;
+        let mut rows = Vec::new();
+        for ((person, form), sealed) in new.into_iter().zip(sealed) {
+            let Some(subject) = subjects.get(&person.ifi) else { continue };
+            // Whoever was erased stays forgotten.
+            let form_stored = if sealed.is_some() { form } else { random_uuid() };
             let number = row.next_agent;
             row.next_agent += 1;
             if sealed.is_some() {
-                learned.insert(*form, number);
+                learned.insert(form, number);
             } else {
-                numbers.insert(*form, number);
+                numbers.insert(form, number);
             }
             rows.push([
                 self.project.0.into(),

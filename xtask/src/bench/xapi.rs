@@ -40,7 +40,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("| statements per POST | concurrency | statements/s | p50 ms | p95 ms | CPU ms/statement |");
     println!("|---|---|---|---|---|---|");
     let server = Api::start_in(None, options.postgres.as_deref(), &[])?;
-    let mut stored = 0;
+    // Everybody has been seen once: a platform meets few of its learners for the first time.
+    let everybody: Vec<String> = (0..LEARNERS).map(|learner| statement_of(learner, learner)).collect();
+    let everybody: Vec<String> = everybody.chunks(200).map(|some| format!("[{}]", some.join(","))).collect();
+    load(&server, &everybody, 4)?;
+    let mut stored = LEARNERS;
     for (size, requests) in [(1, options.requests), (50, options.requests / 10)] {
         for concurrency in [1, 4, 16, 64] {
             let requests = if concurrency == 1 { requests / 4 } else { requests };
@@ -82,9 +86,16 @@ fn quantile(sorted: &[Duration], q: f64) -> f64 {
 
 /// A statement of about a kilobyte, as a learning platform sends it.
 fn statement(number: usize) -> String {
-    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let (learner, verb, lesson) = (mixed >> 20, VERBS[number % VERBS.len()], (mixed >> 7) % 400);
-    let learner = learner % LEARNERS;
+    statement_of(number, (mix(number) >> 20) % LEARNERS)
+}
+
+fn mix(number: usize) -> usize {
+    number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn statement_of(number: usize, learner: usize) -> String {
+    let mixed = mix(number);
+    let (verb, lesson) = (VERBS[number % VERBS.len()], (mixed >> 7) % 400);
     let (course, score) = (lesson / 20, (mixed >> 3) % 100);
     format!(
         r#"{{"id":"{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}","actor":{{"objectType":"Agent","name":"Learner {learner}","account":{{"homePage":"https://lms.example.org","name":"learner-{learner}"}}}},"verb":{{"id":"http://adlnet.gov/expapi/verbs/{verb}","display":{{"en-US":"{verb}"}}}},"object":{{"objectType":"Activity","id":"https://lms.example.org/lessons/{lesson}/exercises/{}","definition":{{"name":{{"en-US":"Exercise {}"}},"description":{{"en-US":"The exercise at the end of the lesson"}},"type":"http://adlnet.gov/expapi/activities/cmi.interaction"}}}},"result":{{"score":{{"scaled":0.{score:02},"raw":{score},"min":0,"max":100}},"success":true,"completion":true,"duration":"PT{}S"}},"context":{{"registration":"{:08x}-0000-4000-8000-000000000000","platform":"web","language":"en-US","contextActivities":{{"parent":[{{"id":"https://lms.example.org/lessons/{lesson}"}}],"grouping":[{{"id":"https://lms.example.org/courses/{course}"}}]}},"extensions":{{"https://lms.example.org/session":"{mixed:x}"}}}},"timestamp":"2026-11-{:02}T{:02}:{:02}:{:02}.123Z"}}"#,

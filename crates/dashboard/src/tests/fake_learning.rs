@@ -211,6 +211,7 @@ impl Learning for FakeLearning {
             discrimination: Some(-0.04),
             hint_rate: Some(0.7),
             median_seconds: Some(75.0),
+            stopped_here: 12,
             error_types: vec![
                 ErrorType { error_type: self.text("type mismatch"), events: 30 },
                 ErrorType { error_type: String::new(), events: 10 },

@@ -98,6 +98,7 @@ pub(crate) struct ItemRow {
     pub(crate) discrimination: String,
     pub(crate) hint_rate: String,
     pub(crate) median: String,
+    pub(crate) stopped: Count,
     /// The errors that are met most, with how many of the named ones they are; empty for none.
     pub(crate) errors: String,
     /// What is suspicious, as sentences.
@@ -139,6 +140,7 @@ fn item_row(item: &Item, titles: &HashMap<&str, &str>) -> ItemRow {
         discrimination: item.discrimination.map_or_else(|| NONE.to_owned(), signed),
         hint_rate: share_text(item.hint_rate),
         median: time_text(item.median_seconds),
+        stopped: Count(item.stopped_here),
         errors: errors_text(&item.error_types),
         suspicions: item.suspicions.iter().map(suspicion_text).collect(),
     }

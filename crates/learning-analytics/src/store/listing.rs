@@ -1,6 +1,6 @@
 //! What is read for people. Every list has a limit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use belvedere_kernel::{ProjectId, SubjectId};
 use belvedere_storage::{Cursor, Page, PageRequest, StorageError, Timestamp, query_sql};
@@ -214,6 +214,25 @@ pub(crate) async fn list_responses(
         })
     });
     responses.collect()
+}
+
+/// At how many exercises of a course those were last who stopped: who did not complete it and have done nothing in it for
+/// 14 days.
+pub(crate) async fn count_stopped(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+    course: &str,
+    now: Timestamp,
+) -> Result<HashMap<String, u64>, StorageError> {
+    let sql = "SELECT latest.exercise, COUNT(*) FROM (SELECT subject_id, exercise, \
+               ROW_NUMBER() OVER (PARTITION BY subject_id ORDER BY last_at DESC, exercise) AS place \
+               FROM learning_exercise WHERE project_id = $1 AND course = $2 AND last_at > 0) AS latest \
+               JOIN learning_progress AS whole ON whole.project_id = $1 AND whole.course = $2 AND whole.lesson = '' \
+               AND whole.subject_id = latest.subject_id \
+               WHERE latest.place = 1 AND whole.completed_at IS NULL AND whole.last_at < $3 GROUP BY latest.exercise";
+    let until = (now.as_micros() - STOPPED_AFTER_MICROS).into();
+    let rows = query_sql(connection, sql, [project.0.into(), course.into(), until]).await?;
+    rows.iter().map(|row| Ok((get(row, 0)?, count(row, 1)?))).collect()
 }
 
 /// The exercises of a course that somebody has tried, with what they are about.

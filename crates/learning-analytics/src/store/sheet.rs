@@ -5,7 +5,7 @@ use belvedere_storage::{StorageError, Timestamp, Tx, bulk, execute_sql, query_sq
 use sea_orm::{ConnectionTrait, Value};
 
 use super::facts::replace_milestones;
-use super::sql::{count, get, query_in, state, text, whole};
+use super::sql::{count, get, query_in, query_keyed, state, text, whole};
 use super::tables::{OF_SUBJECTS, STATES};
 use crate::rebuild::Kept;
 use crate::sheet::Sheet;
@@ -22,40 +22,27 @@ pub(crate) async fn load_sheet(
     for row in query_in(connection, sql, &first, 1, &values).await? {
         sheet.learners.insert(SubjectId(get(&row, 0)?), state(&row, 1)?);
     }
-    let sql = (
-        "SELECT subject_id, course, lesson, state FROM learning_progress \
-         WHERE project_id = $1 AND (course, lesson, subject_id)",
-        "",
-    );
-    let keys = sheet.places.keys();
-    let values = keys.flat_map(|(subject, (course, lesson))| {
+    let (columns, keys) = ("subject_id, course, lesson, state", ["course", "lesson", "subject_id"]);
+    let values = sheet.places.keys().flat_map(|(subject, (course, lesson))| {
         [Value::from(course.as_str()), lesson.as_str().into(), subject.0.into()]
     });
     let values: Vec<Value> = values.collect();
-    for row in query_in(connection, sql, &first, 3, &values).await? {
+    for row in query_keyed(connection, (columns, "learning_progress"), project, &keys, &values).await? {
         sheet.places.insert((SubjectId(get(&row, 0)?), (get(&row, 1)?, get(&row, 2)?)), state(&row, 3)?);
     }
-    let sql = (
-        "SELECT subject_id, course, exercise, state FROM learning_exercise \
-         WHERE project_id = $1 AND (course, exercise, subject_id)",
-        "",
-    );
-    let keys = sheet.tried.keys();
-    let values = keys.flat_map(|(subject, (course, exercise))| {
+    let (columns, keys) = ("subject_id, course, exercise, state", ["course", "exercise", "subject_id"]);
+    let values = sheet.tried.keys().flat_map(|(subject, (course, exercise))| {
         [Value::from(course.as_str()), exercise.as_str().into(), subject.0.into()]
     });
     let values: Vec<Value> = values.collect();
-    for row in query_in(connection, sql, &first, 3, &values).await? {
+    for row in query_keyed(connection, (columns, "learning_exercise"), project, &keys, &values).await? {
         sheet.tried.insert((SubjectId(get(&row, 0)?), (get(&row, 1)?, get(&row, 2)?)), state(&row, 3)?);
     }
-    let sql = (
-        "SELECT subject_id, skill, state FROM learning_skill WHERE project_id = $1 AND (subject_id, skill)",
-        "",
-    );
-    let keys = sheet.skills.keys();
-    let values = keys.flat_map(|(subject, skill)| [Value::from(subject.0), skill.as_str().into()]);
+    let (columns, keys) = ("subject_id, skill, state", ["subject_id", "skill"]);
+    let values = sheet.skills.keys();
+    let values = values.flat_map(|(subject, skill)| [Value::from(subject.0), skill.as_str().into()]);
     let values: Vec<Value> = values.collect();
-    for row in query_in(connection, sql, &first, 2, &values).await? {
+    for row in query_keyed(connection, (columns, "learning_skill"), project, &keys, &values).await? {
         sheet.skills.insert((SubjectId(get(&row, 0)?), get(&row, 1)?), state(&row, 2)?);
     }
     Ok(())
@@ -137,15 +124,16 @@ pub(crate) async fn save_sheet(tx: &Tx, project: ProjectId, sheet: &Sheet) -> Re
             tried.first_right.map(|(at, _)| at).into(),
             tried.unhinted_micros().into(),
             tried.first_hint.map(|(at, _)| at).into(),
+            tried.last_at_micros.unwrap_or(0).into(),
             text(tried)?,
         ]);
     }
     let head = "INSERT INTO learning_exercise (project_id, course, exercise, subject_id, attempts, is_first_correct, \
-                first_ms, solved_at, unhinted_at, hinted_at, state) VALUES ";
+                first_ms, solved_at, unhinted_at, hinted_at, last_at, state) VALUES ";
     let tail = " ON CONFLICT (project_id, course, exercise, subject_id) DO UPDATE SET attempts = excluded.attempts, \
                 is_first_correct = excluded.is_first_correct, first_ms = excluded.first_ms, \
                 solved_at = excluded.solved_at, unhinted_at = excluded.unhinted_at, hinted_at = excluded.hinted_at, \
-                state = excluded.state";
+                last_at = excluded.last_at, state = excluded.state";
     bulk(tx, head, rows, tail).await?;
 
     let mut rows = Vec::new();

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
+use belvedere_kernel::ProjectId;
 use belvedere_storage::{StorageError, query_sql};
 use sea_orm::{ConnectionTrait, QueryResult, TryGetable, Value};
 
 /// Tuples of one statement: the sizes that are used.
-const ROWS: [usize; 5] = [256, 64, 16, 4, 1];
+const ROWS: [usize; 8] = [256, 64, 32, 16, 8, 4, 2, 1];
 
 /// The rows of `{head} IN (VALUES ..){tail}` for any number of `values`, `columns` of them in each tuple; `$1`, `$2`, ..
 /// of `head` are `first`. `tail` has no values of its own, and what it orders or limits it does within 256 tuples.
@@ -17,11 +18,45 @@ pub(super) async fn query_in(
     columns: usize,
     values: &[Value],
 ) -> Result<Vec<QueryResult>, StorageError> {
+    let text = |tuples: &str| format!("{head} IN (VALUES {tuples}){tail}");
+    query_tuples(connection, text, first, columns, values).await
+}
+
+/// `columns` of the rows of a project in `table` whose `keys` are one of the tuples of `values`; a row may come again.
+///
+/// A join, because SQLite answers `(a, b) IN (..)` by reading the whole project.
+pub(super) async fn query_keyed(
+    connection: &impl ConnectionTrait,
+    (columns, table): (&str, &str),
+    project: ProjectId,
+    keys: &[&str],
+    values: &[Value],
+) -> Result<Vec<QueryResult>, StorageError> {
+    let mut on = String::new();
+    for (index, key) in keys.iter().enumerate() {
+        let _ = write!(on, " AND kept.{key} = wanted.column{}", index + 1);
+    }
+    let text = |tuples: &str| {
+        format!(
+            "SELECT {columns} FROM (VALUES {tuples}) AS wanted CROSS JOIN {table} AS kept \
+             WHERE kept.project_id = $1{on}"
+        )
+    };
+    query_tuples(connection, text, &[project.0.into()], keys.len(), values).await
+}
+
+async fn query_tuples(
+    connection: &impl ConnectionTrait,
+    text: impl Fn(&str) -> String,
+    first: &[Value],
+    columns: usize,
+    values: &[Value],
+) -> Result<Vec<QueryResult>, StorageError> {
     let mut rows = Vec::new();
     for chunk in values.chunks(ROWS[0] * columns.max(1)) {
         let count = chunk.len() / columns.max(1);
         let size = ROWS.into_iter().rev().find(|size| count <= *size).unwrap_or(count);
-        let sql = format!("{head} IN (VALUES {}){tail}", tuples(size, columns, first.len()));
+        let sql = text(&tuples(size, columns, first.len()));
         // Filled up with the last tuple again.
         let last = &chunk[chunk.len().saturating_sub(columns)..];
         let filling = last.iter().cycle().take((size - count) * columns);

@@ -92,6 +92,10 @@ async fn a_course_says_where_learners_stop(db: TestDatabase) {
     events.push(in_lesson(EventType::LessonComplete, 1, 12, "two"));
     events.push(event(EventType::CourseComplete, 1, 13));
     events.push(in_lesson(EventType::LessonStart, 2, 10, "two"));
+    // The third stops at the first exercise, the fourth at the second, and who completed the course stops nowhere.
+    for (user, minute, exercise) in [(3, 8, "e1"), (4, 9, "e2"), (4, 8, "e1"), (1, 12, "e2")] {
+        events.push(attempt(user, minute, exercise, false));
+    }
     world.record(&events).await;
     world.clock.advance(Duration::from_secs(15 * 86_400));
     let summary = world.service.find_course(PROJECT, "rust").await.unwrap().unwrap();
@@ -106,6 +110,9 @@ async fn a_course_says_where_learners_stop(db: TestDatabase) {
     let [row] = &courses.items[..] else { panic!("{courses:?}") };
     assert_eq!((row.learners, row.enrolled, row.started, row.completed), (5, 5, 4, 1));
     assert_eq!(row.median_seconds, summary.median_seconds);
+    let items = world.service.list_items(PROJECT, "rust").await.unwrap().items;
+    let stopped: Vec<_> = items.iter().map(|item| (item.exercise.as_str(), item.stopped_here)).collect();
+    assert_eq!(stopped, [("e1", 1), ("e2", 1)]);
     assert_eq!(row.active, 0, "nobody did anything in the last 14 days");
     assert_eq!(world.service.find_course(PROJECT, "go").await.unwrap(), None);
 }

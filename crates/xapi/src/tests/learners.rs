@@ -226,7 +226,7 @@ impl World {
 
     async fn subject(&self, project: ProjectId, user: &str) -> Option<SubjectId> {
         let identity = Identity { id: Some(user.to_owned()), ..Identity::default() };
-        self.privacy.find(&[RawPerson { project, identity }]).await.unwrap()[0]
+        self.privacy.find(&[RawPerson::new(project, identity)]).await.unwrap()[0]
     }
 
     /// Everything that follows from the events of a project, but for flags and who is which number.

@@ -443,6 +443,8 @@ pub(in crate::api) struct ItemAnswer {
     hint_rate: Option<f64>,
     /// The median time of first attempts in seconds.
     median_seconds: Option<f64>,
+    /// Learners who did not complete the course, have done nothing in it for 14 days, and did this exercise last.
+    stopped_here: u64,
     /// The errors that were met at it in the last 30 days, the five most frequent types.
     error_types: Vec<ErrorTypeAnswer>,
     /// What is suspicious about it.
@@ -474,6 +476,7 @@ impl From<Item> for ItemAnswer {
             discrimination: model.discrimination,
             hint_rate: model.hint_rate,
             median_seconds: model.median_seconds,
+            stopped_here: model.stopped_here,
             error_types: all(model.error_types),
             suspicions: all(model.suspicions),
         }
