@@ -16,5 +16,6 @@ mod reports;
 mod schema;
 mod split;
 mod tidy;
+mod track;
 mod webhooks;
 mod xapi;

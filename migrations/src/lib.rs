@@ -27,7 +27,10 @@ mod m20261128_000018_event_store;
 mod m20261128_000019_rollup_checks;
 mod m20261128_000020_xapi;
 mod m20261128_000021_learning;
+mod m20261129_000022_exercises;
 mod m20261129_000025_alerting;
+mod m20261129_000026_track;
+mod m20261129_000027_business;
 
 /// Applies the migrations in order.
 pub struct Migrator;
@@ -58,6 +61,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000020_xapi::Migration),
             Box::new(m20261128_000021_learning::Migration),
             Box::new(m20261129_000025_alerting::Migration),
+            Box::new(m20261129_000026_track::Migration),
+            Box::new(m20261129_000022_exercises::Migration),
+            Box::new(m20261129_000027_business::Migration),
         ]
     }
 

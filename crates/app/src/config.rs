@@ -315,11 +315,13 @@ pub struct FeaturesSection {
     pub xapi: bool,
     /// Receive and show what learners do.
     pub learning: bool,
+    /// Receive what people do in the product, and show what it earns.
+    pub business_intelligence: bool,
 }
 
 impl Default for FeaturesSection {
     fn default() -> Self {
-        Self { error_tracking: true, xapi: true, learning: true }
+        Self { error_tracking: true, xapi: true, learning: true, business_intelligence: true }
     }
 }
 

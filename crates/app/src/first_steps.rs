@@ -21,6 +21,8 @@ pub struct Ready {
     pub address: String,
     /// What an SDK of the first project is given.
     pub dsn: String,
+    /// What a product-event client of the first project is given: the key of the DSN.
+    pub write_key: String,
     /// Signs the owner in, once, within 15 minutes.
     pub sign_in: String,
     /// For the API, with every scope, for 7 days or until the next start.
@@ -68,6 +70,7 @@ impl App {
         let (xapi_key, xapi_secret) = self.xapi_key(&principal, first.project.id).await?;
         let ready = Ready {
             dsn: dsn(&address, &first.key.public_key, first.project.id.0),
+            write_key: first.key.public_key.clone(),
             sign_in: format!("{address}/sign-in/link/{}", link.0),
             api_token: token.0,
             organisation: first.organisation.slug,

@@ -21,6 +21,8 @@ use async_trait::async_trait;
 use belvedere_accounts::{AccountsService, OwnersOfProjects};
 use belvedere_alerting::{AlertingParts, AlertingService};
 use belvedere_audit::AuditService;
+use belvedere_business_intelligence::track::{TrackParts, TrackService};
+use belvedere_business_intelligence::{BusinessParts, BusinessService};
 use belvedere_error_client::ErrorGuard;
 use belvedere_error_tracking::logs::LogsService;
 use belvedere_error_tracking::monitors::MonitorsService;
@@ -150,6 +152,10 @@ pub struct App {
     pub xapi: Arc<XapiService>,
     /// What learners did, as the product tells it, and what follows from it.
     pub learning: Arc<LearningService>,
+    /// What people do in the product and pay for it.
+    pub business: Arc<BusinessService>,
+    /// What people do in the product.
+    pub track: Arc<TrackService>,
     /// Who is told of it.
     pub alerting: Arc<AlertingService>,
     /// Durable jobs.
@@ -263,6 +269,26 @@ impl App {
             zones: Some(Arc::new(Zones(Arc::clone(&accounts)))),
         }));
 
+        let business = Arc::new(BusinessService::new(BusinessParts {
+            db: db.clone(),
+            clock: Arc::clone(&clock),
+            register: privacy.clone(),
+            audit: audit.clone(),
+            queries: queries.clone(),
+            zones: Some(Arc::new(Zones(Arc::clone(&accounts)))),
+        }));
+        let track = Arc::new(TrackService::new(TrackParts {
+            db: db.clone(),
+            clock: Arc::clone(&clock),
+            gate: privacy.clone(),
+            links: privacy.clone(),
+            register: privacy.clone(),
+            revenue: Some(business.clone()),
+            scrubber: privacy.clone(),
+            events: Arc::new(events.clone()),
+            bus: Arc::clone(&bus),
+        }));
+
         let jobs = JobQueue::new(db.clone(), Arc::clone(&clock), Arc::clone(&bus));
         let xapi = Arc::new(XapiService::new(XapiParts {
             db: db.clone(),
@@ -281,6 +307,7 @@ impl App {
         let mut subject_data: Vec<Arc<dyn SubjectData>> = vec![queries.clone()];
         subject_data.extend(xapi.subject_data());
         subject_data.push(learning.subject_data());
+        subject_data.push(business.subject_data());
         subject_data.push(alerting.subject_data());
 
         let quotas = Arc::new(QuotaBook::new(QuotaParts { db: db.clone(), clock: Arc::clone(&clock) }));
@@ -320,6 +347,8 @@ impl App {
             monitors,
             xapi,
             learning,
+            business,
+            track,
             alerting,
             jobs,
             intake,
@@ -371,6 +400,7 @@ impl App {
     fn intake_handlers(&self) -> Vec<Arc<dyn IntakeHandler>> {
         let mut handlers = self.errors.intake_handlers();
         handlers.push(self.learning.intake_handler());
+        handlers.push(self.track.intake_handler());
         handlers
     }
 

@@ -111,7 +111,7 @@ async fn append(
     let people: Vec<RawPerson> = rows
         .iter()
         .filter_map(|told| told.user.clone())
-        .map(|identity| RawPerson { project: wanted.project, identity })
+        .map(|identity| RawPerson::new(wanted.project, identity))
         .collect();
     loop {
         let stored = wanted

@@ -4,6 +4,7 @@ mod accounts;
 mod answer;
 mod attachments;
 mod audit;
+mod business;
 mod feedback;
 mod grouping_rules;
 mod input;
@@ -88,6 +89,7 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .get("/api/v1/audit", needs(Permission::ViewAudit), audit::list_entries);
     let routes = webhooks::routes(routes);
     let routes = if features.learning { learning::routes(routes) } else { routes };
+    let routes = if features.business_intelligence { business::routes(routes) } else { routes };
     if !features.error_tracking {
         return routes;
     }
@@ -255,6 +257,16 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         learning::list_milestones,
         learning::find_rules,
         learning::set_rules,
+        business::find_metrics,
+        business::find_revenue,
+        business::list_movements,
+        business::list_plans,
+        business::list_cohorts,
+        business::find_rules,
+        business::set_rules,
+        business::record_subscriptions,
+        business::import_subscriptions,
+        business::set_rates,
         issues::list_issues,
         issues::find_issue,
         triage::update_issues,

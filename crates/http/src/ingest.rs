@@ -1,14 +1,19 @@
-//! The doors for what clients send: the protocol of Sentry's SDKs, and learning events.
+//! The doors for what clients send: the protocol of Sentry's SDKs, learning events, and product events.
 
+mod amplitude;
 mod answer;
 mod attached;
+mod by_address;
 mod credentials;
 mod cron;
 mod later;
 mod learning;
 mod multipart;
 mod otlp;
+mod posthog;
 mod sentry;
+mod snippet;
+mod track;
 
 use crate::routes::{Access, Routes};
 
@@ -33,5 +38,7 @@ pub(crate) fn routes(mut routes: Routes) -> Routes {
         routes = routes.post(path, Access::IngestKey, sentry::report);
         routes = routes.options(path, PREFLIGHT, answer::preflight);
     }
+    let routes =
+        by_address::routes(amplitude::routes(snippet::routes(posthog::routes(track::routes(routes)))));
     attached::routes(later::routes(learning::routes(otlp::routes(cron::routes(routes)))))
 }

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use belvedere_accounts::{AccountsError, Permission};
 use belvedere_alerting::AlertingError;
 use belvedere_audit::AuditError;
+use belvedere_business_intelligence::BusinessError;
 use belvedere_error_tracking::{ErrorTrackingError, SourceMapError};
 use belvedere_event_store::EventStoreError;
 use belvedere_event_store::query::QueriesError;
@@ -236,6 +237,31 @@ impl From<LearningError> for Problem {
             LearningError::NotFound(what) => Self::not_found(what),
             error if error.is_transient() => {
                 Self::unavailable("learning analytics is not available at the moment", error)
+            }
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<BusinessError> for Problem {
+    fn from(error: BusinessError) -> Self {
+        match &error {
+            BusinessError::Invalid { field, why } => Self::invalid(field, why),
+            BusinessError::Currencies(_) => {
+                Self { field: Some("currency"), ..Self::bad_request(error.to_string()) }
+            }
+            BusinessError::MissingRate(_) => {
+                Self { field: Some("currency"), ..Self::new(StatusCode::CONFLICT, error.to_string()) }
+            }
+            BusinessError::Queries(queries) => match &**queries {
+                QueriesError::Invalid { field, why } => Self::invalid(field, why),
+                queries if queries.is_transient() => {
+                    Self::unavailable("the event store is not available at the moment", queries)
+                }
+                queries => Self::internal(queries),
+            },
+            error if error.is_transient() => {
+                Self::unavailable("business intelligence is not available at the moment", error)
             }
             error => Self::internal(error),
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, SignIn, XapiKeys};
 use belvedere_alerting::Webhooks;
 use belvedere_audit::AuditLog;
+use belvedere_business_intelligence::{Business, RevenueRecords};
 use belvedere_error_tracking::attachment::Attachments;
 use belvedere_error_tracking::feedback::Feedback;
 use belvedere_error_tracking::grouping_rules::GroupingRules;
@@ -48,6 +49,10 @@ pub struct HttpState {
     pub learning: Arc<dyn Learning>,
     /// What people declare of courses and milestones, and say of flags.
     pub learning_settings: Arc<dyn LearningSettings>,
+    /// How the business does.
+    pub business: Arc<dyn Business>,
+    /// What is told of revenue.
+    pub revenue_records: Arc<dyn RevenueRecords>,
     /// Who is told of what, and what they were told.
     pub webhooks: Arc<dyn Webhooks>,
     /// Issues and events.
@@ -131,11 +136,13 @@ pub struct HttpFeatures {
     pub xapi: bool,
     /// Receive and show what learners do.
     pub learning: bool,
+    /// Receive what people do in the product, and show what it earns.
+    pub business_intelligence: bool,
 }
 
 impl Default for HttpFeatures {
     fn default() -> Self {
-        Self { error_tracking: true, xapi: true, learning: true }
+        Self { error_tracking: true, xapi: true, learning: true, business_intelligence: true }
     }
 }
 

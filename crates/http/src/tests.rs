@@ -3,6 +3,7 @@
 mod api;
 mod attached;
 mod bombs;
+mod business;
 pub(crate) mod codecs;
 mod grouping_rules;
 mod house;
@@ -15,6 +16,7 @@ mod releases;
 mod sentry_api;
 mod sentry_releases;
 mod server;
+mod track;
 mod triage;
 mod uploads;
 mod watch;

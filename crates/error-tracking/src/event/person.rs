@@ -82,6 +82,7 @@ pub(super) fn take_identity(
         email: told("email"),
         ip_address,
         name: told("name"),
+        ..Identity::default()
     };
     taken.0.extend(user.into_iter().map(|(_, value)| value));
     identity
@@ -217,6 +218,11 @@ impl Needles {
         // The longer first, or a name within an address would leave half of it.
         needles.words.sort_by_key(|finder| std::cmp::Reverse(finder.needle().len()));
         needles
+    }
+
+    /// Whether there are identifiers that are found as words.
+    pub(super) fn has_words(&self) -> bool {
+        !self.words.is_empty()
     }
 
     /// `key` without the identifiers that are found as words; nothing if there is none. Mere words stay, or somebody

@@ -90,7 +90,7 @@ impl LogBatch {
             .iter()
             .flat_map(|block| {
                 let project = block.project;
-                block.people.iter().map(move |identity| RawPerson { project, identity: identity.clone() })
+                block.people.iter().map(move |identity| RawPerson::new(project, identity.clone()))
             })
             .collect();
         let admitted = if people.is_empty() { Vec::new() } else { gate.admit(tx, &people).await? };

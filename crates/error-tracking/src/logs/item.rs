@@ -201,6 +201,7 @@ fn take_identity(attributes: &mut Map<String, Value>) -> Identity {
         email: take("user.email"),
         ip_address: take("user.ip_address"),
         name,
+        ..Identity::default()
     }
 }
 

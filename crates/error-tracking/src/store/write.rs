@@ -78,7 +78,7 @@ pub(crate) async fn admit_in<'a>(
             place_of.push(None);
             continue;
         }
-        let person = RawPerson { project, identity: identity.clone() };
+        let person = RawPerson::new(project, identity.clone());
         let place = *places.entry(person).or_insert_with_key(|person| {
             people.push(person.clone());
             people.len() - 1

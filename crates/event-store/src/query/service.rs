@@ -316,8 +316,8 @@ impl Queries for QueryService {
             if breakdown.field == Field::Name {
                 return Err(QueriesError::invalid("breakdown", "must be a property, not the name"));
             }
-            // Which text is the first depends on where events begin.
-            need = need.field("breakdown", Some(&breakdown.field))?.keep(entries_micros.start..i64::MAX);
+            // Which text is the first or the last must not depend on what else a segment has.
+            need = need.field("breakdown", Some(&breakdown.field))?.keep(entries_micros.start..end);
         }
         let query = FunnelQuery {
             steps: ask.steps,

@@ -34,6 +34,10 @@ const DETAIL_BYTES_MAX: usize = 500;
 pub(super) enum Refusal {
     #[error("no key: send it as X-Sentry-Auth, as Authorization, as ?sentry_key= or in the envelope's dsn")]
     NoKey,
+    #[error(
+        "no write key: send it as user of basic authentication, as X-Write-Key, or as writeKey or api_key in the body"
+    )]
+    NoWriteKey,
     #[error("the key is unknown or was revoked")]
     UnknownKey,
     #[error("there is no such project, or the key is another project's")]
@@ -71,7 +75,7 @@ impl Refusal {
     /// The reason as counted, and the status.
     pub(super) fn class(&self) -> (Refused, StatusCode) {
         match self {
-            Self::NoKey => (Refused::Unauthenticated, StatusCode::UNAUTHORIZED),
+            Self::NoKey | Self::NoWriteKey => (Refused::Unauthenticated, StatusCode::UNAUTHORIZED),
             Self::UnknownKey => (Refused::UnknownKey, StatusCode::FORBIDDEN),
             Self::WrongProject => (Refused::WrongProject, StatusCode::FORBIDDEN),
             Self::Origin => (Refused::Origin, StatusCode::FORBIDDEN),
@@ -212,7 +216,7 @@ pub(super) async fn preflight() -> Response {
         ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static(
             "x-sentry-auth,x-requested-with,x-forwarded-for,origin,referer,accept,content-type,authentication,\
-             authorization,content-encoding,transfer-encoding",
+             authorization,content-encoding,transfer-encoding,x-write-key",
         ),
     );
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("3600"));

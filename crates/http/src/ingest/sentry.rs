@@ -143,11 +143,16 @@ impl<'a> Door<'a> {
         Self { shared, parts, project, claimed_key, key: None }
     }
 
-    /// Takes the key that stands in the path, where the head has none.
+    /// Takes the key that stands in the path or elsewhere, where the head has none.
     pub(super) fn key_in_path(&mut self, key: &str) {
         if self.claimed_key.is_none() {
             self.claimed_key = Some(key.to_owned());
         }
+    }
+
+    /// Whether the head or the path has a key.
+    pub(super) fn has_key(&self) -> bool {
+        self.claimed_key.is_some()
     }
 
     /// Finds out whose request it is, for error tracking; `dsn` is the last resort.
@@ -164,6 +169,25 @@ impl<'a> Door<'a> {
         let key = self.identify(None).await?;
         if !self.shared.features.learning {
             return Err(Refusal::SwitchedOff("learning analytics"));
+        }
+        Ok(key)
+    }
+
+    /// The same for product events, whose key may stand in the body.
+    pub(super) async fn authenticate_track(
+        &mut self,
+        in_body: Option<&str>,
+    ) -> Result<Arc<IngestKeyInfo>, Refusal> {
+        // Jitsu's clients have a secret behind a colon.
+        if let Some(key) = in_body.and_then(|key| key.split(':').next()) {
+            self.key_in_path(key);
+        }
+        let key = match self.identify(None).await {
+            Err(Refusal::NoKey) => return Err(Refusal::NoWriteKey),
+            key => key?,
+        };
+        if !self.shared.features.business_intelligence {
+            return Err(Refusal::SwitchedOff("business intelligence"));
         }
         Ok(key)
     }

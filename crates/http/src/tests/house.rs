@@ -14,6 +14,7 @@ use belvedere_accounts::{
 };
 use belvedere_alerting::{AlertingParts, AlertingService};
 use belvedere_audit::{AuditRow, AuditService, EntryFilter};
+use belvedere_business_intelligence::{BusinessParts, BusinessService};
 use belvedere_error_tracking::grouping::Explanation;
 use belvedere_error_tracking::logs::LogsService;
 use belvedere_error_tracking::monitors::MonitorsService;
@@ -28,7 +29,7 @@ use belvedere_error_tracking::{
     IssueSummary, Level, LiftDiscard, ListIssues, MergeIssues, NewComment, Ownership, Recorded, SetOwnership,
     SourceMapService, StatusCounts, Substatus, Triage, Triaged, UnmergeIssue,
 };
-use belvedere_event_store::query::{QueryLimits, QueryService};
+use belvedere_event_store::query::{Queries, QueryLimits, QueryService};
 use belvedere_event_store::{
     Embedded, Event as StoredEvent, EventStore, EventStoreError, Limits as StoreLimits,
 };
@@ -545,7 +546,7 @@ impl House {
             db: db.database(),
             clock: clock.clone(),
             gate: register.clone(),
-            register,
+            register: register.clone(),
             vault: Arc::new(VaultService::new(db.database(), clock.clone(), &master_key)),
             audit: Arc::clone(&sink),
             events: None,
@@ -582,6 +583,16 @@ impl House {
             notifier: None,
             zones: None,
         }));
+        let queries = QueryService::new(Arc::new(store.clone()), 1 << 20, 1, QueryLimits::default());
+        let queries: Arc<dyn Queries> = Arc::new(queries);
+        let business = Arc::new(BusinessService::new(BusinessParts {
+            db: db.database(),
+            clock: clock.clone(),
+            register,
+            audit: Arc::clone(&sink),
+            queries: Arc::clone(&queries),
+            zones: None,
+        }));
         let quotas = QuotaBook::new(QuotaParts { db: db.database(), clock: clock.clone() });
         let state = HttpState {
             accounts: accounts.clone(),
@@ -593,6 +604,8 @@ impl House {
             xapi_limits: XapiLimits::default(),
             learning: Arc::clone(&learning) as _,
             learning_settings: learning.clone(),
+            business: business.clone(),
+            revenue_records: business,
             webhooks: alerting,
             errors: errors.clone(),
             releases: releases.clone(),
@@ -613,7 +626,7 @@ impl House {
                 Arc::new(InProcessBus::default()),
             )),
             grouping_rules: releases.clone(),
-            queries: Arc::new(QueryService::new(Arc::new(store.clone()), 1 << 20, 1, QueryLimits::default())),
+            queries,
             intake: Arc::new(Intake::new(spool.clone(), parts.clone())),
             intake_log: Arc::new(IntakeLogService::new(parts, sink)),
             intake_stats: stats,

@@ -266,7 +266,7 @@ fn preflight_requests_are_answered() {
             assert_eq!(
                 answer.header("access-control-allow-headers"),
                 "x-sentry-auth,x-requested-with,x-forwarded-for,origin,referer,accept,content-type,authentication,\
-                 authorization,content-encoding,transfer-encoding"
+                 authorization,content-encoding,transfer-encoding,x-write-key"
             );
         }
     });
