@@ -4,6 +4,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, dead_code)]
 
+#[path = "../src/tests/fake_business.rs"]
+mod fake_business;
 #[path = "../src/tests/fake_learning.rs"]
 mod fake_learning;
 #[path = "../src/tests/fake_maps.rs"]
@@ -62,6 +64,7 @@ async fn main() {
         monitors: fake.clone(),
         learning: Some(learning.clone()),
         learning_settings: learning,
+        business: Some(Arc::new(fake_business::FakeBusiness::new(clock.now(), "", &["EUR", "USD"]))),
         webhooks: Arc::new(fake_webhooks::FakeWebhooks::new(clock.now(), "")),
         grouping_rules: fake.clone(),
         intake_log: fake.clone(),

@@ -2,6 +2,7 @@
 //!
 //! The drawing holds shapes only and stretches with its card; its few words are HTML beside it and keep their size.
 
+mod flow;
 mod funnel;
 mod interval;
 mod share;
@@ -14,6 +15,7 @@ use charts_rs::{Canvas, Line, Rect};
 
 use crate::wording::Count;
 
+pub(crate) use flow::{FlowBar, FlowCaption, FlowChart};
 pub(crate) use funnel::{FunnelChart, FunnelStep};
 pub(crate) use interval::Interval;
 pub(crate) use share::{Part, ShareChart, SharePoint, Stack, StackChart};
@@ -126,6 +128,14 @@ pub(crate) fn sparkline(quantities: &[u64]) -> Svg {
 
 /// The same of `unit`, in the plural.
 pub(crate) fn sparkline_of(quantities: &[u64], unit: &str) -> Svg {
+    let peak = quantities.iter().copied().max().unwrap_or(0);
+    let total: u64 = quantities.iter().sum();
+    let text = format!("{} {unit} in the last 24 hours, at most {} in an hour", Count(total), Count(peak));
+    spark(quantities, &text)
+}
+
+/// Small bars with a text alternative, oldest first.
+pub(crate) fn spark(quantities: &[u64], alternative: &str) -> Svg {
     const WIDTH: f32 = 108.0;
     const HEIGHT: f32 = 26.0;
     let mut canvas = Canvas::new(WIDTH, HEIGHT);
@@ -138,9 +148,7 @@ pub(crate) fn sparkline_of(quantities: &[u64], unit: &str) -> Svg {
             if *quantity == 0 { (1.0, "rest") } else { (share(*quantity, peak, HEIGHT - 1.0, 2.0), "bar") };
         canvas.rect(column(left, slot - 1.0, HEIGHT, height, class));
     }
-    let total: u64 = quantities.iter().sum();
-    let text = format!("{} {unit} in the last 24 hours, at most {} in an hour", Count(total), Count(peak));
-    Svg(opened(&canvas, "spark", &text))
+    Svg(opened(&canvas, "spark", alternative))
 }
 
 /// One mark of a strip: its class and what it says.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use belvedere_accounts::{ClientInfo, OrganisationInfo, Permission, Principal, Project};
+use belvedere_business_intelligence::Business;
 use belvedere_error_tracking::feedback::FeedbackStatus;
 use belvedere_error_tracking::{ErrorTracking, IssueStatus};
 use belvedere_kernel::{Actor, ProjectId, User};
@@ -27,11 +28,17 @@ pub(crate) enum Section {
     Crons,
     Logs,
     Events,
+    Trends,
+    Funnels,
+    Retention,
+    Paths,
     Courses,
     Learners,
     Struggling,
     Tutor,
     LearningNow,
+    Executive,
+    Revenue,
     Pipeline,
     Settings,
     Audit,
@@ -194,6 +201,11 @@ impl Scene {
         self.state.learning.as_deref().ok_or(Refusal::NotFound)
     }
 
+    /// Business intelligence, whose pages do not exist while it is switched off.
+    pub(crate) fn business(&self) -> Result<&dyn Business, Refusal> {
+        self.state.business.as_deref().ok_or(Refusal::NotFound)
+    }
+
     /// How many issues are unresolved, for those who may know.
     pub(crate) async fn count_unresolved(&self) -> Result<Option<u64>, Refusal> {
         match &self.state.errors {
@@ -260,7 +272,14 @@ impl Scene {
                 groups.push(NavGroup { title: "Errors", links });
             }
             let events = link("Events", "/events", Section::Events);
-            groups.push(NavGroup { title: "Activity", links: vec![events] });
+            let mut links = vec![events];
+            if self.may(Permission::ViewAnalytics) {
+                links.push(link("Trends", "/insights/trends", Section::Trends));
+                links.push(link("Funnels", "/insights/funnels", Section::Funnels));
+                links.push(link("Retention", "/insights/retention", Section::Retention));
+                links.push(link("Paths", "/insights/paths", Section::Paths));
+            }
+            groups.push(NavGroup { title: "Activity", links });
         }
         if self.state.learning.is_some() && self.may(Permission::ViewAnalytics) {
             let links = vec![
@@ -271,6 +290,13 @@ impl Scene {
                 link("Live", "/learning/live", Section::LearningNow),
             ];
             groups.push(NavGroup { title: "Learning", links });
+        }
+        if self.state.business.is_some() && self.may(Permission::ViewAnalytics) {
+            let links = vec![
+                link("Executive", "/business", Section::Executive),
+                link("Revenue", "/business/revenue", Section::Revenue),
+            ];
+            groups.push(NavGroup { title: "Business", links });
         }
         if self.may(Permission::ViewAudit) {
             groups

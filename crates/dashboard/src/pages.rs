@@ -3,10 +3,12 @@
 mod activity;
 mod attachments;
 mod audit;
+mod business;
 mod crons;
 mod events;
 mod feedback;
 mod gate;
+mod insights;
 mod issue_events;
 mod issue_list;
 mod issue_tag;
@@ -88,6 +90,8 @@ pub fn router(state: DashboardState) -> Router {
         .route("/crons/{slug}/switch", post(crons::switch))
         .route("/crons/{slug}/delete", post(crons::delete))
         .merge(learning::routes())
+        .merge(business::routes())
+        .merge(insights::routes())
         .route("/logs", get(logs::show))
         .route("/logs/settings", post(logs::change))
         .route("/pipeline", get(pipeline::show))

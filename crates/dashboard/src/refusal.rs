@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use belvedere_accounts::{AccountsError, Permission};
 use belvedere_alerting::AlertingError;
 use belvedere_audit::AuditError;
+use belvedere_business_intelligence::BusinessError;
 use belvedere_error_tracking::{ErrorTrackingError, SourceMapError};
 use belvedere_event_store::EventStoreError;
 use belvedere_event_store::query::QueriesError;
@@ -214,6 +215,19 @@ impl From<LearningError> for Refusal {
             LearningError::Invalid { .. } => Self::Invalid(error.to_string()),
             LearningError::NotFound(_) => Self::NotFound,
             LearningError::Storage(error) => Self::storage(&error),
+            error if error.is_transient() => Self::Unavailable(error_chain(&error)),
+            error => Self::Failed(error_chain(&error)),
+        }
+    }
+}
+
+impl From<BusinessError> for Refusal {
+    fn from(error: BusinessError) -> Self {
+        match error {
+            BusinessError::Invalid { .. } | BusinessError::Currencies(_) | BusinessError::MissingRate(_) => {
+                Self::Invalid(error.to_string())
+            }
+            BusinessError::Storage(error) => Self::storage(&error),
             error if error.is_transient() => Self::Unavailable(error_chain(&error)),
             error => Self::Failed(error_chain(&error)),
         }

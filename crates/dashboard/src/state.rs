@@ -3,6 +3,7 @@ use std::sync::Arc;
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, Members, SignIn, XapiKeys};
 use belvedere_alerting::Webhooks;
 use belvedere_audit::AuditLog;
+use belvedere_business_intelligence::Business;
 use belvedere_error_tracking::attachment::Attachments;
 use belvedere_error_tracking::feedback::Feedback;
 use belvedere_error_tracking::grouping_rules::GroupingRules;
@@ -62,6 +63,8 @@ pub struct DashboardState {
     pub learning: Option<Arc<dyn Learning>>,
     /// What people declare of courses and say of flags; its pages exist with those of learning.
     pub learning_settings: Arc<dyn LearningSettings>,
+    /// How the business does; `None` where business intelligence is switched off, and with it its pages.
+    pub business: Option<Arc<dyn Business>>,
     /// Who is told of what, and what they were told.
     pub webhooks: Arc<dyn Webhooks>,
     /// The projects' own rules of grouping.

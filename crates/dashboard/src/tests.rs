@@ -1,6 +1,8 @@
 //! The pages as a browser meets them: the whole router, over made-up data.
 
 mod activity;
+mod business;
+mod fake_business;
 mod fake_learning;
 mod fake_maps;
 mod fake_releases;
@@ -9,6 +11,7 @@ mod fake_webhooks;
 mod fakes;
 mod gate;
 mod grouping;
+mod insights;
 mod learning;
 mod live;
 mod markup;
@@ -36,6 +39,7 @@ use tower::ServiceExt as _;
 
 use crate::state::DashboardState;
 use crate::{csrf, router};
+use fake_business::FakeBusiness;
 use fake_learning::FakeLearning;
 use fake_maps::{FakeMaps, bundle_id};
 use fake_webhooks::{FakeWebhooks, endpoint_id};
@@ -107,6 +111,7 @@ impl Site {
             monitors: other.clone(),
             learning: Some(learning.clone()),
             learning_settings: learning,
+            business: Some(Arc::new(FakeBusiness::new(clock.now(), "", &["EUR"]))),
             webhooks: Arc::new(FakeWebhooks::new(clock.now(), "")),
             grouping_rules: other.clone(),
             intake_log: other.clone(),
@@ -211,6 +216,8 @@ fn pages() -> Vec<String> {
         "/learning/learners/318".to_owned(),
         "/learning/struggling?all=1".to_owned(),
         "/learning/tutor?days=90".to_owned(),
+        "/business?period=week".to_owned(),
+        "/business/revenue".to_owned(),
         "/pipeline".to_owned(),
         format!("/pipeline/set-aside/{}", belvedere_storage::Id::<()>::from_bytes([5; 16])),
         "/audit?action=authn_login_success&from=2026-11-01&to=2026-11-23&here=1".to_owned(),

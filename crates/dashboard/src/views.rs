@@ -2,6 +2,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod attachments;
+pub(crate) mod business;
 pub(crate) mod comparison;
 pub(crate) mod engagement;
 pub(crate) mod event;

@@ -61,6 +61,7 @@ fn fields(identity: Identity) -> Vec<(&'static str, String)> {
         ("User id", identity.id),
         ("User name", identity.username),
         ("E-mail", identity.email),
+        ("Anonymous id", identity.anonymous_id),
         ("IP address", identity.ip_address),
     ];
     named.into_iter().filter_map(|(key, value)| value.map(|value| (key, value))).collect()

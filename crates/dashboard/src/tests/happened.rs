@@ -6,9 +6,11 @@ use async_trait::async_trait;
 use belvedere_event_store::columns::Dimension;
 use belvedere_event_store::kernel::active::ActiveAnswer;
 use belvedere_event_store::kernel::filter::{Filter, PropTest, TextTest};
+use belvedere_event_store::kernel::funnel::{FunnelGroup, FunnelStep};
 use belvedere_event_store::kernel::group::{Field, Group};
 use belvedere_event_store::kernel::interval::IntervalAnswer;
-use belvedere_event_store::kernel::path::PathAnswer;
+use belvedere_event_store::kernel::path::{PathAnswer, PathEdge};
+use belvedere_event_store::kernel::retention::Cohort;
 use belvedere_event_store::kernel::subject_set::SubjectSet;
 use belvedere_event_store::kernel::top::TopItem;
 use belvedere_event_store::kernel::trend::{Point, Series};
@@ -106,40 +108,69 @@ impl Queries for Fake {
         let events = |index: u64| if ask.span.project.0 == PROJECT { 40 + index * 37 % 90 } else { 0 };
         let point = |index: u64| Point {
             events: events(index),
-            subjects: 0,
+            subjects: events(index) / 2,
             values: 0,
             sum: 0.0,
             min: None,
             max: None,
             percentiles: None,
         };
+        let series = |group| Series {
+            group,
+            events: (0..count).map(events).sum(),
+            subjects: 77,
+            points: (0..count).map(point).collect(),
+        };
         Ok(TrendAnswer {
             starts: (0..count)
                 .map(|index| ask.span.from.plus(std::time::Duration::from_secs(index * seconds)))
                 .collect(),
-            series: vec![Series {
-                group: Group::All,
-                events: (0..count).map(events).sum(),
-                subjects: 0,
-                points: (0..count).map(point).collect(),
-            }],
+            series: match &ask.breakdown {
+                None => vec![series(Group::All)],
+                Some(_) => [Group::Text(HOSTILE.to_owned()), Group::NotSet].map(series).to_vec(),
+            },
         })
     }
 
     async fn active(&self, _: AskActive) -> Result<ActiveAnswer, QueriesError> {
         Err(QueriesError::Cancelled)
     }
-    async fn funnel(&self, _: AskFunnel) -> Result<FunnelAnswer, QueriesError> {
-        Err(QueriesError::Cancelled)
+    async fn funnel(&self, ask: AskFunnel) -> Result<FunnelAnswer, QueriesError> {
+        let steps: Vec<String> = ask.steps.iter().map(words).collect();
+        self.note(format!("funnel {} {} {}", ask.span.from, ask.window_ms, steps.join(" > ")));
+        let step =
+            |index: usize| FunnelStep { subjects: 800 >> index, median_ms: (index > 0).then_some(240_000) };
+        let group = |group| FunnelGroup { group, steps: (0..steps.len()).map(step).collect() };
+        let parts = ask.breakdown.iter().map(|_| group(Group::Text(HOSTILE.to_owned())));
+        Ok(FunnelAnswer { groups: std::iter::once(group(Group::All)).chain(parts).collect() })
     }
-    async fn retention(&self, _: AskRetention) -> Result<RetentionTable, QueriesError> {
-        Err(QueriesError::Cancelled)
+    async fn retention(&self, ask: AskRetention) -> Result<RetentionTable, QueriesError> {
+        let cohort = |weeks: u64| Cohort {
+            start_micros: self.ago(weeks * 7 * 86_400).as_micros(),
+            subjects: if ask.span.project.0 == PROJECT { 200 } else { 0 },
+            returned: (0..=weeks).map(|week| 200 / (week + 1)).collect(),
+        };
+        Ok(RetentionTable { cohorts: (0..8).rev().map(cohort).collect(), average: Vec::new() })
     }
     async fn lifecycle(&self, _: AskLifecycle) -> Result<LifecycleAnswer, QueriesError> {
         Err(QueriesError::Cancelled)
     }
-    async fn path(&self, _: AskPath) -> Result<PathAnswer, QueriesError> {
-        Err(QueriesError::Cancelled)
+    async fn path(&self, ask: AskPath) -> Result<PathAnswer, QueriesError> {
+        self.note(format!("path {:?} {} {}", ask.direction, ask.span.from, words(&ask.anchor)));
+        check_name(&ask.anchor)?;
+        let edge = |step, from: &str, to: Option<&str>, paths| PathEdge {
+            step,
+            from: from.to_owned(),
+            to: to.map(str::to_owned),
+            paths,
+            subjects: paths / 2,
+        };
+        let edges = vec![
+            edge(1, "error", Some("hint_used"), 30),
+            edge(1, "error", None, 10),
+            edge(2, "hint_used", Some(HOSTILE), 20),
+        ];
+        Ok(PathAnswer { paths: 40, subjects: 20, edges })
     }
     async fn session(&self, _: AskSession) -> Result<SessionTable, QueriesError> {
         Err(QueriesError::Cancelled)

@@ -1,0 +1,103 @@
+//! The pages of the business.
+
+use super::markup::{ATTACK, assert_inert};
+use super::*;
+
+fn with(suffix: &'static str, currencies: &'static [&'static str]) -> Site {
+    Site::with(Role::Analyst, |_, state| {
+        state.business = Some(Arc::new(FakeBusiness::new(state.clock.now(), suffix, currencies)));
+    })
+}
+
+#[tokio::test]
+async fn the_executive_page_shows_eight_numbers_with_their_change_and_definition() {
+    let site = with("", &["EUR"]);
+    let page = site.get("/projects/7/business").await;
+    assert_eq!(page.status, StatusCode::OK);
+    let text = page.text();
+    assert_eq!(text.matches(r#"class="card kpi c3""#).count(), 8, "{text}");
+    for part in [
+        r#"<a href="/projects/7/business" aria-current="page">Executive</a>"#,
+        r##"<a href="#definition-monthly_recurring_revenue">MRR</a>"##,
+        r#"<div id="definition-monthly_recurring_revenue"><dt>MRR</dt>"#,
+        r#"12,345.00 EUR <span class="change up">+5.2 %</span>"#,
+        r#"1,310 <span class="change down">"#,
+        r#"9,870 <span class="change ">±0 %</span>"#,
+        "31.2 %",
+        r#"<rect class="bar" width="12" height="16">"#,
+        "<b>640</b> 12.8 %",
+        "+25.0 % against the period before",
+        r#"<td class="n" data-label="signed up">30.0 %</td>"#,
+        r#"<th scope="row" class="bidi">rust-101</th>"#,
+        "Monthly recurring revenue at the end of each month",
+        "People with activity on each of 30 days",
+        r#"<td class="n">200</td><td class="n h9">100.0 %</td><td class="n h5">50.0 %</td>"#,
+        r#"<a href="/projects/7/business?period=week">This week</a>"#,
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("style="));
+}
+
+#[tokio::test]
+async fn revenue_shows_movements_plans_and_cohorts() {
+    let site = with("", &["EUR"]);
+    let page = site.get("/projects/7/business/revenue?period=quarter").await;
+    assert_eq!(page.status, StatusCode::OK);
+    let text = page.text();
+    for part in [
+        r#"<a href="/projects/7/business/revenue?period=quarter" aria-current="page">This quarter</a>"#,
+        "148,140.00 EUR",
+        r#"<dt>Churned</dt><dd>"#,
+        "gains above the line, losses below",
+        r#"<th scope="row" class="bidi">pro</th><td class="n" data-label="MRR">9,345.00 EUR</td>"#,
+        r#"<td class="n h9">700.00</td>"#,
+        "Quick ratio",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_project_without_anything_says_what_to_send() {
+    let site = with("", &["EUR"]);
+    let page = site.get("/projects/8/business").await;
+    assert!(page.text().contains("Nothing has arrived yet"), "{}", page.text());
+    let page = site.get("/projects/8/business/revenue").await;
+    let door = "https://bv.example/api/v1/business/subscriptions/import?project=8";
+    assert!(page.text().contains(door), "{}", page.text());
+}
+
+#[tokio::test]
+async fn several_currencies_are_a_choice_and_a_missing_rate_is_named() {
+    let site = with("", &["EUR", "USD"]);
+    let page = site.get("/projects/7/business/revenue").await;
+    for part in [
+        "12,345.00 EUR",
+        r#"<a href="/projects/7/business/revenue?period=month&#38;currency=EUR" aria-current="page">EUR</a>"#,
+        r#"<a href="/projects/7/business/revenue?period=month&#38;currency=USD">USD</a>"#,
+    ] {
+        assert!(page.text().contains(part), "{part} in {}", page.text());
+    }
+    for path in ["/projects/7/business/revenue", "/projects/7/business"] {
+        let page = site.get(&format!("{path}?currency=USD")).await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert!(page.text().contains("there is no rate from EUR to USD for 2026-11-22"), "{}", page.text());
+    }
+    // What does not need the rate is still there.
+    let page = site.get("/projects/7/business?currency=USD").await;
+    assert!(page.text().contains("9,870"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn texts_of_others_are_inert_and_pages_exist_with_their_slice() {
+    let site = with(ATTACK, &["EUR"]);
+    for path in ["/projects/7/business", "/projects/7/business/revenue"] {
+        assert_inert(site.get(path).await.text(), path);
+    }
+    let off = Site::with(Role::Owner, |_, state| state.business = None);
+    for path in ["/projects/7/business", "/projects/7/business/revenue"] {
+        assert_eq!(off.get(path).await.status, StatusCode::NOT_FOUND);
+    }
+    assert!(!off.get("/projects/7").await.text().contains("/business"));
+}
