@@ -5,6 +5,7 @@ mod ingest;
 mod issues;
 mod mastery;
 mod server;
+mod track;
 mod xapi;
 
 use anyhow::Result;
@@ -22,6 +23,8 @@ pub(crate) enum Options {
     Issues(issues::Options),
     /// The xAPI record store: storing statements, and finding them among many
     Xapi(xapi::Options),
+    /// The door of product events, and when they can be asked for
+    Track(track::Options),
     /// How well the next attempt of a learner is predicted
     Mastery(mastery::Options),
 }
@@ -32,6 +35,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Options::Ingest(options) => ingest::run(options),
         Options::Issues(options) => issues::run(options),
         Options::Xapi(options) => xapi::run(options),
+        Options::Track(options) => track::run(options),
         Options::Mastery(options) => mastery::run(options),
     }
 }

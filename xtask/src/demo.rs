@@ -2,6 +2,7 @@
 //! ones, sent through the public endpoint into a project of its own that says it is a demonstration.
 
 mod learning;
+mod product;
 mod surroundings;
 
 use std::fmt::Write as _;
@@ -74,8 +75,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let token = text("api_token")?;
     let mut door = learning::Door { client: &mut client, project: &project, headers: &headers, token, now };
     let learning = learning::send(&mut door, &mut random)?;
+    let product = product::send(&mut client, &key, &mut random, now)?;
     println!(
-        "{} errors of the last seven days and {learning} learning events sent to the demonstration project {project}",
+        "{} errors of the last seven days, {learning} learning and {product} product events sent to the demonstration project {project}",
         options.events
     );
     Ok(())

@@ -24,6 +24,8 @@ pub(crate) struct Api {
     sign_in: String,
     pub(crate) envelope_path: String,
     pub(crate) envelope_headers: String,
+    /// The key of product events.
+    pub(crate) write_key: String,
     /// Headers of a learning tool.
     pub(crate) xapi_headers: String,
     /// Headers of envelopes that are not compressed.
@@ -80,6 +82,7 @@ impl Api {
             project,
             xapi_headers: xapi_headers(&text("xapi_key")?, &text("xapi_secret")?),
             token: text("api_token")?,
+            write_key: text("write_key")?,
             sign_in: text("sign_in")?,
         })
     }
