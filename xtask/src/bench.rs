@@ -3,6 +3,7 @@
 mod analytics;
 mod ingest;
 mod issues;
+mod load;
 mod mastery;
 mod server;
 mod track;

@@ -1,15 +1,15 @@
 //! The ingest door: accepted and digested per second, latency, CPU and memory, at several concurrencies.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
+use super::load::{Target, quantile};
 use super::server::{Api, machine};
 use crate::client::Client;
 use crate::process::{cargo, root};
@@ -55,23 +55,21 @@ fn measure(template: &Value, events: usize, concurrency: usize) -> Result<String
     let server = Api::start()?;
     let bodies = envelopes(template, events, 0)?;
     let warm_up = envelopes(template, 200, events)?;
-    load(&server, &warm_up, concurrency.min(8))?;
+    target(&server).load(&warm_up, concurrency.min(8))?;
     server.wait_for_digest(200)?;
 
     let cpu_before = server.cpu_ms()?;
     let started = Instant::now();
-    let mut latencies = load(&server, &bodies, concurrency)?;
+    let latencies = target(&server).load(&bodies, concurrency)?;
     let accepting = started.elapsed();
     server.wait_for_digest(200 + events)?;
     let digesting = started.elapsed();
     let cpu = server.cpu_ms()? - cpu_before;
-    latencies.sort_unstable();
-    let quantile = |q: f64| latencies[((latencies.len() - 1) as f64 * q) as usize].as_secs_f64() * 1e3;
     Ok(format!(
         "{:.0} | {:.2} | {:.2} | {:.0} | {:.3} | {:.0} |",
         events as f64 / accepting.as_secs_f64(),
-        quantile(0.5),
-        quantile(0.99),
+        quantile(&latencies, 0.5),
+        quantile(&latencies, 0.99),
         events as f64 / digesting.as_secs_f64(),
         cpu / events as f64,
         server.peak_rss_mb()?,
@@ -88,7 +86,7 @@ fn visible() -> Result<()> {
     for (number, body) in envelopes(&template, 100, 0)?.iter().enumerate() {
         std::thread::sleep(Duration::from_millis(20));
         let started = Instant::now();
-        post(&mut sender, &server, body)?;
+        target(&server).post(&mut sender, body)?;
         let path = format!("/api/v1/events/{}?project={}", event_id(number), server.project);
         while reader.send("GET", &path, &authorization, b"")?.status != 200 {
             ensure!(
@@ -133,33 +131,6 @@ fn envelopes(template: &Value, count: usize, first: usize) -> Result<Vec<Vec<u8>
     Ok(bodies)
 }
 
-fn post(client: &mut Client, server: &Api, body: &[u8]) -> Result<()> {
-    let response = client.send("POST", &server.envelope_path, &server.envelope_headers, body)?;
-    if response.status != 200 {
-        bail!("status {}: {}", response.status, String::from_utf8_lossy(&response.body));
-    }
-    Ok(())
-}
-
-/// Sends every body once over `concurrency` connections; the time each took.
-fn load(server: &Api, bodies: &[Vec<u8>], concurrency: usize) -> Result<Vec<Duration>> {
-    let next = AtomicUsize::new(0);
-    let worker = || -> Result<Vec<Duration>> {
-        let mut client = Client::connect(&server.host)?;
-        let mut times = Vec::with_capacity(bodies.len() / concurrency + 1);
-        while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let started = Instant::now();
-            post(&mut client, server, body)?;
-            times.push(started.elapsed());
-        }
-        Ok(times)
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..concurrency).map(|_| scope.spawn(worker)).collect();
-        let mut all = Vec::with_capacity(bodies.len());
-        for worker in workers {
-            all.extend(worker.join().map_err(|_| anyhow::anyhow!("a sender panicked"))??);
-        }
-        Ok(all)
-    })
+fn target(server: &Api) -> Target<'_> {
+    Target { host: &server.host, path: &server.envelope_path, headers: &server.envelope_headers }
 }

@@ -1,11 +1,11 @@
 //! The door of product events: batches as Segment's clients send them, accepted and queryable per second.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 
+use super::load::{Target, quantile};
 use super::server::{Api, machine};
 use crate::client::Client;
 use crate::process::cargo;
@@ -57,19 +57,19 @@ fn measure(events: usize, concurrency: usize) -> Result<String> {
         (0..requests).map(|request| batch(&server.write_key, request * BATCH)).collect();
     let cpu_before = server.cpu_ms()?;
     let started = Instant::now();
-    let mut latencies = load(&server, &bodies, concurrency)?;
+    let headers = "content-type: application/json\r\n";
+    let target = Target { host: &server.host, path: "/v1/batch", headers };
+    let latencies = target.load(&bodies, concurrency)?;
     let accepting = started.elapsed();
     wait_for(&server, requests * BATCH)?;
     let digesting = started.elapsed();
     let cpu = server.cpu_ms()? - cpu_before;
-    latencies.sort_unstable();
-    let quantile = |q: f64| latencies[((latencies.len() - 1) as f64 * q) as usize].as_secs_f64() * 1e3;
     let sent = (requests * BATCH) as f64;
     Ok(format!(
         "{:.0} | {:.2} | {:.2} | {:.0} | {:.1} | {:.0} |",
         sent / accepting.as_secs_f64(),
-        quantile(0.5),
-        quantile(0.99),
+        quantile(&latencies, 0.5),
+        quantile(&latencies, 0.99),
         sent / digesting.as_secs_f64(),
         cpu / sent * 1e3,
         server.peak_rss_mb()?,
@@ -102,33 +102,6 @@ fn batch(write_key: &str, first: usize) -> String {
         r#"{{"batch":[{}],"writeKey":"{write_key}","sentAt":"2026-11-29T00:00:00.000Z"}}"#,
         events.join(",")
     )
-}
-
-/// Sends every body once over `concurrency` connections; the time each took.
-fn load(server: &Api, bodies: &[String], concurrency: usize) -> Result<Vec<Duration>> {
-    let next = AtomicUsize::new(0);
-    let worker = || -> Result<Vec<Duration>> {
-        let mut client = Client::connect(&server.host)?;
-        let mut times = Vec::new();
-        while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let started = Instant::now();
-            let headers = "content-type: application/json\r\n";
-            let response = client.send("POST", "/v1/batch", headers, body.as_bytes())?;
-            if response.status != 200 {
-                bail!("status {}: {}", response.status, String::from_utf8_lossy(&response.body));
-            }
-            times.push(started.elapsed());
-        }
-        Ok(times)
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..concurrency).map(|_| scope.spawn(worker)).collect();
-        let mut all = Vec::with_capacity(bodies.len());
-        for worker in workers {
-            all.extend(worker.join().map_err(|_| anyhow::anyhow!("a sender panicked"))??);
-        }
-        Ok(all)
-    })
 }
 
 /// Waits until questions count `events`.

@@ -1,11 +1,11 @@
 //! The xAPI record store: statements stored per second, each on disk before its answer, and questions to many.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Args;
 
+use super::load::{Target, quantile};
 use super::server::{Api, machine};
 use crate::client::Client;
 use crate::process::cargo;
@@ -40,10 +40,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("| statements per POST | concurrency | statements/s | p50 ms | p95 ms | CPU ms/statement |");
     println!("|---|---|---|---|---|---|");
     let server = Api::start_in(None, options.postgres.as_deref(), &[])?;
+    let target = Target { host: &server.host, path: "/xapi/statements", headers: &server.xapi_headers };
     // Everybody has been seen once: a platform meets few of its learners for the first time.
     let everybody: Vec<String> = (0..LEARNERS).map(|learner| statement_of(learner, learner)).collect();
     let everybody: Vec<String> = everybody.chunks(200).map(|some| format!("[{}]", some.join(","))).collect();
-    load(&server, &everybody, 4)?;
+    target.load(&everybody, 4)?;
     let mut stored = LEARNERS;
     for (size, requests) in [(1, options.requests), (50, options.requests / 10)] {
         for concurrency in [1, 4, 16, 64] {
@@ -52,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             stored += requests * size;
             let cpu = server.cpu_ms()?;
             let started = Instant::now();
-            let latencies = load(&server, &bodies, concurrency)?;
+            let latencies = target.load(&bodies, concurrency)?;
             let took = started.elapsed().as_secs_f64();
             let cpu = (server.cpu_ms()? - cpu) / (requests * size) as f64;
             println!(
@@ -65,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     while stored < options.statements {
         let requests = (options.statements - stored).div_ceil(200).min(500);
-        load(&server, &bodies(stored, requests, 200), 4)?;
+        target.load(&bodies(stored, requests, 200), 4)?;
         stored += requests * 200;
     }
     ask(&server, options.questions, stored)?;
@@ -77,11 +78,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn quantile(sorted: &[Duration], q: f64) -> f64 {
-    let at = ((sorted.len().saturating_sub(1)) as f64 * q) as usize;
-    sorted.get(at).map_or(0.0, |latency| latency.as_secs_f64() * 1e3)
 }
 
 /// A statement of about a kilobyte, as a learning platform sends it.
@@ -126,38 +122,6 @@ fn bodies(first: usize, requests: usize, size: usize) -> Vec<String> {
             format!("[{}]", statements.join(","))
         })
         .collect()
-}
-
-/// Sends everything over so many connections; how long each answer took, sorted.
-fn load(server: &Api, bodies: &[String], concurrency: usize) -> Result<Vec<Duration>> {
-    let next = AtomicUsize::new(0);
-    let results: Vec<Result<Vec<Duration>>> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..concurrency)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut client = Client::connect(&server.host)?;
-                    let mut latencies = Vec::new();
-                    while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let started = Instant::now();
-                        let answer =
-                            client.send("POST", "/xapi/statements", &server.xapi_headers, body.as_bytes())?;
-                        if answer.status != 200 {
-                            bail!("status {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
-                        }
-                        latencies.push(started.elapsed());
-                    }
-                    Ok(latencies)
-                })
-            })
-            .collect();
-        workers
-            .into_iter()
-            .map(|worker| worker.join().unwrap_or_else(|_| bail!("a worker panicked")))
-            .collect()
-    });
-    let mut latencies = results.into_iter().collect::<Result<Vec<_>>>()?.concat();
-    latencies.sort_unstable();
-    Ok(latencies)
 }
 
 /// Asks each question many times, each time for somebody or something else.
