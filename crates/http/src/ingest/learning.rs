@@ -3,13 +3,11 @@
 //! The door reads every event and answers which ones it does not take and why; what it takes it puts on disk as it
 //! understood it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use belvedere_error_tracking::limits::Category;
 use belvedere_learning_analytics::event::{Refused, read_events};
 use belvedere_learning_analytics::{DELIVERY_KIND, ITEM, name_events};
 use http::StatusCode;
@@ -17,7 +15,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::json;
 
 use super::answer::{Refusal, allow_reading};
-use super::sentry::{Door, Look, refuse};
+use super::sentry::{Door, refuse};
 use crate::metrics;
 use crate::routes::{Access, Routes};
 use crate::state::Shared;
@@ -64,14 +62,7 @@ async fn take(shared: &Shared, door: &mut Door<'_>, body: Body) -> Result<Taken,
     let (accepted, refused) = (received.events.len(), received.refused);
     if accepted > 0 {
         name_events(&mut received.events, now);
-        let body = serde_json::to_vec(&received.events).map_err(|error| Refusal::Event(error.to_string()))?;
-        let look = Look {
-            is_limited: true,
-            items: BTreeMap::from([(ITEM.to_owned(), accepted as u64)]),
-            demand: BTreeMap::from([(Category::Default, accepted as u64)]),
-            ..Look::default()
-        };
-        door.accept(DELIVERY_KIND, &key, look, None, body.into()).await?;
+        door.accept_events((DELIVERY_KIND, ITEM), &key, &received.events).await?;
     }
     if !refused.is_empty() {
         door.note(ITEM, "invalid", refused.len() as u64);

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, ORIGIN, USER_AGENT};
 use http::request::Parts;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answer::{Refusal, accepted, empty, tell};
@@ -264,6 +264,24 @@ impl<'a> Door<'a> {
             ..Look::default()
         };
         self.accept("sentry.envelope", &key, look, None, envelope.into()).await
+    }
+
+    /// Puts events on disk that the door has read, as a JSON array.
+    pub(super) async fn accept_events(
+        &self,
+        (kind, item): (&str, &str),
+        key: &IngestKeyInfo,
+        events: &[impl Serialize],
+    ) -> Result<(), Refusal> {
+        let body = serde_json::to_vec(events).map_err(|error| Refusal::Event(error.to_string()))?;
+        let count = events.len() as u64;
+        let look = Look {
+            is_limited: true,
+            items: BTreeMap::from([(item.to_owned(), count)]),
+            demand: BTreeMap::from([(Category::Default, count)]),
+            ..Look::default()
+        };
+        self.accept(kind, key, look, None, body.into()).await.map(drop)
     }
 
     /// Puts a body on disk, without the items that the key's or the project's limits keep out.

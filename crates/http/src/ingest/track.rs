@@ -5,7 +5,6 @@
 //! project's ingest key. The door reads every event and answers which ones it does not take and why; what it takes it
 //! puts on disk as it understood it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -16,14 +15,13 @@ use belvedere_business_intelligence::track::{
     DELIVERY_KIND, ITEM, ReadError, Received, Refused, SEGMENT_BATCH_BYTES_MAX, SegmentCall, read_segment,
 };
 use belvedere_error_tracking::envelope::DecodeError;
-use belvedere_error_tracking::limits::Category;
 use belvedere_storage::Timestamp;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
 
 use super::answer::{Refusal, allow_reading, preflight};
-use super::sentry::{Door, Look, refuse};
+use super::sentry::{Door, refuse};
 use crate::body::BodyError;
 use crate::decode::Encoding;
 use crate::metrics;
@@ -102,14 +100,7 @@ pub(super) async fn take(
     let (accepted, refused) = (received.events.len(), received.refused);
     if accepted > 0 {
         name_events(&mut received.events, now);
-        let body = serde_json::to_vec(&received.events).map_err(|error| Refusal::Event(error.to_string()))?;
-        let look = Look {
-            is_limited: true,
-            items: BTreeMap::from([(ITEM.to_owned(), accepted as u64)]),
-            demand: BTreeMap::from([(Category::Default, accepted as u64)]),
-            ..Look::default()
-        };
-        door.accept(DELIVERY_KIND, &key, look, None, body.into()).await?;
+        door.accept_events((DELIVERY_KIND, ITEM), &key, &received.events).await?;
     }
     if !refused.is_empty() {
         door.note(ITEM, "invalid", refused.len() as u64);
