@@ -110,12 +110,12 @@ async fn settle(
     business: &dyn Business,
     ask: AskRevenue,
 ) -> Result<(Option<Currency>, Vec<Currency>, Option<String>), Refusal> {
-    let mut all = Vec::new();
-    if let Err(BusinessError::Currencies(currencies)) =
-        business.find_revenue(AskRevenue { currency: None, ..ask.clone() }).await
-    {
-        all = currencies;
-    }
+    let all = match business.find_revenue(AskRevenue { currency: None, ..ask.clone() }).await {
+        Err(BusinessError::Currencies(currencies)) => currencies,
+        // There is one at most, and nothing in the way of it.
+        Ok(_) if ask.currency.is_none() => return Ok((None, Vec::new(), None)),
+        _ => Vec::new(),
+    };
     let currency = ask.currency.or_else(|| all.first().copied());
     match business.find_revenue(AskRevenue { currency, ..ask }).await {
         Ok(_) => Ok((currency, all, None)),
