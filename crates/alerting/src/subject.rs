@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use belvedere_kernel::{
-    Actor, Entry, ProjectId, SubjectData, SubjectDataError, SubjectId, SubjectRecords, Target,
-};
+use belvedere_kernel::{Entry, ProjectId, SubjectData, SubjectDataError, SubjectId, SubjectRecords};
 use belvedere_storage::StorageError;
 use serde_json::{Value, json};
 
@@ -57,12 +55,9 @@ impl SubjectData for DeliveryData {
         let erased = self.0.parts.db.write(async |tx| {
             let rows = store::erase_subject(tx, project, subject).await?;
             if rows > 0 {
-                let entry = Entry {
-                    project: Some(project),
-                    target: Some(Target { kind: "subject", id: subject.to_string() }),
-                    detail: json!({ "rows_deleted": rows }),
-                    ..Entry::new(Actor::System("webhooks"), "webhook_subject_erased")
-                };
+                let of = ("webhooks", "webhook_subject_erased");
+                let detail = json!({ "rows_deleted": rows });
+                let entry = Entry::of_erasure(of, project, subject, detail);
                 self.0.parts.audit.record(tx, entry).await?;
             }
             Ok::<u64, StorageError>(rows)

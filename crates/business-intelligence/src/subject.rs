@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use belvedere_kernel::{
-    Actor, Entry, ProjectId, SubjectData, SubjectDataError, SubjectId, SubjectRecords, Target,
-};
+use belvedere_kernel::{Entry, ProjectId, SubjectData, SubjectDataError, SubjectId, SubjectRecords};
 use serde_json::json;
 
 use crate::service::BusinessParts;
@@ -59,12 +57,9 @@ impl SubjectData for CustomerData {
             store::lock_project(tx, project).await?;
             let rows = store::erase_subject(tx, project, subject, now).await?;
             if rows > 0 {
-                let entry = Entry {
-                    project: Some(project),
-                    target: Some(Target { kind: "subject", id: subject.to_string() }),
-                    detail: json!({ "rows_deleted": rows }),
-                    ..Entry::new(Actor::System("business"), "business_subject_erased")
-                };
+                let of = ("business", "business_subject_erased");
+                let detail = json!({ "rows_deleted": rows });
+                let entry = Entry::of_erasure(of, project, subject, detail);
                 self.0.audit.record(tx, entry).await?;
             }
             Ok::<u64, BusinessError>(rows)

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use belvedere_storage::{Id, StorageError, Tx};
 use serde_json::Value;
 
-use crate::{Actor, Organisation, ProjectId};
+use crate::{Actor, Organisation, ProjectId, SubjectId};
 
 /// How an act ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,22 @@ impl Entry {
             outcome: Outcome::Success,
             request_id: None,
             detail: Value::Null,
+        }
+    }
+
+    /// The entry of a part of the system that erased what it kept of a subject.
+    #[must_use]
+    pub fn of_erasure(
+        (system, action): (&'static str, &'static str),
+        project: ProjectId,
+        subject: SubjectId,
+        detail: Value,
+    ) -> Self {
+        Self {
+            project: Some(project),
+            target: Some(Target { kind: "subject", id: subject.to_string() }),
+            detail,
+            ..Self::new(Actor::System(system), action)
         }
     }
 }

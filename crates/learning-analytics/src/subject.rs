@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use belvedere_kernel::{
-    Actor, Entry, ProjectId, SubjectData, SubjectDataError, SubjectId, SubjectRecords, Target,
-};
+use belvedere_kernel::{Entry, ProjectId, SubjectData, SubjectDataError, SubjectId, SubjectRecords};
 use serde_json::{Value, json};
 
 use crate::service::Core;
@@ -78,12 +76,9 @@ impl SubjectData for LearnerData {
             store::lock_project(tx, project).await?;
             let rows = store::erase_subject(tx, project, subject).await?;
             if rows > 0 {
-                let entry = Entry {
-                    project: Some(project),
-                    target: Some(Target { kind: "subject", id: subject.to_string() }),
-                    detail: json!({ "rows_deleted": rows }),
-                    ..Entry::new(Actor::System("learning"), "learning_subject_erased")
-                };
+                let of = ("learning", "learning_subject_erased");
+                let detail = json!({ "rows_deleted": rows });
+                let entry = Entry::of_erasure(of, project, subject, detail);
                 self.0.parts.audit.record(tx, entry).await?;
             }
             Ok::<u64, LearningError>(rows)

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use belvedere_kernel::{
-    Actor, Entry, KeyOwner, ProjectId, SubjectData, SubjectDataError, SubjectId, SubjectRecords, Target,
+    Entry, KeyOwner, ProjectId, SubjectData, SubjectDataError, SubjectId, SubjectRecords,
 };
 use belvedere_storage::{Sql, StorageError, Tx, execute_sql, query_sql};
 use serde_json::json;
@@ -38,12 +38,7 @@ fn failed(what: &'static str) -> impl Fn(XapiError) -> SubjectDataError {
 }
 
 fn entry(project: ProjectId, subject: SubjectId, detail: serde_json::Value) -> Entry {
-    Entry {
-        project: Some(project),
-        target: Some(Target { kind: "subject", id: subject.to_string() }),
-        detail,
-        ..Entry::new(Actor::System("xapi"), "xapi_subject_erased")
-    }
+    Entry::of_erasure(("xapi", "xapi_subject_erased"), project, subject, detail)
 }
 
 impl StatementData {
