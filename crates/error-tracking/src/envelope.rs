@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 pub use self::compose::{NewItem, compose, keep_items};
-pub use crate::encoding::{DecodeError, decode_body};
+pub use crate::encoding::{DecodeError, decode_body, gunzip_at_once};
 pub use crate::event_id::{EventId, ParseEventIdError};
 
 use crate::timestamp::parse_timestamp;

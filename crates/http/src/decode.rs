@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::io::{BufRead, Read};
 
-use belvedere_error_tracking::envelope::DecodeError;
+use belvedere_error_tracking::envelope::{DecodeError, gunzip_at_once};
 
 /// How much is decoded at a time.
 const PIECE_BYTES: usize = 32 << 10;
@@ -65,7 +65,10 @@ impl Encoding {
             PIECE.with_borrow_mut(|piece| read_start(self.as_str(), reader, piece, body.len(), keep, limit))
         };
         match self {
-            Self::Gzip => read(&mut flate2::bufread::MultiGzDecoder::new(body)),
+            Self::Gzip => match gunzip_at_once(body, keep.min(limit)) {
+                Some(bytes) => Ok(Start { bytes, is_whole: true }),
+                None => read(&mut flate2::bufread::MultiGzDecoder::new(body)),
+            },
             Self::Deflate => {
                 // A zlib header (RFC 1950, section 2.2), unless a bare deflate stream happens to begin like one.
                 let has_header = matches!(body, [cmf, flg, ..] if cmf & 0x0f == 8 && u16::from_be_bytes([*cmf, *flg]) % 31 == 0);
