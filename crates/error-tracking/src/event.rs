@@ -25,7 +25,7 @@ use crate::event_id::EventId;
 use crate::timestamp::{correct, parse_timestamp};
 
 pub(crate) use limits::clean;
-pub(crate) use parse::parse_event;
+pub(crate) use parse::{Extent, parse_event, parse_measured};
 pub(crate) use title::{describe, main_exception};
 
 /// The longest title, in characters.
@@ -97,6 +97,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) remote_ip: Option<&'a str>,
     /// The event as it was received, where that is at hand: it tells quickly which identifiers occur at all.
     pub(crate) raw: Option<&'a [u8]>,
+    /// How large its parts were as it was received, where that is known: it tells quickly whether anything is too large.
+    pub(crate) extent: Option<Extent>,
 }
 
 /// An event in the stored shape, still with the person it happened to.
@@ -137,7 +139,7 @@ pub(crate) fn normalise(payload: Value, arrival: &Arrival<'_>) -> Result<Normali
     let identity = person::take_identity(&mut event, &platform, arrival.remote_ip, &mut taken, &mut removals);
     person::take_client_traces(&mut event, &mut taken, &mut removals);
     let needles = person::Needles::new(&identity, arrival.raw, &taken);
-    limits::trim(&mut event, &needles, &mut removals);
+    limits::trim(&mut event, &needles, &mut removals, arrival.extent.as_ref());
 
     let release = shape::text_of(&event, "release", 250);
     let environment = shape::text_of(&event, "environment", 64);

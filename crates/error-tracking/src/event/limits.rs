@@ -1,6 +1,7 @@
 use belvedere_kernel::Removal;
 use serde_json::{Map, Value};
 
+use super::parse::Extent;
 use super::person::{Needles, REPLACEMENT};
 
 /// The rule under which cuts are listed among the removals.
@@ -145,8 +146,28 @@ fn cut_middle(values: &mut Vec<Value>, most: usize) -> bool {
     cut
 }
 
-/// Shortens strings, nesting and all other lists, and takes the person's identifiers out of strings.
-pub(super) fn trim(event: &mut Map<String, Value>, needles: &Needles, removals: &mut Vec<Removal>) {
+impl Extent {
+    /// Whether nothing of this size is too large anywhere in an event, even after normalising has put it a few levels
+    /// deeper and added entries.
+    fn fits(&self) -> bool {
+        self.depth < DEPTH_MAX
+            && self.entries <= ENTRIES_MAX - 100
+            && self.key_bytes <= KEY_BYTES_MAX
+            && self.string_bytes <= FRAME_STRING_BYTES_MAX
+    }
+}
+
+/// Shortens strings, nesting and all other lists, and takes the person's identifiers out of strings. `received` is how
+/// large the event's parts were as it was received, where that is known: most events need not be walked through.
+pub(super) fn trim(
+    event: &mut Map<String, Value>,
+    needles: &Needles,
+    removals: &mut Vec<Removal>,
+    received: Option<&Extent>,
+) {
+    if needles.is_empty() && received.is_some_and(Extent::fits) {
+        return trim_composed(event, needles, removals);
+    }
     if drop_entries(event) {
         note(removals, String::new, RULE);
     }
@@ -159,6 +180,27 @@ pub(super) fn trim(event: &mut Map<String, Value>, needles: &Needles, removals: 
         let mut trimmer =
             Trimmer { needles, removals, string_bytes_max: STRING_BYTES_MAX, searches: !is_about_program };
         trimmer.visit(value, Path::name(None, key), DEPTH_MAX);
+    }
+}
+
+/// Shortens the texts that normalising puts together: they can be longer than what they are made of.
+fn trim_composed(event: &mut Map<String, Value>, needles: &Needles, removals: &mut Vec<Removal>) {
+    let mut trimmer = Trimmer { needles, removals, string_bytes_max: STRING_BYTES_MAX, searches: false };
+    for key in ["fingerprint", "logentry", "request", "tags"] {
+        if let Some(value) = event.get_mut(key) {
+            trimmer.visit(value, Path::name(None, key), DEPTH_MAX);
+        }
+    }
+    let (root, list) = (Path::name(None, "exception"), event.get_mut("exception"));
+    let Some(Value::Array(exceptions)) = list.and_then(|list| list.get_mut("values")) else { return };
+    let path = Path::name(Some(&root), "values");
+    for (index, exception) in exceptions.iter_mut().enumerate() {
+        let path = Path::index(&path, index);
+        for key in ["type", "value", "module"] {
+            if let Some(Value::String(text)) = exception.get_mut(key) {
+                trimmer.visit_text(text, Path::name(Some(&path), key));
+            }
+        }
     }
 }
 

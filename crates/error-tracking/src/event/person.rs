@@ -220,6 +220,11 @@ impl Needles {
         needles
     }
 
+    /// Whether there is nothing to look for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.is_empty() && self.wholes.is_empty()
+    }
+
     /// Whether there are identifiers that are found as words.
     pub(super) fn has_words(&self) -> bool {
         !self.words.is_empty()
@@ -235,7 +240,7 @@ impl Needles {
 
     /// Whether `number` is one of the identifiers.
     pub(super) fn is_identifier(&self, number: &Number) -> bool {
-        if self.words.is_empty() && self.wholes.is_empty() {
+        if self.is_empty() {
             return false;
         }
         let text = number.to_string();

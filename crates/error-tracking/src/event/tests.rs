@@ -282,6 +282,27 @@ fn nul_characters_never_reach_a_column() {
     assert_eq!(describe(&event.payload).title, "E : v w");
 }
 
+#[test]
+fn what_is_composed_of_short_parts_is_shortened_like_any_other() {
+    let part = "x".repeat(1_000);
+    let list: Vec<&str> = (0..20).map(|_| part.as_str()).collect();
+    let event = json!({
+        "logentry": {"message": "%s".repeat(20), "params": list},
+        "exception": {"type": "E", "value": list, "stacktrace": {"frames": [{"function": "f"}]}},
+        "request": {"headers": {"accept": list}},
+        "tags": {"a": part},
+        "fingerprint": [part],
+    });
+    let (read, extent) = parse_measured(event.to_string().as_bytes()).unwrap();
+    let event = normalise(read, &Arrival { extent: Some(extent), ..arrival() }).unwrap();
+    let bytes = |pointer: &str| event.payload.pointer(pointer).and_then(Value::as_str).unwrap().len();
+    assert_eq!(bytes("/logentry/formatted"), 8 << 10);
+    assert_eq!(bytes("/exception/values/0/value"), 8 << 10);
+    assert!(bytes("/request/headers/0/1") <= 8 << 10);
+    assert!(rules(&event).contains(&("/exception/values/0/value", "limit")));
+    assert!(rules(&event).contains(&("/logentry/formatted", "limit")));
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -333,6 +354,31 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #[test]
+    fn what_is_known_to_fit_is_normalised_as_if_nothing_were_known(
+        event in any_json(),
+        long in proptest::collection::vec(prop_oneof![0_usize..9, 1_000_usize..1_050], 0..8),
+        deep in 0_usize..14,
+    ) {
+        let mut event = event;
+        let long: Vec<Value> = long.into_iter().map(|count| "y".repeat(count).into()).collect();
+        let nested = (0..deep).fold(json!(7), |inner, _| json!([inner]));
+        if let Value::Object(event) = &mut event {
+            event.insert("extra".to_owned(), json!({"nested": nested, "long": long}));
+            event.insert("exception".to_owned(), json!({
+                "value": long,
+                "stacktrace": {"frames": [{"function": "f", "vars": {"nested": nested, "long": long}}]},
+            }));
+        }
+        let raw = event.to_string();
+        let (read, extent) = parse_measured(raw.as_bytes()).unwrap();
+        prop_assert_eq!(&read, &event);
+        let arrival = Arrival { assigned_id: Some("1".repeat(32).parse().unwrap()), ..arrival() };
+        let unknown = normalise(event, &Arrival { raw: Some(raw.as_bytes()), ..arrival.clone() });
+        let known = Arrival { raw: Some(raw.as_bytes()), extent: Some(extent), ..arrival };
+        prop_assert_eq!(normalise(read, &known), unknown);
+    }
+
     #[test]
     fn any_json_is_stored_or_refused_and_storing_it_again_changes_nothing(event in any_json()) {
         let arrival = Arrival { assigned_id: Some("1".repeat(32).parse().unwrap()), ..arrival() };

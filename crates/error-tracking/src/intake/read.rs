@@ -14,7 +14,7 @@ use crate::attachment::{ATTACHMENTS_MAX, AttachmentOrigin, AttachmentReader, New
 use crate::digest::{DigestedEvent, Digester};
 use crate::encoding::decode_body;
 use crate::envelope::{Item, Outline, find_event_id, parse_outline};
-use crate::event::{Arrival, InvalidEvent, parse_event};
+use crate::event::{Arrival, InvalidEvent, parse_event, parse_measured};
 use crate::feedback::{NewFeedback, read_feedback, read_user_report};
 use crate::grouping_rules::GroupingContext;
 use crate::limits::ProjectLimits;
@@ -242,8 +242,10 @@ impl DeliveryReader<'_> {
 
     /// One bad event is counted and costs nothing else.
     fn read_event(&mut self, project: ProjectId, payload: &[u8], arrival: &Arrival<'_>) {
-        match parse_event(payload) {
-            Ok(event) => self.digest_event(project, event, arrival),
+        match parse_measured(payload) {
+            Ok((event, extent)) => {
+                self.digest_event(project, event, &Arrival { extent: Some(extent), ..arrival.clone() });
+            }
             Err(error) => self.drop_event(project, &error),
         }
     }
@@ -380,6 +382,7 @@ fn arrival_of<'a>(
         assigned_id: assigned.filter(|_| is_first || outline.is_none()),
         remote_ip: delivery.remote_ip.as_deref(),
         raw: Some(payload),
+        extent: None,
     }
 }
 

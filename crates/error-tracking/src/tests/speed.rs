@@ -11,7 +11,7 @@ use super::fakes::{Bench, PROJECT, delivery};
 use crate::digest::Digester;
 use crate::encoding::decode_body;
 use crate::envelope::parse_outline;
-use crate::event::{Arrival, describe, normalise, parse_event};
+use crate::event::{Arrival, describe, normalise, parse_measured};
 use crate::grouping::group;
 use crate::grouping_rules::{GroupingContext, Ruling};
 
@@ -76,9 +76,14 @@ fn speed_of_each_stage() {
         let outline = parse_outline(&body).unwrap();
         let raw = &body[outline.items[0].payload.clone()];
         lap(1);
-        let event = parse_event(raw).unwrap();
+        let (event, extent) = parse_measured(raw).unwrap();
         lap(2);
-        let arrival = Arrival { received_at: delivery.received_at, raw: Some(raw), ..Arrival::default() };
+        let arrival = Arrival {
+            received_at: delivery.received_at,
+            raw: Some(raw),
+            extent: Some(extent),
+            ..Arrival::default()
+        };
         let event = normalise(event, &arrival).unwrap();
         lap(3);
         let grouping = group(&event.payload, &Ruling::default());
@@ -103,8 +108,14 @@ fn speed_of_each_stage() {
         let body = decode_body(delivery.encoding.as_deref(), &delivery.body, 1 << 20).unwrap();
         let outline = parse_outline(&body).unwrap();
         let raw = &body[outline.items[0].payload.clone()];
-        let arrival = Arrival { received_at: delivery.received_at, raw: Some(raw), ..Arrival::default() };
-        digester.digest(PROJECT, parse_event(raw).unwrap(), &arrival).unwrap();
+        let (event, extent) = parse_measured(raw).unwrap();
+        let arrival = Arrival {
+            received_at: delivery.received_at,
+            raw: Some(raw),
+            extent: Some(extent),
+            ..Arrival::default()
+        };
+        digester.digest(PROJECT, event, &arrival).unwrap();
     }
     eprintln!("{:>10} {:>7.1} us", "digest", start.elapsed().as_micros() as f64 / deliveries.len() as f64);
 }
