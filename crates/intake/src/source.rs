@@ -1,13 +1,19 @@
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use belvedere_kernel::{KeyOwner, LiveMessage, Tasks, woken};
-use belvedere_storage::spool::Spool;
+use belvedere_storage::spool::{Record, Spool};
 use belvedere_storage::{Id, StorageError, Timestamp, Tx};
 use tokio::sync::broadcast;
+use tokio::time::Instant;
 
 use crate::store::{self, BatchRow};
 use crate::{IntakeConfig, IntakeError, IntakeParts, WAKE_TOPIC};
+
+/// The least time between two batches that are not full: where deliveries come one after the other, what a transaction
+/// costs once is shared by all that come meanwhile, and the first after a pause waits for nothing.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Deliveries as bytes, in order, with marks that say how far consumption has come.
 pub(crate) struct Batch {
@@ -59,11 +65,27 @@ pub(crate) struct LocalSpool {
     config: IntakeConfig,
     /// How far consumption has come; `None` until it is read from the database.
     position: Mutex<Option<u64>>,
+    /// When the last batch was taken.
+    taken_at: Mutex<Option<Instant>>,
 }
 
 impl LocalSpool {
     pub(crate) fn new(spool: Spool, parts: IntakeParts, config: IntakeConfig) -> Self {
-        Self { spool, parts, config, position: Mutex::new(None) }
+        Self { spool, parts, config, position: Mutex::default(), taken_at: Mutex::default() }
+    }
+
+    /// Takes what lies behind `after`, once there is something.
+    async fn take(&self, after: u64) -> Result<Vec<Record>, IntakeError> {
+        let (records_max, bytes_max) = (self.config.batch_records_max, self.config.batch_bytes_max);
+        let depth = self.spool.depth();
+        let is_full = depth.records >= records_max as u64 || depth.bytes >= bytes_max as u64;
+        let before = *self.taken_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = before.filter(|_| !is_full) {
+            tokio::time::sleep_until(before + GATHER).await;
+        }
+        let records = self.spool.take(after, records_max, bytes_max).await?;
+        *self.taken_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(records)
     }
 
     fn position(&self) -> Option<u64> {
@@ -86,9 +108,9 @@ impl Source for LocalSpool {
         };
         let taken = tokio::select! {
             () = tasks.stopped() => return Ok(Next::End),
-            taken = self.spool.take(after, self.config.batch_records_max, self.config.batch_bytes_max) => taken,
+            taken = self.take(after) => taken,
         };
-        match taken.map_err(IntakeError::from) {
+        match taken {
             Ok(records) => {
                 let records = records.into_iter().map(|record| (record.seq, record.payload)).collect();
                 Ok(Next::Batch(Batch { shared: None, after, records }))
