@@ -166,7 +166,8 @@ impl Default for IntakeSection {
 pub struct EventsSection {
     /// Where sealed events lie; empty for `events` in the data directory. Processes that share a database share it too.
     pub directory: PathBuf,
-    /// The most bytes of decoded events that are kept in memory for the next question.
+    /// The most bytes of decoded events that are kept in memory for the next question; 0 for a sixteenth of the machine's
+    /// or container's memory, 256 MiB to 2 GiB.
     pub cache_bytes_max: usize,
     /// How long events are kept; they go by whole months.
     pub kept_days: u32,
@@ -177,11 +178,11 @@ pub struct EventsSection {
 }
 
 impl Default for EventsSection {
-    /// 256 MiB; two years to compare with, and the month that has begun.
+    /// Two years to compare with, and the month that has begun.
     fn default() -> Self {
         Self {
             directory: PathBuf::new(),
-            cache_bytes_max: 256 << 20,
+            cache_bytes_max: 0,
             kept_days: 775,
             rollups: true,
             rollup_dimensions: ["course", "country", "plan"].map(str::to_owned).to_vec(),

@@ -6,6 +6,7 @@
 mod config;
 mod first_steps;
 mod maintenance;
+mod memory;
 mod runtime;
 mod self_report;
 mod settled;
@@ -228,7 +229,10 @@ impl App {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let queries = Arc::new(QueryService::new(
             Arc::new(events.clone()),
-            config.events.cache_bytes_max,
+            match config.events.cache_bytes_max {
+                0 => memory::default_cache_bytes(),
+                bytes => bytes,
+            },
             threads,
             query_limits(&config),
         ));

@@ -229,10 +229,10 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// How far maintenance stands back when the processors are busy, in the steps of `nice`: it gets about a third of what
+/// How far maintenance stands back when the processors are busy, in the steps of `nice`: it gets about a tenth of what
 /// a question gets.
 #[cfg(target_os = "linux")]
-const UPKEEP_NICENESS: i32 = 5;
+const UPKEEP_NICENESS: i32 = 10;
 
 /// Runs maintenance on a thread of its own, which stands back for questions and appends.
 pub(crate) async fn upkeep<T: Send + 'static>(
