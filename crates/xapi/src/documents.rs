@@ -11,7 +11,7 @@ use sha1::{Digest, Sha1};
 use crate::commit::ProjectWork;
 use crate::core::Core;
 use crate::json::Json;
-use crate::model::{ChangeDocument, Condition, Document, DocumentChange, DocumentOwner};
+use crate::model::{ChangeDocument, Condition, ConditionRule, Document, DocumentChange, DocumentOwner};
 use crate::statement::Ifi;
 use crate::{XapiError, value};
 
@@ -137,8 +137,14 @@ impl ProjectWork<'_> {
                 return Ok(());
             }
             DocumentChange::Put { content_type, content, needs_condition } => {
-                if *needs_condition && old.is_some() && change.condition.is_none() {
-                    return Err(XapiError::Unconditional);
+                if change.condition.is_none() && *needs_condition != ConditionRule::Optional {
+                    if old.is_some() {
+                        return Err(XapiError::Unconditional);
+                    }
+                    if *needs_condition == ConditionRule::Always {
+                        let why = "is required here, or If-None-Match where there is no document yet";
+                        return Err(XapiError::invalid("If-Match", why));
+                    }
                 }
                 (content_type.clone(), content.clone())
             }

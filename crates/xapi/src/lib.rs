@@ -43,8 +43,8 @@ pub use self::core::XapiParts;
 pub use commit::WITHDRAW_JOB;
 pub use error::XapiError;
 pub use model::{
-    ChangeDocument, Client, Condition, Document, DocumentChange, DocumentOwner, File, FoundStatements,
-    Limits, OneStatement, Reader, StatementQuery, StoreStatements, StoredStatements,
+    ChangeDocument, Client, Condition, ConditionRule, Document, DocumentChange, DocumentOwner, File,
+    FoundStatements, Limits, OneStatement, Reader, StatementQuery, StoreStatements, StoredStatements,
 };
 pub use service::XapiService;
 pub use version::Version;
@@ -90,7 +90,7 @@ pub trait RecordStore: Send + Sync {
     ///
     /// # Errors
     /// [`XapiError::PreconditionFailed`], [`XapiError::Unconditional`], and [`XapiError::Invalid`] where nothing can be
-    /// added to what is there.
+    /// added to what is there, or where a new document needs a condition.
     async fn change_document(&self, change: ChangeDocument) -> Result<(), XapiError>;
 
     /// A document.

@@ -203,17 +203,28 @@ pub struct ChangeDocument {
     pub change: DocumentChange,
 }
 
+/// When `PUT` of a document must say, by If-Match or If-None-Match, what was there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConditionRule {
+    /// Never.
+    Optional,
+    /// Where a document exists.
+    ToReplace,
+    /// Where none exists as well.
+    Always,
+}
+
 /// What becomes of a document.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DocumentChange {
-    /// It is replaced. Whether one that exists may be replaced without a condition is the edition's rule.
+    /// It is replaced, or there was none.
     Put {
         /// The new media type.
         content_type: String,
         /// The new content.
         content: Bytes,
-        /// Whether replacing needs a condition.
-        needs_condition: bool,
+        /// When the condition must say something: the rule of the edition and the kind.
+        needs_condition: ConditionRule,
     },
     /// The members of a JSON object are added to it, or take the place of those of the same names.
     Merge {

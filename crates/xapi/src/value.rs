@@ -218,6 +218,16 @@ pub fn duration_seconds(text: &str) -> Option<f64> {
     Some(seconds)
 }
 
+/// A duration of ISO 8601 as it counts in comparisons: without fractions of a second beyond its hundredths.
+pub(crate) fn duration_in_hundredths(text: &str) -> String {
+    let cut = || {
+        let (whole, fraction) = text.strip_suffix('S')?.split_once(['.', ','])?;
+        let digits = fraction.get(..2).unwrap_or(fraction).trim_end_matches('0');
+        Some(if digits.is_empty() { format!("{whole}S") } else { format!("{whole}.{digits}S") })
+    };
+    cut().unwrap_or_else(|| text.to_owned())
+}
+
 /// An instant: RFC 3339 in version 2, and any extended form of ISO 8601 with a time of day in version 1, where a missing
 /// offset is UTC. A negative offset of zero is refused in both.
 #[must_use]
@@ -390,6 +400,21 @@ mod tests {
             "P4W1D", "P1Y4W", "10",
         ] {
             assert_eq!(duration_seconds(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_are_compared_by_hundredths_of_a_second() {
+        for (text, expected) in [
+            ("P1DT12H36M0.1237S", "P1DT12H36M0.12S"),
+            ("PT0,129S", "PT0.12S"),
+            ("PT1.10S", "PT1.1S"),
+            ("PT1.009S", "PT1S"),
+            ("PT1S", "PT1S"),
+            ("PT4.567M", "PT4.567M"),
+            ("P4W", "P4W"),
+        ] {
+            assert_eq!(duration_in_hundredths(text), expected, "{text}");
         }
     }
 

@@ -85,7 +85,9 @@ fn statements_go_in_and_come_out() {
         let one = tool.get(&format!("/xapi/statements?statementId={}", ids[0].as_str().unwrap())).await;
         assert_eq!(one.json()["actor"], statement()["actor"]);
         assert_eq!(one.headers["last-modified"], "Mon, 23 Nov 2026 12:04:05 GMT");
-        let page = tool.get("/xapi/statements?limit=1").await.json();
+        let page = tool.get("/xapi/statements?limit=1").await;
+        assert_eq!(page.headers["last-modified"], "Mon, 23 Nov 2026 12:04:05 GMT");
+        let page = page.json();
         assert_eq!(page["statements"][0]["id"], ids[1]);
         let rest = tool.get(page["more"].as_str().unwrap()).await.json();
         assert_eq!((&rest["statements"][0]["id"], &rest["more"]), (&ids[0], &json!("")));
@@ -320,13 +322,14 @@ fn attached_files_come_in_parts_and_go_out_in_parts() {
         );
         let plain = tool.post(&statement).await;
         assert_eq!(plain.status, StatusCode::BAD_REQUEST);
-        for (damaged, version) in [
-            (body.replace("\r\n\r\nabc", "\r\n\r\nabd"), TWO),
-            (body.replace("\"length\":3", "\"length\":4"), TWO),
-            (body.replace("\"length\":3", "\"length\":4"), ONE),
-        ] {
-            let answer = tool.send(Method::POST, "/xapi/statements", version, &kind, damaged).await;
-            assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        for version in [ONE, TWO] {
+            for (other, status) in [
+                (body.replace("\r\n\r\nabc", "\r\n\r\nabd"), StatusCode::BAD_REQUEST),
+                (body.replace("\"length\":3", "\"length\":4"), StatusCode::OK),
+            ] {
+                let answer = tool.send(Method::POST, "/xapi/statements", version, &kind, other).await;
+                assert_eq!(answer.status, status, "{answer:?}");
+            }
         }
     });
 }

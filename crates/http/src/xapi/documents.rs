@@ -3,7 +3,9 @@
 use axum::response::{IntoResponse, Response};
 use belvedere_accounts::XapiScope;
 use belvedere_xapi::json::Json;
-use belvedere_xapi::{ChangeDocument, Condition, DocumentChange, DocumentOwner, Version, value};
+use belvedere_xapi::{
+    ChangeDocument, Condition, ConditionRule, DocumentChange, DocumentOwner, Version, value,
+};
 use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderValue, Method, StatusCode};
 
@@ -78,7 +80,11 @@ pub(super) async fn serve(
     let change = match call.method {
         Method::DELETE => DocumentChange::Delete,
         Method::PUT => {
-            let needs_condition = kind != Kind::State || visit.version == Version::Two;
+            let needs_condition = match (kind, visit.version) {
+                (Kind::State, Version::One) => ConditionRule::Optional,
+                (_, Version::Two) => ConditionRule::ToReplace,
+                (_, Version::One) => ConditionRule::Always,
+            };
             DocumentChange::Put { content_type, content, needs_condition }
         }
         Method::POST if call.media_type() == "application/json" => {
@@ -91,7 +97,7 @@ pub(super) async fn serve(
                     "Content-Type: only JSON can be added to a document that exists",
                 ));
             }
-            DocumentChange::Put { content_type, content, needs_condition: true }
+            DocumentChange::Put { content_type, content, needs_condition: ConditionRule::ToReplace }
         }
         _ => return Err(Refusal::method()),
     };

@@ -72,9 +72,7 @@ pub(super) async fn find(shared: &Shared, visit: Visit, mut call: Call) -> Resul
         let one = OneStatement { id, is_voided: voided.is_some(), format, attachments };
         let found = shared.xapi.find_statement(&reader, one).await?;
         let found = found.ok_or_else(|| Refusal::not_found("statement"))?;
-        let mut response = with_files(&found, found.statements.first().map_or("", String::as_str));
-        last_modified(&mut response, found.last_stored);
-        return Ok(response);
+        return Ok(with_files(&found, found.statements.first().map_or("", String::as_str)));
     }
     let version = visit.version;
     let instant = |text: &str| instant(text, version);
@@ -126,13 +124,16 @@ fn listed(shared: &Shared, found: &FoundStatements) -> Response {
 }
 
 fn with_files(found: &FoundStatements, text: &str) -> Response {
-    if !found.attachments {
-        return json(StatusCode::OK, text.to_owned());
-    }
-    let (kind, body) = mixed::put_together(text, &found.files);
-    let mut response = body.into_response();
-    if let Ok(kind) = HeaderValue::try_from(kind) {
-        response.headers_mut().insert(CONTENT_TYPE, kind);
-    }
+    let mut response = if found.attachments {
+        let (kind, body) = mixed::put_together(text, &found.files);
+        let mut response = body.into_response();
+        if let Ok(kind) = HeaderValue::try_from(kind) {
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+        }
+        response
+    } else {
+        json(StatusCode::OK, text.to_owned())
+    };
+    last_modified(&mut response, found.last_stored);
     response
 }

@@ -13,8 +13,6 @@ pub struct Claim {
     pub sha2: String,
     /// Its media type.
     pub content_type: String,
-    /// Its length in bytes.
-    pub length: u64,
     /// Whether it can be had elsewhere, so that it need not be sent.
     pub has_url: bool,
     /// Whether it signs the statement.
@@ -33,8 +31,9 @@ pub(super) fn attachments(json: &Json, path: &Path<'_>) -> Checked {
         if !is_media_type(text(required(attachment, &path, "contentType")?, &at)?) {
             return at.refuse("must be a media type such as image/png");
         }
-        if length(required(attachment, &path, "length")?).is_none() {
-            return Path::Key(&path, "length").refuse("must be a number of bytes");
+        match required(attachment, &path, "length")? {
+            Json::Number(digits) if digits.parse::<u64>().is_ok() => {}
+            _ => return Path::Key(&path, "length").refuse("must be a number of bytes"),
         }
         let at = Path::Key(&path, "sha2");
         let sum = text(required(attachment, &path, "sha2")?, &at)?;
@@ -57,11 +56,6 @@ fn is_media_type(text: &str) -> bool {
         && name.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
 }
 
-fn length(json: &Json) -> Option<u64> {
-    let Json::Number(digits) = json else { return None };
-    digits.parse().ok()
-}
-
 pub(super) fn claims(statement: &Json) -> Vec<Claim> {
     let mut claims = Vec::new();
     let mut add = |json: &Json| {
@@ -70,7 +64,6 @@ pub(super) fn claims(statement: &Json) -> Vec<Claim> {
             claims.push(Claim {
                 sha2: text("sha2"),
                 content_type: text("contentType"),
-                length: attachment.get("length").and_then(length).unwrap_or(0),
                 has_url: attachment.get("fileUrl").is_some(),
                 is_signature: attachment.text_of("usageType") == Some(SIGNATURE),
             });

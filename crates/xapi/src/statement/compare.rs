@@ -1,8 +1,8 @@
 //! Whether two statements are the same.
 //!
 //! What a store sets or may change does not count: id, stored, authority, version, definitions of activities and
-//! displays of verbs; nor do the order of keys and of group members, defaults that are left out, or how a number or
-//! an instant is written.
+//! displays of verbs; nor do the order of keys and of group members, defaults that are left out, how a number or an
+//! instant is written, or what a duration says beyond hundredths of a second.
 
 use super::{activity, people};
 use crate::Version;
@@ -37,6 +37,11 @@ pub(crate) fn canonical(statement: &Json, with_timestamp: bool) -> String {
 fn plain(statement: &mut Json) {
     if let Some(verb) = statement.get_mut("verb") {
         verb.remove("display");
+    }
+    if let Some(result) = statement.get_mut("result")
+        && let Some(duration) = result.text_of("duration").map(value::duration_in_hundredths)
+    {
+        result.set("duration", Json::Text(duration));
     }
     let at = statement.text_of("timestamp").and_then(|text| value::timestamp(text, Version::One));
     if let Some(at) = at {

@@ -107,6 +107,8 @@ impl Languages {
 pub(crate) fn to_ids(statement: &mut Json) {
     activity::each_mut(statement, &mut |activity| {
         activity.remove("definition");
+        // An object without a type is an activity.
+        activity.remove("objectType");
     });
     people::each_mut(statement, &mut bare_person);
     if let Some(authority) = statement.get_mut("authority") {
@@ -196,7 +198,7 @@ mod tests {
     #[test]
     fn ids_leave_only_identifiers() {
         let mut statement = json(
-            r#"{"actor":{"objectType":"Group","name":"x","member":[{"name":"A","mbox":"mailto:a@b"}]},"verb":{"id":"http://v","display":{"en":"did"}},"object":{"id":"http://a","definition":{"name":{"en":"A"}}},"context":{"team":{"objectType":"Group","name":"T","mbox":"mailto:t@b","member":[]}},"authority":{"name":"K","mbox":"mailto:k@b"}}"#,
+            r#"{"actor":{"objectType":"Group","name":"x","member":[{"name":"A","mbox":"mailto:a@b"}]},"verb":{"id":"http://v","display":{"en":"did"}},"object":{"objectType":"Activity","id":"http://a","definition":{"name":{"en":"A"}}},"context":{"team":{"objectType":"Group","name":"T","mbox":"mailto:t@b","member":[]}},"authority":{"name":"K","mbox":"mailto:k@b"}}"#,
         );
         to_ids(&mut statement);
         assert_eq!(

@@ -335,6 +335,7 @@ fn what_a_store_may_change_does_not_make_another_statement() {
         ("/object/definition", "{}"),
         ("/object/objectType", "-"),
         ("/result/score/scaled", "5e-1"),
+        ("/result/duration", "\"PT30.004S\""),
         (
             "/actor/member",
             r#"[{"account":{"name":"bob","homePage":"http://example.org"}},{"mbox":"mailto:ada@example.org","name":"Ada"}]"#,
@@ -346,6 +347,7 @@ fn what_a_store_may_change_does_not_make_another_statement() {
     for (pointer, value) in [
         ("/timestamp", "\"2026-11-28T12:00:01Z\""),
         ("/result/score/raw", "6"),
+        ("/result/duration", "\"PT30.01S\""),
         ("/object/id", "\"http://example.org/q2\""),
         ("/actor/name", "\"Other\""),
         ("/result/extensions", "{}"),

@@ -14,7 +14,7 @@ fn state(registration: Option<u8>) -> DocumentOwner {
     DocumentOwner::State { activity: "http://a/x".to_owned(), agent: mailbox("ada"), registration }
 }
 
-fn put(content: &'static str, needs_condition: bool) -> DocumentChange {
+fn put(content: &'static str, needs_condition: ConditionRule) -> DocumentChange {
     let content = Bytes::from_static(content.as_bytes());
     DocumentChange::Put { content_type: "application/json".to_owned(), content, needs_condition }
 }
@@ -58,21 +58,33 @@ async fn documents_are_put_found_merged_and_deleted(db: TestDatabase) {
         [state(None), DocumentOwner::Activity("http://a/x".to_owned()), DocumentOwner::Agent(mailbox("ada"))]
     {
         let none = Condition::default;
+        let refused = world.change(owner.clone(), "d", none(), put("{}", ConditionRule::Always)).await;
+        assert!(matches!(refused, Err(XapiError::Invalid { what: "If-Match", .. })));
         assert_eq!(world.document(&owner, "d").await, None);
-        world.change(owner.clone(), "d", none(), put(r#"{"a":1,"b":{"c":2}}"#, true)).await.unwrap();
+        world
+            .change(owner.clone(), "d", none(), put(r#"{"a":1,"b":{"c":2}}"#, ConditionRule::ToReplace))
+            .await
+            .unwrap();
         let found = world.service.find_document(ProjectId(1), &owner, "d").await.unwrap().unwrap();
         // SHA-1 of the content.
         assert_eq!(found.etag, "16be4a9144e466af829be8ada8db705fdf83381f");
-        let refused = world.change(owner.clone(), "d", none(), put("{}", true)).await;
+        let refused = world.change(owner.clone(), "d", none(), put("{}", ConditionRule::ToReplace)).await;
         assert!(matches!(refused, Err(XapiError::Unconditional)));
-        let refused = world.change(owner.clone(), "d", if_none_match("*"), put("{}", true)).await;
+        let refused = world.change(owner.clone(), "d", none(), put("{}", ConditionRule::Always)).await;
+        assert!(matches!(refused, Err(XapiError::Unconditional)));
+        let refused =
+            world.change(owner.clone(), "d", if_none_match("*"), put("{}", ConditionRule::ToReplace)).await;
         assert!(matches!(refused, Err(XapiError::PreconditionFailed)));
-        let refused = world.change(owner.clone(), "d", if_match("1234"), put("{}", true)).await;
+        let refused =
+            world.change(owner.clone(), "d", if_match("1234"), put("{}", ConditionRule::ToReplace)).await;
         assert!(matches!(refused, Err(XapiError::PreconditionFailed)));
         world.change(owner.clone(), "d", none(), merge(r#"{"b":3,"d":[1.0]}"#)).await.unwrap();
         assert_eq!(world.document(&owner, "d").await.unwrap(), r#"{"a":1,"b":3,"d":[1.0]}"#);
         let found = world.service.find_document(ProjectId(1), &owner, "d").await.unwrap().unwrap();
-        world.change(owner.clone(), "d", if_match(&found.etag), put("[1]", true)).await.unwrap();
+        world
+            .change(owner.clone(), "d", if_match(&found.etag), put("[1]", ConditionRule::ToReplace))
+            .await
+            .unwrap();
         assert!(matches!(
             world.change(owner.clone(), "d", none(), merge("{}")).await,
             Err(XapiError::Invalid { .. })
@@ -81,14 +93,14 @@ async fn documents_are_put_found_merged_and_deleted(db: TestDatabase) {
             world.change(owner.clone(), "n", none(), merge("[]")).await,
             Err(XapiError::Invalid { .. })
         ));
-        world.change(owner.clone(), "d", none(), put("{}", false)).await.unwrap();
+        world.change(owner.clone(), "d", none(), put("{}", ConditionRule::Optional)).await.unwrap();
         let refused = world.change(owner.clone(), "d", if_match("x"), DocumentChange::Delete).await;
         assert!(matches!(refused, Err(XapiError::PreconditionFailed)));
         world.change(owner.clone(), "d", none(), DocumentChange::Delete).await.unwrap();
         assert_eq!(world.document(&owner, "d").await, None);
         world.change(owner.clone(), "d", none(), DocumentChange::Delete).await.unwrap();
     }
-    let refused = world.change(state(None), "d", if_match("*"), put("{}", false)).await;
+    let refused = world.change(state(None), "d", if_match("*"), put("{}", ConditionRule::Optional)).await;
     assert!(matches!(refused, Err(XapiError::PreconditionFailed)));
 }
 
@@ -96,8 +108,8 @@ async fn of_two_writers_on_one_state_one_wins(db: TestDatabase) {
     let world = World::new(db);
     for _ in 0..10 {
         let (one, other) = tokio::join!(
-            world.change(state(None), "d", if_none_match("*"), put(r#"{"by":1}"#, false)),
-            world.change(state(None), "d", if_none_match("*"), put(r#"{"by":2}"#, false)),
+            world.change(state(None), "d", if_none_match("*"), put(r#"{"by":1}"#, ConditionRule::Optional)),
+            world.change(state(None), "d", if_none_match("*"), put(r#"{"by":2}"#, ConditionRule::Optional)),
         );
         let winners = [&one, &other].into_iter().filter(|it| it.is_ok()).count();
         let losers =
@@ -107,8 +119,8 @@ async fn of_two_writers_on_one_state_one_wins(db: TestDatabase) {
         assert_eq!(world.document(&state(None), "d").await.unwrap(), expected);
         let etag = crate::documents::etag(expected.as_bytes());
         let (one, other) = tokio::join!(
-            world.change(state(None), "d", if_match(&etag), put(r#"{"then":1}"#, false)),
-            world.change(state(None), "d", if_match(&etag), put(r#"{"then":2}"#, false)),
+            world.change(state(None), "d", if_match(&etag), put(r#"{"then":1}"#, ConditionRule::Optional)),
+            world.change(state(None), "d", if_match(&etag), put(r#"{"then":2}"#, ConditionRule::Optional)),
         );
         assert_eq!([one, other].iter().filter(|it| it.is_ok()).count(), 1);
         world.change(state(None), "d", Condition::default(), DocumentChange::Delete).await.unwrap();
@@ -118,10 +130,10 @@ async fn of_two_writers_on_one_state_one_wins(db: TestDatabase) {
 async fn states_are_listed_and_deleted_together(db: TestDatabase) {
     let world = World::new(db);
     let none = Condition::default;
-    world.change(state(None), "a", none(), put("1", false)).await.unwrap();
+    world.change(state(None), "a", none(), put("1", ConditionRule::Optional)).await.unwrap();
     world.clock.advance(std::time::Duration::from_secs(60));
-    world.change(state(Some(1)), "b", none(), put("2", false)).await.unwrap();
-    world.change(state(Some(2)), "c", none(), put("3", false)).await.unwrap();
+    world.change(state(Some(1)), "b", none(), put("2", ConditionRule::Optional)).await.unwrap();
+    world.change(state(Some(2)), "c", none(), put("3", ConditionRule::Optional)).await.unwrap();
     let list = async |owner: &DocumentOwner, since| {
         world.service.list_documents(ProjectId(1), owner, since).await.unwrap().0
     };

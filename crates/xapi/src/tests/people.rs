@@ -18,7 +18,7 @@ async fn with_documents(world: &World) {
         let change = DocumentChange::Put {
             content_type: "application/json".to_owned(),
             content,
-            needs_condition: false,
+            needs_condition: ConditionRule::Optional,
         };
         let (id, condition) = ("d".to_owned(), Condition::default());
         world

@@ -250,6 +250,11 @@ async fn concurrency(examined: &mut Examined, resource: &Resource) {
         let refused = examined.expect(&[322], (Method::PUT, &uri), &[], "{\"a\":2}", 409).await;
         examined.note(&[322], !refused.text.is_empty(), "a conflict is explained");
     }
+    if examined.version != TWO && resource.id == "profileId" {
+        let unsaid = resource.of("unsaid");
+        examined.expect(&[322], (Method::PUT, &unsaid), &[], "{}", 400).await;
+        examined.get(&[322], &unsaid, 404).await;
+    }
     let found = examined.get(&[182, 322], &uri, 200).await;
     examined.note(&[182, 322], found.text == "{\"a\":1}", &found.text);
     examined.expect(&[322], (Method::PUT, &uri), &[("if-match", &tag)], "{\"a\":2}", 204).await;
