@@ -12,6 +12,7 @@
 
 pub mod active;
 mod activity;
+pub mod adoption;
 mod bit_counts;
 pub mod bucket;
 pub mod cohort;

@@ -50,7 +50,7 @@ pub use event::{
 };
 pub use fields::{Fields, TextField};
 pub use learners::{LearnerEvents, LearnerFold};
-pub use model::{Appended, Compacted, Erased, Limits, Retained, Sealed, Select, StoreStats};
+pub use model::{Appended, Compacted, Erased, Limits, Retained, Sealed, Select, StoreStats, StoreVersion};
 pub use read::{Part, PartCache, PartKey, Snapshot};
 pub use rollup::{ProjectZones, RollupCheck, RollupChecks, RollupDifference, RollupLimits};
 pub use segment::{SegmentId, SegmentKey};

@@ -141,3 +141,10 @@ pub struct StoreStats {
     /// The latest event.
     pub last_at: Option<Timestamp>,
 }
+
+/// How far a project is: as long as it is the same, no event came or went, and none was moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreVersion {
+    pub(crate) generation: i64,
+    pub(crate) last_sequence: i64,
+}

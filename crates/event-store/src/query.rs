@@ -5,6 +5,7 @@
 //! Times are looked at to the millisecond. Among events of one subject in the same millisecond that came in different
 //! batches, the order of a path is the one in which they are stored.
 
+mod adoption;
 mod answer;
 mod ask;
 pub(crate) mod calendar;
@@ -32,6 +33,7 @@ mod work;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use belvedere_kernel::ProjectId;
 use belvedere_storage::Page;
 
 pub use answer::{
@@ -39,9 +41,9 @@ pub use answer::{
     SubjectPage, SubjectVolume, TimelineEvent, TrendAnswer, ValueVolume,
 };
 pub use ask::{
-    AskActive, AskCohort, AskFormula, AskFunnel, AskInterval, AskLifecycle, AskPath, AskPercentile,
-    AskRetention, AskSession, AskTop, AskTrend, FormulaSeries, ListNames, ListProperties, ListSubjects,
-    ListValues, Measure, ReadTimeline, Span, Unit,
+    AskActive, AskAdoption, AskCohort, AskFormula, AskFunnel, AskInterval, AskLifecycle, AskPath,
+    AskPercentile, AskRetention, AskSession, AskTop, AskTrend, FormulaSeries, ListNames, ListProperties,
+    ListSubjects, ListValues, Measure, ReadTimeline, Span, Unit,
 };
 pub use check::{
     BREAKDOWN_MAX, BUCKETS_MAX, CONDITIONS_MAX, EDGES_MAX, GAP_MAX, LIST_MAX, NESTING_MAX, PROPS_MAX,
@@ -52,7 +54,9 @@ pub use error::QueriesError;
 pub use rolled::RollupUse;
 pub use service::{QueryLimits, QueryService};
 
+use crate::StoreVersion;
 use crate::kernel::active::ActiveAnswer;
+use crate::kernel::adoption::AdoptionAnswer;
 use crate::kernel::interval::IntervalAnswer;
 use crate::kernel::path::PathAnswer;
 use crate::kernel::subject_set::SubjectSet;
@@ -99,6 +103,9 @@ pub trait Queries: Explore {
 
     /// How long it takes from one event to the next of another kind.
     async fn interval(&self, ask: AskInterval) -> Result<IntervalAnswer, QueriesError>;
+
+    /// How many of those who came together have used each text of a field since, and how long that took them.
+    async fn adoption(&self, ask: AskAdoption) -> Result<AdoptionAnswer, QueriesError>;
 }
 
 /// What there is to ask about, and what lies behind a number.
@@ -107,6 +114,9 @@ pub trait Queries: Explore {
 /// As [`Queries`].
 #[async_trait]
 pub trait Explore: Send + Sync {
+    /// How far a project is: answers about the same time are the same for as long as this is.
+    async fn version(&self, project: ProjectId) -> Result<StoreVersion, QueriesError>;
+
     /// The names of events with their volumes, greatest first.
     async fn list_names(&self, list: ListNames) -> Result<Vec<NameVolume>, QueriesError>;
 

@@ -12,7 +12,7 @@ use crate::segment::SegmentMeta;
 use crate::segment_file::SegmentFile;
 use crate::store::{Inner, blocking};
 use crate::view::{TailBatch, Unpacked};
-use crate::{Cache, Embedded, EventStore, EventStoreError, Fields, SegmentId, Select};
+use crate::{Cache, Embedded, EventStore, EventStoreError, Fields, SegmentId, Select, StoreVersion};
 
 /// How often a snapshot is taken again because a segment was swapped before it was opened.
 const ATTEMPTS: usize = 20;
@@ -163,6 +163,8 @@ impl Part {
 pub struct Snapshot {
     /// Segments by week, then batches of the tail in the order in which they came.
     pub parts: Vec<Part>,
+    /// How far the project was.
+    pub version: StoreVersion,
 }
 
 fn find_rollup(inner: &Inner, project: ProjectId, meta: &SegmentMeta) -> Option<Arc<RollupFile>> {
@@ -187,7 +189,7 @@ pub(crate) async fn snapshot(store: &Embedded, select: &Select) -> Result<Snapsh
         let state = store.refresh(project).await?;
         let names: HashSet<&str> = select.names.iter().map(String::as_str).collect();
         let (first, end) = (select.from.as_micros(), select.until.as_micros());
-        let (segments, tail) = {
+        let (segments, tail, version) = {
             let view = state.view();
             let segments = view.segments.iter().filter(|segment| {
                 segment.last_at >= select.from
@@ -208,7 +210,8 @@ pub(crate) async fn snapshot(store: &Embedded, select: &Select) -> Result<Snapsh
                 source: Source::Tail(tail.clone(), Arc::clone(&state.unpacked)),
                 rollup: None,
             });
-            (segments, tail.collect::<Vec<_>>())
+            let (generation, last_sequence) = (view.row.generation, view.row.last_sequence);
+            (segments, tail.collect::<Vec<_>>(), StoreVersion { generation, last_sequence })
         };
         let inner = Arc::clone(&store.inner);
         let opened = blocking(move || {
@@ -227,7 +230,7 @@ pub(crate) async fn snapshot(store: &Embedded, select: &Select) -> Result<Snapsh
         match opened.await {
             Ok(mut parts) => {
                 parts.extend(tail);
-                return Ok(Snapshot { parts });
+                return Ok(Snapshot { parts, version });
             }
             // A swap that was committed since the view was read removes files; the next view does not name them.
             Err(error) if error.is_not_found() => failure = Some(error),

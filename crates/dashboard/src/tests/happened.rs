@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use belvedere_event_store::columns::Dimension;
 use belvedere_event_store::kernel::active::ActiveAnswer;
+use belvedere_event_store::kernel::adoption::AdoptionAnswer;
 use belvedere_event_store::kernel::filter::{Filter, PropTest, TextTest};
 use belvedere_event_store::kernel::funnel::{FunnelGroup, FunnelStep};
 use belvedere_event_store::kernel::group::{Field, Group};
@@ -15,12 +16,13 @@ use belvedere_event_store::kernel::subject_set::SubjectSet;
 use belvedere_event_store::kernel::top::TopItem;
 use belvedere_event_store::kernel::trend::{Point, Series};
 use belvedere_event_store::query::{
-    AskActive, AskCohort, AskFormula, AskFunnel, AskInterval, AskLifecycle, AskPath, AskPercentile,
-    AskRetention, AskSession, AskTop, AskTrend, Explore, FormulaAnswer, FunnelAnswer, LifecycleAnswer,
-    ListNames, ListProperties, ListSubjects, ListValues, NameVolume, PropertyVolume, Queries, QueriesError,
-    ReadTimeline, RetentionTable, SessionTable, SubjectPage, TimelineEvent, TrendAnswer, Unit, ValueVolume,
+    AskActive, AskAdoption, AskCohort, AskFormula, AskFunnel, AskInterval, AskLifecycle, AskPath,
+    AskPercentile, AskRetention, AskSession, AskTop, AskTrend, Explore, FormulaAnswer, FunnelAnswer,
+    LifecycleAnswer, ListNames, ListProperties, ListSubjects, ListValues, NameVolume, PropertyVolume,
+    Queries, QueriesError, ReadTimeline, RetentionTable, SessionTable, SubjectPage, TimelineEvent,
+    TrendAnswer, Unit, ValueVolume,
 };
-use belvedere_event_store::{EventStoreError, RollupCheck, RollupChecks, RollupDifference};
+use belvedere_event_store::{EventStoreError, RollupCheck, RollupChecks, RollupDifference, StoreVersion};
 use belvedere_kernel::{ProjectId, SubjectId};
 use belvedere_storage::{Cursor, Page};
 
@@ -187,10 +189,17 @@ impl Queries for Fake {
     async fn interval(&self, _: AskInterval) -> Result<IntervalAnswer, QueriesError> {
         Err(QueriesError::Cancelled)
     }
+    async fn adoption(&self, _: AskAdoption) -> Result<AdoptionAnswer, QueriesError> {
+        Err(QueriesError::Cancelled)
+    }
 }
 
 #[async_trait]
 impl Explore for Fake {
+    async fn version(&self, _: ProjectId) -> Result<StoreVersion, QueriesError> {
+        Ok(StoreVersion::default())
+    }
+
     async fn cohort(&self, _: AskCohort) -> Result<Arc<SubjectSet>, QueriesError> {
         Err(QueriesError::Cancelled)
     }

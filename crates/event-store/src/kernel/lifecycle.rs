@@ -43,6 +43,8 @@ pub struct LifecyclePeriod {
     pub resurrecting: u64,
     /// Active in the period before only.
     pub dormant: u64,
+    /// Active in it or at any time before.
+    pub ever: u64,
 }
 
 /// Answers a [`LifecycleQuery`]: one item per period after the first.
@@ -73,6 +75,8 @@ impl<'a> Lifecycle<'a> {
 #[derive(Clone, Debug)]
 pub struct LifecyclePart {
     periods: Vec<LifecyclePeriod>,
+    /// Active before all periods, and not among those that are known.
+    before: u64,
 }
 
 impl Partial for LifecyclePart {
@@ -83,6 +87,7 @@ impl Partial for LifecyclePart {
             into.resurrecting += from.resurrecting;
             into.dormant += from.dormant;
         }
+        self.before += later.before;
     }
 }
 
@@ -103,9 +108,11 @@ impl Kernel for Lifecycle<'_> {
             .iter()
             .map(|&start_micros| LifecyclePeriod { start_micros, ..Default::default() })
             .collect();
+        let mut earlier = 0;
         for (subject, bits) in (start..).zip(activity.subjects()) {
             let mut known = self.query.known.as_ref().is_some_and(|known| known.contains(subject));
             // Region 0 is before the first period, and period `n` is region `n + 1`.
+            earlier += u64::from(has_bit(bits, 0) && !known);
             for region in set_bits(bits).take_while(|&region| region <= count) {
                 if let Some(period) = region.checked_sub(1).and_then(|place| periods.get_mut(place)) {
                     let before = region > 1 && has_bit(bits, region - 1);
@@ -124,10 +131,15 @@ impl Kernel for Lifecycle<'_> {
                 known = true;
             }
         }
-        Ok(LifecyclePart { periods })
+        Ok(LifecyclePart { periods, before: earlier })
     }
 
-    fn finish(&self, partial: LifecyclePart, _threads: usize) -> Vec<LifecyclePeriod> {
+    fn finish(&self, mut partial: LifecyclePart, _threads: usize) -> Vec<LifecyclePeriod> {
+        let mut ever = partial.before + self.query.known.as_ref().map_or(0, |known| known.len());
+        for period in &mut partial.periods {
+            ever += period.new;
+            period.ever = ever;
+        }
         partial.periods.into_iter().skip(1).collect()
     }
 }
@@ -148,6 +160,7 @@ mod tests {
                 let active = |period: usize| own.iter().any(|row| case.bucket(row) == Some(period));
                 let earlier = own.iter().any(|row| row.time_ms() * 1000 < case.starts_micros[period])
                     || query.known.as_ref().is_some_and(|known| known.contains(subject));
+                numbers.ever += u64::from(earlier || active(period));
                 if active(period) {
                     numbers.returning += u64::from(active(period - 1));
                     numbers.resurrecting += u64::from(!active(period - 1) && earlier);

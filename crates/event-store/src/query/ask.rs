@@ -131,6 +131,26 @@ pub struct AskInterval {
     pub window_ms: i64,
 }
 
+/// See [`crate::kernel::adoption::AdoptionQuery`]; who came before all cohorts, and what lies at the end of the span or
+/// after it, does not count.
+#[derive(Debug, Clone)]
+pub struct AskAdoption {
+    /// When first uses lie that are counted as adopters.
+    pub span: Span,
+    /// Events that a subject is seen by.
+    pub seen: Filter,
+    /// Events that use a text.
+    pub used: Filter,
+    /// The field whose texts are used.
+    pub field: Field,
+    /// From where on cohorts are made, whole, up to the end of the span.
+    pub cohorts_from: Timestamp,
+    /// The length of a cohort's period.
+    pub unit: Unit,
+    /// How many texts are answered at most.
+    pub limit: usize,
+}
+
 /// See [`crate::kernel::cohort::CohortQuery`].
 #[derive(Debug, Clone)]
 pub struct AskCohort {

@@ -19,13 +19,18 @@ use crate::kernel::filter::Filter;
 use crate::kernel::group::{Field, Group};
 use crate::kernel::subject_set::SubjectSet;
 use crate::kernel::top::{Rank, TopItem, TopQuery};
-use crate::{TIME_END, TIME_MIN};
+use crate::{Select, StoreVersion, TIME_END, TIME_MIN};
 
 /// Over how long volumes are counted.
 const MICROS: i64 = 30 * 86_400_000_000;
 
 #[async_trait]
 impl Explore for QueryService {
+    async fn version(&self, project: ProjectId) -> Result<StoreVersion, QueriesError> {
+        let nothing = Select { until: TIME_MIN, ..Select::all(project) };
+        Ok(self.store.snapshot(nothing).await?.version)
+    }
+
     async fn list_names(&self, list: ListNames) -> Result<Vec<NameVolume>, QueriesError> {
         list_names(self, list).await
     }

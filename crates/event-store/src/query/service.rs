@@ -11,18 +11,19 @@ use super::load::{Caches, Loaded, load};
 use super::rolled::{
     self, Ask, PERIODS_MAX, Rolled, RollupUse, active_of, by_of, lifecycle_of, retention_of,
 };
-use super::trend::{top_set, trend_of};
+use super::trend::{texts_of, top_of, trend_of};
 use super::warm::Lately;
 use super::work::{Desk, Stop};
 use super::{
-    AskActive, AskFormula, AskFunnel, AskInterval, AskLifecycle, AskPath, AskPercentile, AskRetention,
-    AskSession, AskTop, AskTrend, BREAKDOWN_MAX, EDGES_MAX, FormulaAnswer, FunnelAnswer, GAP_MAX, LIST_MAX,
-    LifecycleAnswer, Queries, QueriesError, RetentionTable, STEPS_MAX, SessionTable, Span, TrendAnswer, Unit,
-    WINDOW_MAX,
+    AskActive, AskAdoption, AskFormula, AskFunnel, AskInterval, AskLifecycle, AskPath, AskPercentile,
+    AskRetention, AskSession, AskTop, AskTrend, BREAKDOWN_MAX, EDGES_MAX, FormulaAnswer, FunnelAnswer,
+    GAP_MAX, LIST_MAX, LifecycleAnswer, Queries, QueriesError, RetentionTable, STEPS_MAX, SessionTable, Span,
+    TrendAnswer, Unit, WINDOW_MAX,
 };
 use crate::columns::PropName;
 use crate::kernel::Cancel;
 use crate::kernel::active::{ActiveAnswer, ActiveQuery, active};
+use crate::kernel::adoption::AdoptionAnswer;
 use crate::kernel::bucket::Buckets;
 use crate::kernel::filter::{Filter, PropTest, ValueTest};
 use crate::kernel::funnel::{FunnelQuery, funnel};
@@ -439,17 +440,28 @@ impl Queries for QueryService {
             need = need.filter("goal", goal)?;
         }
         let need = need.field("by", Some(&ask.field))?;
-        let query = TopQuery {
+        let buckets = Buckets::try_new(vec![time_micros.start, time_micros.end])?;
+        let filters: Vec<_> = std::iter::once(&ask.filter).chain(&ask.goal).collect();
+        let asked = by_of(&filters, Some(&ask.field)).map(|by| asked(by, &ask.span, &buckets, 1..2));
+        let query = Arc::new(TopQuery {
             filter: ask.filter,
             goal: ask.goal,
             time_micros,
             field: ask.field,
             rank: ask.rank,
             limit: ask.limit,
-        };
-        let compute =
-            move |loaded: &Loaded, threads, cancel: Cancel<'_>| top_set(&query, loaded, threads, cancel);
-        self.answer(need, compute).await
+        });
+        let rolled = asked.map(|ask| {
+            let query = Arc::clone(&query);
+            let compute = move |rolled: &Rolled, threads, cancel: Cancel<'_>| {
+                Ok(texts_of(&query, |query| rolled::top_of(query, rolled, threads, cancel))?)
+            };
+            (ask, compute)
+        });
+        self.answer_by(need, rolled, move |loaded, threads, cancel| {
+            texts_of(&query, |query| top_of(query, loaded, threads, cancel))
+        })
+        .await
     }
 
     async fn formula(&self, ask: AskFormula) -> Result<FormulaAnswer, QueriesError> {
@@ -468,6 +480,10 @@ impl Queries for QueryService {
             Ok(interval(&query, &loaded.known(), threads, cancel)?)
         })
         .await
+    }
+
+    async fn adoption(&self, ask: AskAdoption) -> Result<AdoptionAnswer, QueriesError> {
+        super::adoption::adoption(self, ask).await
     }
 }
 

@@ -68,15 +68,13 @@ fn holds_groups(field: &Field, groups: &[Group]) -> Filter {
     Filter::Or(tests)
 }
 
-/// The first texts of a field, without the events that have none.
-pub(crate) fn top_set(
+/// The first texts of a field of those that `find` answers, without the events that have none.
+pub(crate) fn texts_of<E>(
     query: &TopQuery,
-    loaded: &Loaded,
-    threads: usize,
-    cancel: Cancel<'_>,
-) -> Result<Vec<TopItem>, QueriesError> {
+    find: impl FnOnce(&TopQuery) -> Result<Vec<TopItem>, E>,
+) -> Result<Vec<TopItem>, E> {
     let one_more = TopQuery { limit: query.limit + 1, ..query.clone() };
-    let mut items = top_of(&one_more, loaded, threads, cancel)?;
+    let mut items = find(&one_more)?;
     items.retain(|item| matches!(item.group, Group::Text(_)));
     items.truncate(query.limit);
     Ok(items)

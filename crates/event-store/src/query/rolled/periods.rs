@@ -58,29 +58,28 @@ pub(crate) fn lifecycle_of(
         rolled,
         threads,
         cancel,
-        || (vec![0; count * 4], Bitmaps::new(count + 1), vec![0_u64; WORDS]),
+        || (vec![0; count * 5], Bitmaps::new(count + 1), vec![0_u64; WORDS]),
         |(numbers, bitmaps, seen), blocks| {
             bitmaps.fill(&Gathered::of(blocks, &targets));
             seen.copy_from_slice(bitmaps.get(0));
-            for (period, numbers) in numbers.chunks_exact_mut(4).enumerate() {
+            for (period, numbers) in numbers.chunks_exact_mut(5).enumerate() {
                 // Period `n` is stretch `n + 1`.
                 let (own, before) = (bitmaps.get(period + 1), bitmaps.get(period));
                 let (active, returning) = (count_bits(own), count_both(own, before));
                 let known = count_both(own, seen);
-                add_up(
-                    numbers,
-                    &[active - known, returning, known - returning, count_bits(before) - returning],
-                );
                 seen.iter_mut().zip(own).for_each(|(seen, own)| *seen |= own);
+                let dormant = count_bits(before) - returning;
+                let ever = count_bits(seen);
+                add_up(numbers, &[active - known, returning, known - returning, dormant, ever]);
             }
         },
         |(into, ..), (from, ..)| add_up(into, &from),
     )?
     .0;
-    let periods = query.periods.starts_micros().iter().zip(numbers.chunks_exact(4)).skip(1);
+    let periods = query.periods.starts_micros().iter().zip(numbers.chunks_exact(5)).skip(1);
     let periods = periods.filter_map(|(start_micros, numbers)| {
-        let &[new, returning, resurrecting, dormant] = numbers else { return None };
-        Some(LifecyclePeriod { start_micros: *start_micros, new, returning, resurrecting, dormant })
+        let &[new, returning, resurrecting, dormant, ever] = numbers else { return None };
+        Some(LifecyclePeriod { start_micros: *start_micros, new, returning, resurrecting, dormant, ever })
     });
     Ok(periods.collect())
 }

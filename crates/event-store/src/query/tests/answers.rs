@@ -4,6 +4,7 @@ use belvedere_storage::{PageRequest, database_tests};
 use super::{ANN, BOB, Bench, PROJECT, at, span, story, two_days};
 use crate::columns::Dimension;
 use crate::kernel::active::ActiveDay;
+use crate::kernel::adoption::AdoptionItem;
 use crate::kernel::filter::Filter;
 use crate::kernel::funnel::{FunnelBreakdown, FunnelRules, FunnelStep, Touch};
 use crate::kernel::group::{Field, Group};
@@ -13,8 +14,9 @@ use crate::kernel::retention::{Cohort, CohortBy, RetentionAverage, RetentionMode
 use crate::kernel::session::SessionBucket;
 use crate::kernel::trend::{Breakdown, Measures, Series};
 use crate::query::{
-    AskActive, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession, AskTrend, Explore,
-    ListNames, ListValues, NameVolume, Queries, QueryLimits, ReadTimeline, RollupUse, Unit, ValueVolume,
+    AskActive, AskAdoption, AskFunnel, AskLifecycle, AskPath, AskPercentile, AskRetention, AskSession,
+    AskTrend, Explore, ListNames, ListValues, NameVolume, Queries, QueryLimits, ReadTimeline, RollupUse,
+    Unit, ValueVolume,
 };
 use crate::{EventStore, TIME_END, TIME_MIN};
 
@@ -75,6 +77,7 @@ async fn check_all(bench: &Bench) {
         funnel(queries).await;
         retention(queries).await;
         lifecycle(queries).await;
+        adoption(queries).await;
         path(queries).await;
         session(queries).await;
         lists(queries).await;
@@ -227,8 +230,37 @@ async fn lifecycle(queries: &dyn Queries) {
     };
     let answer = queries.lifecycle(ask).await.unwrap();
     let start_micros = at("2026-11-08T23:00:00Z").as_micros();
-    let week = LifecyclePeriod { start_micros, new: 0, returning: 2, resurrecting: 1, dormant: 1 };
+    let week = LifecyclePeriod { start_micros, new: 0, returning: 2, resurrecting: 1, dormant: 1, ever: 4 };
     assert_eq!(answer.periods, [week]);
+}
+
+async fn adoption(queries: &dyn Queries) {
+    let ask = AskAdoption {
+        span: span("2026-11-02T23:00:00Z", "2026-11-10T12:00:00Z"),
+        seen: Filter::all(),
+        used: Filter::Not(Box::new(Filter::name("opened"))),
+        field: Field::Name,
+        cohorts_from: at("2026-11-02T12:00:00Z"),
+        unit: Unit::Week,
+        limit: 5,
+    };
+    let answer = queries.adoption(ask).await.unwrap();
+    let weeks = ["2026-11-01T23:00:00Z", "2026-11-08T23:00:00Z"].map(|start| at(start).as_micros());
+    // Dora came months before all cohorts.
+    assert_eq!(answer.cohorts, [(weeks[0], 3), (weeks[1], 0)]);
+    let item = |text: &str, users, adopters, median_ms, in_first| AdoptionItem {
+        text: text.to_owned(),
+        users,
+        adopters,
+        median_ms,
+        by_cohort: vec![in_first, 0],
+    };
+    // Bob completed a week after he came, Cleo later.
+    let hours = |hours: i64, minutes: i64| (hours * 60 + minutes) * 60_000;
+    assert_eq!(
+        answer.items,
+        [item("completed", 3, 2, Some(hours(7 * 24, 5)), 3), item("started", 2, 0, None, 2),]
+    );
 }
 
 async fn path(queries: &dyn Queries) {

@@ -6,7 +6,7 @@ use crate::columns::Dimension;
 use crate::kernel::filter::Filter;
 use crate::kernel::group::Field;
 use crate::kernel::top::{Rank, TopItem};
-use crate::query::{AskActive, AskTop, Queries, QueryLimits, QueryService, RollupUse};
+use crate::query::{AskActive, AskTop, Explore, Queries, QueryLimits, QueryService, RollupUse};
 use crate::{EventStore, PartKey};
 
 database_tests!(
@@ -15,6 +15,7 @@ database_tests!(
     a_further_column_is_decoded_alone_and_only_once,
     what_comes_is_decoded_for_those_who_asked_lately,
     texts_are_ranked_by_events_and_by_subjects,
+    a_version_changes_with_what_is_stored,
 );
 
 fn ask_active() -> AskActive {
@@ -147,4 +148,21 @@ async fn texts_are_ranked_by_events_and_by_subjects(db: TestDatabase) {
         }
         bench.store.seal(PROJECT).await.unwrap();
     }
+}
+
+async fn a_version_changes_with_what_is_stored(db: TestDatabase) {
+    let bench = Bench::new(db);
+    let version = async || bench.queries.version(PROJECT).await.unwrap();
+    let mut versions = vec![version().await];
+    bench.append(&story()[..5]).await;
+    versions.push(version().await);
+    bench.append(&story()[5..]).await;
+    versions.push(version().await);
+    bench.store.seal(PROJECT).await.unwrap();
+    versions.push(version().await);
+    bench.store.erase_subject(PROJECT, ANN).await.unwrap();
+    versions.push(version().await);
+    assert!(versions.windows(2).all(|pair| pair[0] != pair[1]), "{versions:?}");
+    bench.queries.active(ask_active()).await.unwrap();
+    assert_eq!(versions.last(), Some(&version().await));
 }
