@@ -9,6 +9,7 @@ mod clock;
 mod consent;
 mod identity;
 mod intake;
+mod learning;
 mod membership;
 mod notify;
 mod scrub;
@@ -26,6 +27,7 @@ pub use intake::{
     Delivery, DeliveryError, HandlerError, IntakeHandler, ItemOutcome, Prepared, PreparedBatch, Rejected,
     Stored, Tally,
 };
+pub use learning::{Estimated, LearningNumbers, StrugglingNumbers, TutorNumbers};
 pub use membership::Membership;
 pub use notify::{
     InProcessBus, LiveBus, LiveMessage, Notice, NoticeKind, Notifier, ParseNoticeKindError, woken,

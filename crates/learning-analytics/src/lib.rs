@@ -63,6 +63,7 @@ pub mod milestones;
 mod model;
 mod notices;
 mod now;
+mod numbers;
 pub mod progress;
 mod rebuild;
 mod recommend;

@@ -76,7 +76,7 @@ pub(crate) struct Core {
     /// What was seen at the last moment, by project.
     seen: Mutex<HashMap<ProjectId, LearningNow>>,
     /// One report on the tutor is made at a time, as each holds up to a million acts.
-    reports: Semaphore,
+    pub(crate) reports: Semaphore,
 }
 
 impl Core {

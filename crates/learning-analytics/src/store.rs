@@ -7,6 +7,7 @@ mod participants;
 mod presence;
 mod sheet;
 mod sql;
+mod struggling;
 mod tables;
 
 pub(crate) use declared::{
@@ -24,3 +25,4 @@ pub(crate) use listing::{
 pub(crate) use participants::{read_participants, read_tests};
 pub(crate) use presence::read_presence;
 pub(crate) use sheet::{count_subject, erase_subject, load_sheet, read_sheet, replace_subject, save_sheet};
+pub(crate) use struggling::count_struggling;

@@ -20,6 +20,8 @@ mod topic;
 #[cfg(test)]
 mod twin;
 
+use std::time::Duration;
+
 use belvedere_event_store::TIME_MIN;
 use belvedere_kernel::ProjectId;
 use belvedere_storage::Timestamp;
@@ -53,7 +55,7 @@ pub const SOLVE_MINUTES: u16 = 30;
 const DAILY_DAYS_MAX: u16 = 14;
 const DAY_MICROS: i64 = 24 * 3_600 * 1_000_000;
 /// So many days before a period are what predictions are made of.
-const HISTORY_DAYS: i64 = 90;
+const HISTORY_DAYS: u64 = 90;
 
 /// What is asked about the tutor: the conversations that began in the last days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,9 +84,13 @@ impl AskTutor {
 
     /// The time of the acts that an answer is made of.
     pub(crate) fn range(&self, now: Timestamp) -> (Timestamp, Timestamp) {
-        let days = i64::from(self.days) + HISTORY_DAYS;
-        (Timestamp::from_micros((now.as_micros() - days * DAY_MICROS).max(TIME_MIN.as_micros())), now)
+        (history_from(now.minus(Duration::from_secs(u64::from(self.days) * 86_400))), now)
     }
+}
+
+/// From where on acts are read for a period that begins at `from`.
+pub(crate) fn history_from(from: Timestamp) -> Timestamp {
+    from.minus(Duration::from_secs(HISTORY_DAYS * 86_400)).max(TIME_MIN)
 }
 
 /// What may come of help.
@@ -218,12 +224,17 @@ pub(crate) struct Period {
 
 impl Period {
     pub(crate) fn of(question: &AskTutor, now: Timestamp) -> Self {
-        let days = i64::from(question.days);
+        let from = now.minus(Duration::from_secs(u64::from(question.days) * 86_400));
+        Self::between(from, now, question.solve_minutes)
+    }
+
+    pub(crate) fn between(from: Timestamp, until: Timestamp, solve_minutes: u16) -> Self {
+        let is_short = until.as_micros() - from.as_micros() <= i64::from(DAILY_DAYS_MAX) * DAY_MICROS;
         Self {
-            from_micros: now.as_micros() - days * DAY_MICROS,
-            until_micros: now.as_micros(),
-            solve_micros: i64::from(question.solve_minutes) * 60_000_000,
-            point_micros: if question.days <= DAILY_DAYS_MAX { DAY_MICROS } else { 7 * DAY_MICROS },
+            from_micros: from.as_micros(),
+            until_micros: until.as_micros(),
+            solve_micros: i64::from(solve_minutes) * 60_000_000,
+            point_micros: if is_short { DAY_MICROS } else { 7 * DAY_MICROS },
         }
     }
 

@@ -1,5 +1,5 @@
 use belvedere_event_store::{EventStore, Select};
-use belvedere_kernel::{Delivery, ItemOutcome, NoticeKind, SubjectId};
+use belvedere_kernel::{Delivery, ItemOutcome, LearningNumbers, NoticeKind, StrugglingNumbers, SubjectId};
 use belvedere_storage::database_tests;
 use belvedere_storage::testing::TestDatabase;
 
@@ -133,6 +133,11 @@ async fn struggling_is_told_once_and_cleared_and_feedback_gives_precision(db: Te
     assert_eq!((struggling[0].subject, struggling[0].skill.as_str()), (SubjectId(1), "loops"));
     assert_eq!(struggling[0].struggle.verdict, crate::struggling::Verdict::Struggling);
     assert!(struggling[0].onset_at < START && !struggling[0].struggle.factors.is_empty());
+    let numbers = world.service.find_struggling(PROJECT).await.unwrap();
+    let loops = || vec!["loops".to_owned()];
+    // A skill of one learner is not named for all.
+    assert_eq!((numbers.learners, numbers.areas), (1, Vec::new()));
+    assert_eq!(numbers.latest, [(SubjectId(1), loops())]);
     let wrong = FlagFeedback::NotStruggling;
     world.service.give_feedback(PROJECT, SubjectId(1), "loops", wrong, &world.by()).await.unwrap();
     let precision = world.service.find_precision(PROJECT).await.unwrap();
@@ -146,6 +151,16 @@ async fn struggling_is_told_once_and_cleared_and_feedback_gives_precision(db: Te
     assert_eq!(world.service.list_struggling(query(false)).await.unwrap().items, []);
     let all = world.service.list_struggling(query(true)).await.unwrap().items;
     assert_eq!((all[0].cleared_at, all[0].feedback), (Some(START), Some(wrong)));
+    assert_eq!(world.service.find_struggling(PROJECT).await.unwrap(), StrugglingNumbers::default());
+    for user in 2..=6 {
+        let right = (0..5).map(|number| attempt(user, number, &format!("a{user}-{number}"), true));
+        let wrong = (0..8).map(|number| attempt(user, 10 + number, &format!("b{user}-{number}"), false));
+        world.record(&right.chain(wrong).collect::<Vec<_>>()).await;
+    }
+    let numbers = world.service.find_struggling(PROJECT).await.unwrap();
+    assert_eq!((numbers.learners, numbers.areas), (5, vec![("loops".to_owned(), 5)]));
+    assert_eq!(numbers.latest.first(), Some(&(SubjectId(6), loops())));
+    assert_eq!(numbers.latest.len(), 5);
 }
 
 async fn who_consents_to_nothing_is_somebody_else(db: TestDatabase) {

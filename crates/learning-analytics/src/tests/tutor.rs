@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use belvedere_event_store::EventStore;
-use belvedere_kernel::{Clock, ProjectId, SubjectId};
+use belvedere_kernel::{Clock, LearningNumbers, ProjectId, SubjectId};
 use belvedere_storage::database_tests;
 use belvedere_storage::testing::TestDatabase;
 
@@ -13,6 +13,7 @@ database_tests!(
     help_that_is_withheld_is_no_help_even_without_consent_to_details,
     erased_learners_and_other_projects_are_not_in_a_report,
     a_report_has_limits,
+    others_see_numbers_of_five_learners_and_more,
 );
 
 const DAYS: AskTutor = AskTutor { project: PROJECT, days: 7, solve_minutes: 30 };
@@ -190,4 +191,30 @@ async fn a_report_has_limits(db: TestDatabase) {
     assert!(some.acts.len() <= 100 && some.one_of > 1, "{} of {}", some.acts.len(), some.one_of);
     // Whole learners, not parts of them.
     assert!(some.acts.chunk_by(|left, right| left.learner == right.learner).all(|own| own.len() == 4));
+}
+
+async fn others_see_numbers_of_five_learners_and_more(db: TestDatabase) {
+    let world = World::new(db);
+    let period = (START.minus(Duration::from_secs(2 * 86_400)), START.plus(Duration::from_secs(86_400)));
+    let find = async || world.service.find_tutor(PROJECT, period.0, period.1).await.unwrap();
+    world.record(&[attempt(1, 1, "e1", false)]).await;
+    assert_eq!(find().await, None, "nobody asked");
+    world.record(&asked()).await;
+    world.clock.advance(Duration::from_secs(86_400));
+    let found = find().await.unwrap();
+    assert_eq!((found.conversations, found.one_of), (7, 1));
+    let of = |number: Option<belvedere_kernel::Estimated>| number.map(|it| (it.value, it.count, it.learners));
+    assert_eq!(of(found.interactions_per_learner), Some((7.0 / 6.0, 6, 6)));
+    assert_eq!(of(found.resolution_rate), Some((3.0 / 7.0, 7, 6)));
+    assert_eq!((of(found.satisfaction), found.effect), (Some((0.5, 6, 6)), None));
+    assert!(found.resolution_rate.unwrap().interval.is_some());
+    // Before anybody asked.
+    let early = (period.0.minus(Duration::from_secs(86_400)), period.0);
+    assert_eq!(world.service.find_tutor(PROJECT, early.0, early.1).await.unwrap(), None);
+    assert_eq!(world.service.find_tutor(ProjectId(2), period.0, period.1).await.unwrap(), None);
+    for subject in [1, 2] {
+        world.events.erase_subject(PROJECT, SubjectId(subject)).await.unwrap();
+    }
+    let few = find().await.unwrap();
+    assert_eq!((few.conversations, few.resolution_rate, few.interactions_per_learner), (5, None, None));
 }
