@@ -280,6 +280,7 @@ impl App {
             audit: audit.clone(),
             queries: queries.clone(),
             zones: Some(Arc::new(Zones(Arc::clone(&accounts)))),
+            learning: config.features.learning.then(|| learning.clone() as _),
         }));
         let track = Arc::new(TrackService::new(TrackParts {
             db: db.clone(),

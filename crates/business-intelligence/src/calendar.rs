@@ -8,7 +8,7 @@ use jiff::{Span, Zoned};
 use crate::BusinessError;
 
 /// A stretch of the calendar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PeriodUnit {
     /// From midnight to midnight.
     Day,

@@ -36,8 +36,10 @@
 //! assert_eq!((ledger.movements[0].kind, ledger.movements[0].delta_minor), (MovementKind::New, 1_000));
 //! ```
 
+mod answers;
 pub mod calendar;
 mod error;
+mod kept;
 pub mod metrics;
 mod model;
 pub mod revenue;
@@ -51,12 +53,13 @@ pub mod track;
 use async_trait::async_trait;
 use belvedere_kernel::ProjectId;
 
+pub use answers::PRESENT_MINUTES;
 pub use error::BusinessError;
 pub use model::{
-    Acquisition, ActivePoint, AskMetrics, AskPeriod, AskRevenue, AskSeries, BusinessMetrics, COHORTS_MAX,
-    ChangedBy, Channel, CohortTable, Compared, ConversionFunnel, CourseMetrics, EngagementMetrics, Feature,
-    LearningMetrics, Number, PERIODS_MAX, PlanRevenue, PlanTable, Recorded, RevenueCohort, RevenueReport,
-    RevenueSeries,
+    Acquisition, ActivePoint, AdoptionCohort, AskMetrics, AskPeriod, AskRevenue, AskSeries, BusinessMetrics,
+    COHORTS_MAX, Change, ChangeBy, ChangedBy, Changes, Channel, CohortTable, Compared, ConversionFunnel,
+    CourseMetrics, EngagementMetrics, Feature, LearningMetrics, Number, PERIODS_MAX, PlanRevenue, PlanTable,
+    Recorded, RevenueCohort, RevenueReport, RevenueSeries, SegmentChange,
 };
 pub use service::{BusinessParts, BusinessService, CURRENCIES_MAX, RATES_MAX, TrackedRevenue};
 
@@ -72,8 +75,20 @@ use revenue::rates::Rate;
 /// [`BusinessError::MissingRate`] where one was not imported, or a storage error.
 #[async_trait]
 pub trait Business: Send + Sync {
-    /// All numbers about a period, compared with the one before.
+    /// All numbers about a period, compared with the one before. They are at most a minute old, and the answer says up to
+    /// when they are.
     async fn find_metrics(&self, ask: AskMetrics) -> Result<BusinessMetrics, BusinessError>;
+
+    /// What changed most in the last 7 days, at most ten minutes old; revenue is left out where it cannot be told in one
+    /// currency.
+    async fn find_changes(
+        &self,
+        project: ProjectId,
+        currency: Option<Currency>,
+    ) -> Result<Changes, BusinessError>;
+
+    /// How many people were active in the last [`PRESENT_MINUTES`].
+    async fn count_present(&self, project: ProjectId) -> Result<u64, BusinessError>;
 
     /// What revenue did in a period and the one before; none where there is no revenue.
     async fn find_revenue(&self, ask: AskRevenue) -> Result<Option<RevenueReport>, BusinessError>;

@@ -1,9 +1,11 @@
 //! Numbers about the business, asked of the event store so that its rollups serve, and what they mean.
 
 mod ask;
+pub(crate) mod changes;
 pub mod definitions;
+mod touch;
 
-pub(crate) use ask::measure;
+pub(crate) use ask::{Asker, goal_of, measure};
 
 /// Events of people who look at a page.
 pub const PAGE_VIEW: &str = "page_view";

@@ -1,6 +1,7 @@
 //! Plain data of the traits.
 
-use belvedere_kernel::{Actor, ProjectId};
+use belvedere_event_store::query::RetentionTable;
+use belvedere_kernel::{Actor, ProjectId, StrugglingNumbers, TutorNumbers};
 use belvedere_storage::Timestamp;
 
 use crate::calendar::PeriodUnit;
@@ -29,7 +30,7 @@ pub struct Recorded {
 }
 
 /// Which period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AskPeriod {
     /// The day, week, month or quarter of this moment, up to it; compared with the one before up to the same point.
     Current(PeriodUnit),
@@ -199,7 +200,7 @@ impl Channel {
 /// Who comes.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Acquisition {
-    /// People who were active up to the end of the period, in the two years before it.
+    /// People who were ever active up to the last day of the period.
     pub total_users: Number,
     /// People who were active for the first time in the period.
     pub new_users: Number,
@@ -228,6 +229,21 @@ pub struct Feature {
     pub users: u64,
     /// The share of all who were active in the period.
     pub adoption_rate: Option<f64>,
+    /// Of the people who came in the 8 weeks up to the end of the period, those who used it in the period for the first time.
+    pub adopters: u64,
+    /// The median of the seconds from their first activity to that use; none without any.
+    pub seconds_to_adopt: Option<f64>,
+}
+
+/// People who came in the same week, and what they have used since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdoptionCohort {
+    /// When the week begins.
+    pub from: Timestamp,
+    /// How many came.
+    pub people: u64,
+    /// How many of them have used each of the features, in the order of [`EngagementMetrics::feature_adoption`].
+    pub adopted: Vec<u64>,
 }
 
 /// What those do who come.
@@ -247,6 +263,8 @@ pub struct EngagementMetrics {
     pub course_completion_rate: Number,
     /// The greatest first, at most 20.
     pub feature_adoption: Vec<Feature>,
+    /// The 8 weeks up to the end of the period, the oldest first.
+    pub adoption_by_cohort: Vec<AdoptionCohort>,
 }
 
 /// A course.
@@ -277,6 +295,10 @@ pub struct LearningMetrics {
     pub average_time_to_complete: Number,
     /// Those with the most enrolments first, at most 10.
     pub popular_courses: Vec<CourseMetrics>,
+    /// Who struggles at this moment; none where there is no learning.
+    pub struggling: Option<StrugglingNumbers>,
+    /// What a tutor does; none where there is none.
+    pub tutor: Option<TutorNumbers>,
 }
 
 /// From a visit to a subscription, within 30 days of the visit.
@@ -326,4 +348,71 @@ pub struct BusinessMetrics {
     pub funnel_before: ConversionFunnel,
     /// The last 30 days of the period by day.
     pub active: Vec<ActivePoint>,
+    /// Of the people who came in each of the 8 weeks up to the end of the period, how many came again in each week after.
+    pub retention: RetentionTable,
+}
+
+/// What changed most in the 7 days that end now, against the 7 days before them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Changes {
+    /// The week, from here on.
+    pub from: Timestamp,
+    /// Before this: now, or not long ago.
+    pub until: Timestamp,
+    /// Changes that are more than noise, the greatest relative one first; at most 5.
+    pub changes: Vec<Change>,
+}
+
+/// A number that changed from the week before by more than noise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Which one: `active_people`, `visitors`, `signups`, `lesson_completers`, `feature_users`, `free_trials`,
+    /// `subscribers`, `people_with_errors` or `monthly_recurring_revenue`.
+    pub key: &'static str,
+    /// People in the week; revenue in minor units at its end.
+    pub now: i64,
+    /// People in the week before; revenue at its end.
+    pub before: i64,
+    /// By how many standard deviations the two differ; at least 3.
+    pub z: f64,
+    /// In which currency; none for people.
+    pub currency: Option<Currency>,
+    /// Who makes the change, by dimension; that in which segments changed least alike first.
+    pub by: Vec<ChangeBy>,
+}
+
+impl Change {
+    /// The relative change: 0.1 is a tenth more; none from nothing.
+    #[must_use]
+    pub fn change(&self) -> Option<f64> {
+        (self.before != 0).then(|| (self.now - self.before) as f64 / self.before.abs() as f64)
+    }
+}
+
+/// A change by the segments of a dimension, whose changes add up to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeBy {
+    /// `channel`, `country`, `plan` or `device`; `movement` of revenue.
+    pub dimension: &'static str,
+    /// Those that make most of the change first.
+    pub segments: Vec<SegmentChange>,
+}
+
+/// A part of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentChange {
+    /// Which people; `others` for those that were put together, `not known` for those without a text.
+    pub segment: String,
+    /// In the week.
+    pub now: i64,
+    /// In the week before.
+    pub before: i64,
+}
+
+impl SegmentChange {
+    /// What it adds to the change.
+    #[must_use]
+    pub fn delta(&self) -> i64 {
+        self.now - self.before
+    }
 }

@@ -1,43 +1,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use belvedere_event_store::query::Queries;
 use belvedere_event_store::{Event, ProjectZones};
 use belvedere_kernel::{
-    AuditSink, Clock, Entry as AuditEntry, Identity, PersonRegister, ProjectId, RawPerson, SubjectData,
-    SubjectId, Target,
+    AuditSink, Clock, Entry as AuditEntry, Identity, LearningNumbers, PersonRegister, ProjectId, RawPerson,
+    SubjectData, SubjectId, Target,
 };
-use belvedere_storage::{Database, StorageError, Timestamp, Tx};
-use jiff::tz::TimeZone;
+use belvedere_storage::{Database, StorageError, Tx};
 use serde_json::json;
 
-use crate::calendar::Calendar;
-use crate::metrics::measure;
-use crate::model::{
-    AskMetrics, AskPeriod, AskRevenue, AskSeries, BusinessMetrics, COHORTS_MAX, ChangedBy, CohortTable,
-    Compared, PERIODS_MAX, PlanRevenue, PlanTable, Recorded, RevenueCohort, RevenueReport, RevenueSeries,
-};
+use crate::answers::Answers;
+use crate::model::{ChangedBy, Recorded};
 use crate::revenue::csv::{self, Refused};
 use crate::revenue::currency::Currency;
 use crate::revenue::entry::{ENTRIES_MAX, Entry, What};
 use crate::revenue::ledger::{LedgerRules, fold};
-use crate::revenue::metrics::{ChargeKind, Levels, RevenuePeriod, periods, standing};
-use crate::revenue::rates::{Rate, Rates, rate_day};
+use crate::revenue::metrics::ChargeKind;
+use crate::revenue::rates::Rate;
 use crate::revenue::subscription::{Key, SubscriptionEvent};
 use crate::revenue::{OneOff, ReadRevenueError, Tracked, read_event};
 use crate::store::{self, EVENTS_OF_CUSTOMER_MAX, Settings};
 use crate::subject::CustomerData;
-use crate::{Business, BusinessError, RevenueRecords};
+use crate::{BusinessError, RevenueRecords};
 
 /// The most rates of one call.
 pub const RATES_MAX: usize = 10_000;
 /// The most currencies of a project.
 pub const CURRENCIES_MAX: usize = 40;
-
-/// No period is shorter, so that none is empty where one begins at this moment.
-const MOMENT: Duration = Duration::from_millis(1);
 
 /// How many customers are folded at once where all are.
 const CUSTOMERS_AT_ONCE: u64 = 256;
@@ -57,6 +48,8 @@ pub struct BusinessParts {
     pub queries: Arc<dyn Queries>,
     /// By whose days periods are cut; UTC where nobody says.
     pub zones: Option<Arc<dyn ProjectZones>>,
+    /// What is known of learners; none where nobody learns.
+    pub learning: Option<Arc<dyn LearningNumbers>>,
 }
 
 /// What became of tracked events.
@@ -74,6 +67,7 @@ pub struct TrackedRevenue {
 #[derive(Clone)]
 pub struct BusinessService {
     pub(crate) parts: Arc<BusinessParts>,
+    pub(crate) answers: Arc<Answers>,
 }
 
 impl std::fmt::Debug for BusinessService {
@@ -103,7 +97,7 @@ impl BusinessService {
     /// The service over a migrated database.
     #[must_use]
     pub fn new(parts: BusinessParts) -> Self {
-        Self { parts: Arc::new(parts) }
+        Self { parts: Arc::new(parts), answers: Arc::default() }
     }
 
     /// What is kept of customers.
@@ -283,6 +277,7 @@ impl BusinessService {
                 Ok(Recorded { taken: stored.taken, repeated: stored.repeated, refused })
             })
             .await?;
+        self.answers.forget_revenue();
         recorded.refused.append(&mut refused);
         recorded.refused.sort_by_key(|refused| refused.line);
         Ok(recorded)
@@ -304,87 +299,9 @@ impl BusinessService {
         };
         self.parts.audit.record(tx, entry).await
     }
-
-    pub(crate) async fn calendar(&self, project: ProjectId) -> Result<Calendar, StorageError> {
-        let name = match &self.parts.zones {
-            Some(zones) => zones.time_zone(project).await?,
-            None => None,
-        };
-        Ok(Calendar::new(name.and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC)))
-    }
-
-    /// The currency to answer in: that which is asked for, or else the only one; none where there is no revenue.
-    async fn currency(
-        &self,
-        project: ProjectId,
-        asked: Option<Currency>,
-    ) -> Result<Option<(Currency, Settings)>, BusinessError> {
-        let settings = store::find_settings(self.parts.db.read(), project).await?;
-        let mut all = settings.currencies.iter().copied();
-        match (asked, all.next(), all.next()) {
-            (_, None, _) => Ok(None),
-            (Some(currency), ..) | (None, Some(currency), None) => Ok(Some((currency, settings))),
-            _ => Err(BusinessError::Currencies(settings.currencies.into_iter().collect())),
-        }
-    }
-
-    /// The rates that amounts between two instants are converted at; none are needed for a single currency.
-    async fn rates(
-        &self,
-        project: ProjectId,
-        (to, settings): &(Currency, Settings),
-        (from, until): (Timestamp, Timestamp),
-    ) -> Result<Rates, StorageError> {
-        if settings.currencies.iter().all(|currency| currency == to) {
-            return Ok(Rates::new(*to, []));
-        }
-        let days = (rate_day(from.as_micros().saturating_sub(1)), rate_day(until.as_micros()));
-        Ok(Rates::new(*to, store::load_rates(self.parts.db.read(), project, *to, days).await?))
-    }
-
-    /// What revenue did between cuts.
-    async fn between(
-        &self,
-        project: ProjectId,
-        currency: &(Currency, Settings),
-        cuts: &[Timestamp],
-    ) -> Result<Vec<RevenuePeriod>, BusinessError> {
-        let (Some(first), Some(last)) = (cuts.first().copied(), cuts.last().copied()) else {
-            return Ok(Vec::new());
-        };
-        let db = self.parts.db.read();
-        let levels = store::read_levels(db, project, first).await?;
-        let movements = store::sum_movements(db, project, cuts, currency.0).await?;
-        let charges = store::sum_charges(db, project, cuts, currency.0).await?;
-        let rates = self.rates(project, currency, (first, last)).await?;
-        Ok(periods(cuts, levels, &movements, &charges, &rates)?)
-    }
-
-    pub(crate) async fn report(
-        &self,
-        project: ProjectId,
-        period: &Compared,
-        currency: Option<Currency>,
-    ) -> Result<Option<RevenueReport>, BusinessError> {
-        let Some(currency) = self.currency(project, currency).await? else { return Ok(None) };
-        let now = self.between(project, &currency, &[period.from, period.until]).await?;
-        let before = self.between(project, &currency, &[period.before_from, period.before_until]).await?;
-        let first = |periods: Vec<RevenuePeriod>| periods.first().copied().unwrap_or_default();
-        Ok(Some(RevenueReport { currency: currency.0, now: first(now), before: first(before) }))
-    }
-
-    /// The begins of the last periods, and this moment.
-    async fn cuts(&self, ask: &AskSeries) -> Result<Vec<Timestamp>, BusinessError> {
-        let now = self.parts.clock.now();
-        let mut cuts = self.calendar(ask.project).await?.last(ask.unit, now, ask.periods)?;
-        if let Some(last) = cuts.last_mut() {
-            *last = now;
-        }
-        Ok(cuts)
-    }
 }
 
-fn within(field: &'static str, number: usize, most: usize) -> Result<(), BusinessError> {
+pub(crate) fn within(field: &'static str, number: usize, most: usize) -> Result<(), BusinessError> {
     if (1..=most).contains(&number) {
         return Ok(());
     }
@@ -419,113 +336,6 @@ fn resolve(project: ProjectId, entry: &Entry, customer: SubjectId) -> Tracked {
         }
         What::Order { amount_minor, currency } => charge(ChargeKind::Order, *amount_minor, *currency),
         What::Refund { amount_minor, currency } => charge(ChargeKind::Refund, *amount_minor, *currency),
-    }
-}
-
-/// The period that is asked for, and the one that it is compared with.
-pub(crate) fn compared(
-    ask: AskPeriod,
-    calendar: &Calendar,
-    now: Timestamp,
-) -> Result<Compared, BusinessError> {
-    match ask {
-        AskPeriod::Current(unit) => {
-            let (from, before_from) = (calendar.start(unit, now)?, calendar.shifted(unit, now, -1)?);
-            // The same time into the period; a shorter one ends before.
-            let elapsed = now.since(from).max(MOMENT);
-            let (until, before_until) = (from.plus(elapsed), before_from.plus(elapsed).min(from));
-            Ok(Compared { from, until, before_from, before_until })
-        }
-        AskPeriod::Range { from, until } => {
-            if until <= from {
-                return Err(BusinessError::invalid("until", "must be later than from"));
-            }
-            let length = until.since(from);
-            if length.as_secs() > 366 * 86_400 {
-                return Err(BusinessError::invalid("from", "must be at most 366 days before until"));
-            }
-            Ok(Compared { from, until, before_from: from.minus(length), before_until: from })
-        }
-    }
-}
-
-#[async_trait]
-impl Business for BusinessService {
-    async fn find_metrics(&self, ask: AskMetrics) -> Result<BusinessMetrics, BusinessError> {
-        let calendar = self.calendar(ask.project).await?;
-        let period = compared(ask.period, &calendar, self.parts.clock.now())?;
-        measure(self, &ask, period, &calendar).await
-    }
-
-    async fn find_revenue(&self, ask: AskRevenue) -> Result<Option<RevenueReport>, BusinessError> {
-        let calendar = self.calendar(ask.project).await?;
-        let period = compared(ask.period, &calendar, self.parts.clock.now())?;
-        self.report(ask.project, &period, ask.currency).await
-    }
-
-    async fn list_revenue(&self, ask: AskSeries) -> Result<RevenueSeries, BusinessError> {
-        within("periods", ask.periods, PERIODS_MAX)?;
-        let Some(currency) = self.currency(ask.project, ask.currency).await? else {
-            return Ok(RevenueSeries { currency: None, periods: Vec::new() });
-        };
-        let cuts = self.cuts(&ask).await?;
-        let periods = self.between(ask.project, &currency, &cuts).await?;
-        Ok(RevenueSeries { currency: Some(currency.0), periods })
-    }
-
-    async fn list_plans(
-        &self,
-        project: ProjectId,
-        currency: Option<Currency>,
-    ) -> Result<PlanTable, BusinessError> {
-        let Some(currency) = self.currency(project, currency).await? else { return Ok(PlanTable::default()) };
-        let now = self.parts.clock.now();
-        let levels = store::read_plans(self.parts.db.read(), project, now).await?;
-        let rates = self.rates(project, &currency, (now, now)).await?;
-        let day = rate_day(now.as_micros().saturating_sub(1));
-        let mut plans: BTreeMap<String, PlanRevenue> = BTreeMap::new();
-        for level in levels {
-            let minor = rates.convert(level.mrr_minor, level.currency, day)?;
-            let plan = plans.entry(level.plan.clone()).or_insert_with(|| PlanRevenue {
-                plan: level.plan,
-                mrr_minor: 0,
-                subscribers: 0,
-            });
-            plan.mrr_minor = plan.mrr_minor.saturating_add(minor);
-            plan.subscribers += level.subscribers;
-        }
-        let mut plans: Vec<PlanRevenue> = plans.into_values().collect();
-        plans.sort_by(|a, b| (b.mrr_minor, &a.plan).cmp(&(a.mrr_minor, &b.plan)));
-        Ok(PlanTable { currency: Some(currency.0), plans })
-    }
-
-    async fn list_cohorts(&self, ask: AskSeries) -> Result<CohortTable, BusinessError> {
-        within("periods", ask.periods, COHORTS_MAX)?;
-        let Some(currency) = self.currency(ask.project, ask.currency).await? else {
-            return Ok(CohortTable::default());
-        };
-        let cuts = self.cuts(&ask).await?;
-        let (Some(first), Some(last)) = (cuts.first().copied(), cuts.last().copied()) else {
-            return Ok(CohortTable::default());
-        };
-        let sums = store::read_cohorts(self.parts.db.read(), ask.project, &cuts).await?;
-        let rates = self.rates(ask.project, &currency, (first, last)).await?;
-        let mut cohorts = Vec::new();
-        for (number, from) in cuts.iter().enumerate().take(ask.periods) {
-            let (mut levels, mut mrr_minor, mut customers) = (Levels::new(), Vec::new(), Vec::new());
-            for (period, until) in cuts.iter().skip(1).enumerate().skip(number) {
-                for sum in sums.iter().filter(|sum| (sum.cohort, sum.period) == (number, period)) {
-                    let level = levels.entry(sum.currency).or_default();
-                    level.mrr_minor = level.mrr_minor.saturating_add(sum.delta_minor);
-                    level.customers += sum.customers;
-                }
-                let standing = standing(&levels, &rates, *until)?;
-                mrr_minor.push(standing.mrr_minor);
-                customers.push(standing.customers);
-            }
-            cohorts.push(RevenueCohort { from: *from, mrr_minor, customers });
-        }
-        Ok(CohortTable { currency: Some(currency.0), cohorts })
     }
 }
 
@@ -578,6 +388,7 @@ impl RevenueRecords for BusinessService {
                 Ok::<_, BusinessError>(())
             })
             .await?;
+        self.answers.forget_revenue();
         Ok(unique.len() as u64)
     }
 
@@ -606,32 +417,10 @@ impl RevenueRecords for BusinessService {
                 }
                 let detail = json!({ "rules": rules });
                 self.audit(tx, project, by, ("business_rules_changed", "revenue", detail)).await?;
-                Ok(())
+                Ok::<_, BusinessError>(())
             })
-            .await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::calendar::PeriodUnit;
-
-    #[test]
-    fn a_period_is_compared_with_the_same_part_of_the_one_before() {
-        let calendar = Calendar::new(TimeZone::UTC);
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let now = at("2026-03-31T12:00:00Z");
-        let month = compared(AskPeriod::Current(PeriodUnit::Month), &calendar, now).unwrap();
-        assert_eq!((month.from, month.until), (at("2026-03-01T00:00:00Z"), now));
-        // February is shorter: all of it.
-        assert_eq!(month.before_from, at("2026-02-01T00:00:00Z"));
-        assert_eq!(month.before_until, at("2026-03-01T00:00:00Z"));
-        let day = compared(AskPeriod::Current(PeriodUnit::Day), &calendar, now).unwrap();
-        assert_eq!(day.before_until, at("2026-03-30T12:00:00Z"));
-        let range = AskPeriod::Range { from: at("2026-03-01T00:00:00Z"), until: at("2026-03-08T00:00:00Z") };
-        assert_eq!(compared(range, &calendar, now).unwrap().before_from, at("2026-02-22T00:00:00Z"));
-        let wrong = AskPeriod::Range { from: now, until: now };
-        assert!(compared(wrong, &calendar, now).is_err());
+            .await?;
+        self.answers.forget_revenue();
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The slice through its traits, on both databases.
 
+mod asked;
 mod company;
 mod plain;
 mod records;
@@ -11,7 +12,8 @@ use async_trait::async_trait;
 use belvedere_event_store::query::{QueryLimits, QueryService};
 use belvedere_event_store::{Embedded, Event, EventStore, EventStoreError, Limits, ProjectZones};
 use belvedere_kernel::{
-    Actor, AuditSink, Clock, Entry, ManualClock, PersonRegister, ProjectId, RawPerson, SubjectId,
+    Actor, AuditSink, Clock, Entry, LearningNumbers, ManualClock, PersonRegister, ProjectId, RawPerson,
+    StrugglingNumbers, SubjectId, TutorNumbers,
 };
 use belvedere_storage::testing::TestDatabase;
 use belvedere_storage::{Id, StorageError, Timestamp, Tx};
@@ -68,6 +70,26 @@ impl ProjectZones for Amsterdam {
     }
 }
 
+/// Seven learners struggle, and a tutor has as many conversations as a period has days.
+struct Learners;
+
+#[async_trait]
+impl LearningNumbers for Learners {
+    async fn find_struggling(&self, _: ProjectId) -> Result<StrugglingNumbers, StorageError> {
+        Ok(StrugglingNumbers { learners: 7, ..StrugglingNumbers::default() })
+    }
+
+    async fn find_tutor(
+        &self,
+        _: ProjectId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<TutorNumbers>, StorageError> {
+        let conversations = until.since(from).as_secs() / 86_400;
+        Ok((conversations > 0).then(|| TutorNumbers { conversations, ..TutorNumbers::default() }))
+    }
+}
+
 pub(crate) struct World {
     pub(crate) db: TestDatabase,
     pub(crate) service: BusinessService,
@@ -101,6 +123,7 @@ impl World {
             audit: entries.clone(),
             queries: Arc::new(queries),
             zones: Some(Arc::new(Amsterdam)),
+            learning: Some(Arc::new(Learners)),
         });
         Self { db, service, events, entries, clock, directory }
     }

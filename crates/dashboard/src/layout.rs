@@ -236,7 +236,8 @@ impl Scene {
         let mut layout = frame(&self.visitor, self.now, &projects?, &organisations?, Some(&self.project));
         layout.nav = self.nav(section, unresolved?, said?);
         layout.notice = notice(pairs);
-        let is_told = self.state.errors.is_some() || self.state.learning.is_some();
+        let state = &self.state;
+        let is_told = state.errors.is_some() || state.learning.is_some() || state.business.is_some();
         let has_live = is_told && self.may(Permission::ViewIssues);
         layout.live = has_live.then(|| format!("/live/{}", self.project.id));
         Ok(layout)

@@ -23,3 +23,5 @@ pub(crate) mod stack;
 pub(crate) mod tags;
 pub(crate) mod timeline;
 pub(crate) mod tutor;
+pub(crate) mod uptake;
+pub(crate) mod week;

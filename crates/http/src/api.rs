@@ -258,6 +258,8 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         learning::find_rules,
         learning::set_rules,
         business::find_metrics,
+        business::find_changes,
+        business::count_present,
         business::find_revenue,
         business::list_movements,
         business::list_plans,

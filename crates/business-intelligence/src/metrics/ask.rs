@@ -1,19 +1,20 @@
 //! Which questions to the events give which numbers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use belvedere_event_store::columns::{Dimension, PropName};
-use belvedere_event_store::kernel::cohort::Did;
+use belvedere_event_store::kernel::adoption::AdoptionAnswer;
 use belvedere_event_store::kernel::filter::{Filter, TextTest};
-use belvedere_event_store::kernel::funnel::{FunnelBreakdown, FunnelGroup, FunnelRules, Touch};
+use belvedere_event_store::kernel::funnel::FunnelRules;
 use belvedere_event_store::kernel::group::{Field, Group};
+use belvedere_event_store::kernel::lifecycle::LifecyclePeriod;
+use belvedere_event_store::kernel::retention::{CohortBy, RetentionMode};
 use belvedere_event_store::kernel::session::GAP_MS;
 use belvedere_event_store::kernel::top::Rank;
 use belvedere_event_store::kernel::trend::Measures;
 use belvedere_event_store::query::{
-    AskActive, AskCohort, AskFunnel, AskLifecycle, AskSession, AskTop, AskTrend, BREAKDOWN_MAX, LIST_MAX,
-    Queries, QueriesError, RANGE_DAYS_MAX, Span, Unit,
+    AskActive, AskAdoption, AskFunnel, AskLifecycle, AskRetention, AskSession, AskTop, AskTrend, LIST_MAX,
+    Queries, QueriesError, RetentionTable, Span, Unit,
 };
 use belvedere_event_store::{NAME_BYTES_MAX, TIME_MIN};
 use belvedere_kernel::ProjectId;
@@ -23,34 +24,36 @@ use super::{FEATURE_USED, NO_ACTIVITY, PAGE_VIEW, SIGNED_UP, SUBSCRIPTION_STARTE
 use crate::BusinessError;
 use crate::calendar::{Calendar, PeriodUnit};
 use crate::model::{
-    Acquisition, ActivePoint, AskMetrics, BusinessMetrics, Channel, Compared, ConversionFunnel,
-    CourseMetrics, EngagementMetrics, Feature, LearningMetrics, Number,
+    Acquisition, ActivePoint, AdoptionCohort, BusinessMetrics, Compared, ConversionFunnel, CourseMetrics,
+    EngagementMetrics, Feature, LearningMetrics, Number,
 };
-use crate::service::BusinessService;
 
 /// Who converts does so within this time.
-const WINDOW_MS: i64 = 30 * 86_400_000;
+pub(super) const WINDOW_MS: i64 = 30 * 86_400_000;
 /// The most channels, campaigns, pages or features.
-const ROWS_MAX: usize = 20;
+pub(super) const ROWS_MAX: usize = 20;
 /// The most courses that are popular.
 const COURSES_MAX: usize = 10;
 /// Days of the small charts.
 const CHART_DAYS: u64 = 30;
+/// Weeks of cohorts.
+const COHORT_WEEKS: u32 = 8;
 
 const DAY: Duration = Duration::from_secs(86_400);
-const MICRO: Duration = Duration::from_micros(1);
+pub(super) const MICRO: Duration = Duration::from_micros(1);
 
 /// Events of these names; there need not be any.
-fn named(names: &[&str]) -> Filter {
+pub(super) fn named(names: &[&str]) -> Filter {
     let not = |name: &&str| Filter::Name(TextTest::IsNot((*name).to_owned()));
     Filter::Not(Box::new(Filter::And(names.iter().map(not).collect())))
 }
 
-fn activity() -> Filter {
+/// Every event of somebody who does something.
+pub(super) fn activity() -> Filter {
     Filter::Name(TextTest::In(NO_ACTIVITY.map(str::to_owned).to_vec())).negated()
 }
 
-trait Negated {
+pub(super) trait Negated {
     fn negated(self) -> Self;
 }
 
@@ -61,28 +64,60 @@ impl Negated for Filter {
 }
 
 /// Questions about one project, by one calendar.
-struct Asker<'a> {
-    queries: &'a dyn Queries,
-    project: ProjectId,
-    calendar: &'a Calendar,
+pub(crate) struct Asker<'a> {
+    pub(crate) queries: &'a dyn Queries,
+    pub(crate) project: ProjectId,
+    pub(crate) calendar: &'a Calendar,
 }
 
-/// All numbers about a period.
-pub(crate) async fn measure(
-    service: &BusinessService,
-    ask: &AskMetrics,
-    period: Compared,
-    calendar: &Calendar,
-) -> Result<BusinessMetrics, BusinessError> {
-    let goal = ask.goal.as_deref().unwrap_or(SIGNED_UP);
-    if !(1..=NAME_BYTES_MAX).contains(&goal.len()) {
-        return Err(BusinessError::invalid("goal", format!("must have 1 to {NAME_BYTES_MAX} bytes")));
+/// The event that channels convert by.
+pub(crate) fn goal_of(asked: Option<&str>) -> Result<&str, BusinessError> {
+    let goal = asked.unwrap_or(SIGNED_UP);
+    match (1..=NAME_BYTES_MAX).contains(&goal.len()) {
+        true => Ok(goal),
+        false => Err(BusinessError::invalid("goal", format!("must have 1 to {NAME_BYTES_MAX} bytes"))),
     }
-    let asker = Asker { queries: &*service.parts.queries, project: ask.project, calendar };
+}
+
+/// All numbers about a period that follow from events. Half of the questions are asked beside the other half.
+pub(crate) async fn measure(
+    asker: &Asker<'_>,
+    goal: &str,
+    period: Compared,
+) -> Result<BusinessMetrics, BusinessError> {
+    let calendar = asker.calendar;
     let now = (period.from, period.until);
     let before = (period.before_from, period.before_until);
-    let new = asker.new_by_day(&period).await?;
-    let active = asker.active_by_day(&period).await?;
+    let people = async {
+        let new = asker.new_by_day(&period).await?;
+        let active = asker.active_by_day(&period).await?;
+        let users = asker.users(now).await?;
+        let channels = asker.channels(now, goal).await?;
+        let campaigns = asker.by_property(now, goal, activity(), "utm_campaign").await?;
+        let landing_pages = asker.by_property(now, goal, named(&[PAGE_VIEW]), "path").await?;
+        let retention = asker.retention(period.until).await?;
+        Ok::<_, BusinessError>((new, active, users, channels, campaigns, landing_pages, retention))
+    };
+    let use_and_learning = async {
+        let seconds =
+            Number { now: asker.session_seconds(now).await?, before: asker.session_seconds(before).await? };
+        let courses = (asker.courses(now).await?, asker.courses(before).await?.1);
+        let used = asker.used(now).await?;
+        let adoption = match used.is_empty() {
+            true => AdoptionAnswer { cohorts: Vec::new(), items: Vec::new() },
+            false => asker.adoption(now).await?,
+        };
+        let lessons =
+            Number { now: Some(asker.lessons(now).await?), before: Some(asker.lessons(before).await?) };
+        let lesson_seconds =
+            Number { now: asker.lesson_seconds(now).await?, before: asker.lesson_seconds(before).await? };
+        let funnels = (asker.funnel(now).await?, asker.funnel(before).await?);
+        Ok::<_, BusinessError>((seconds, courses, (used, adoption), (lessons, lesson_seconds), funnels))
+    };
+    let (people, use_and_learning) = tokio::try_join!(people, use_and_learning)?;
+    let (new, active, users, channels, campaigns, landing_pages, retention) = people;
+    let (seconds, courses, (used, adoption), (lessons, lesson_seconds), funnels) = use_and_learning;
+
     let last_day = |until: Timestamp| calendar.start(PeriodUnit::Day, until.minus(MICRO));
     let (day_now, day_before) = (last_day(period.until)?, last_day(period.before_until)?);
     let of_day = |day: Timestamp| active.iter().find(|point| point.0 == day).copied();
@@ -91,33 +126,28 @@ pub(crate) async fn measure(
         before: Some(of_day(day_before).map_or(0, find) as f64),
     };
     let (daily, monthly) = (number(|it| it.1), number(|it| it.3));
-    let users = asker.both(now, before, |it| asker.users(it)).await?;
+    let ever = |day: Timestamp| Some(new.iter().find(|it| it.day == day).map_or(0, |it| it.ever) as f64);
     let chart_from = calendar.start(PeriodUnit::Day, day_now.minus(DAY * (CHART_DAYS as u32 - 1)))?;
     let chart = active.iter().filter(|it| it.0 >= chart_from && it.0 <= day_now).map(|it| ActivePoint {
         from: it.0,
         daily: it.1,
         monthly: it.3,
-        new: new.iter().find(|(day, _)| *day == it.0).map_or(0, |(_, new)| *new),
+        new: new.iter().find(|of_day| of_day.day == it.0).map_or(0, |of_day| of_day.new),
     });
-    let (courses, completion) = asker.courses(now).await?;
-    let (_, completion_before) = asker.courses(before).await?;
-    let revenue = match ask.has_revenue {
-        true => service.report(ask.project, &period, ask.currency).await?,
-        false => None,
-    };
+    let (feature_adoption, adoption_by_cohort) = features_of(used, users, &adoption);
     Ok(BusinessMetrics {
         period,
         time_zone: calendar.name().to_owned(),
         acquisition: Acquisition {
-            total_users: asker.total(period.until, period.before_until).await?,
+            total_users: Number { now: ever(day_now), before: ever(day_before) },
             new_users: added(&new, now, before),
             new_users_today: asker.added_in(PeriodUnit::Day, day_now, &new)?,
             new_users_this_week: asker.added_in(PeriodUnit::Week, day_now, &new)?,
             new_users_this_month: asker.added_in(PeriodUnit::Month, day_now, &new)?,
-            channels: asker.channels(now, goal, Touch::First).await?,
-            channels_last_touch: asker.channels(now, goal, Touch::Last).await?,
-            campaigns: asker.by_property(now, goal, activity(), "utm_campaign").await?,
-            landing_pages: asker.by_property(now, goal, named(&[PAGE_VIEW]), "path").await?,
+            channels: channels.0,
+            channels_last_touch: channels.1,
+            campaigns,
+            landing_pages,
         },
         engagement: EngagementMetrics {
             daily_active_users: daily,
@@ -127,31 +157,65 @@ pub(crate) async fn measure(
                 now: share(daily.now, monthly.now),
                 before: share(daily.before, monthly.before),
             },
-            average_session_duration: Number {
-                now: asker.session_seconds(now).await?,
-                before: asker.session_seconds(before).await?,
-            },
-            course_completion_rate: Number { now: completion, before: completion_before },
-            feature_adoption: asker.features(now, users.now).await?,
+            average_session_duration: seconds,
+            course_completion_rate: Number { now: courses.0.1, before: courses.1 },
+            feature_adoption,
+            adoption_by_cohort,
         },
         learning: LearningMetrics {
-            lessons_completed: asker.both(now, before, |it| asker.lessons(it)).await?,
-            average_time_to_complete: Number {
-                now: asker.lesson_seconds(now).await?,
-                before: asker.lesson_seconds(before).await?,
-            },
-            popular_courses: courses,
+            lessons_completed: lessons,
+            average_time_to_complete: lesson_seconds,
+            popular_courses: courses.0.0,
+            struggling: None,
+            tutor: None,
         },
-        revenue,
-        funnel: asker.funnel(now).await?,
-        funnel_before: asker.funnel(before).await?,
+        revenue: None,
+        funnel: funnels.0,
+        funnel_before: funnels.1,
         active: chart.collect(),
+        retention,
     })
+}
+
+/// The features that were used, with how they were taken up, and by cohort.
+fn features_of(
+    used: Vec<(String, u64)>,
+    users: u64,
+    adoption: &AdoptionAnswer,
+) -> (Vec<Feature>, Vec<AdoptionCohort>) {
+    let of = |feature: &str| adoption.items.iter().find(|item| item.text == feature);
+    let cohort = |(place, (start_micros, people)): (usize, &(i64, u64))| {
+        let adopted = |(feature, _): &(String, u64)| {
+            of(feature).and_then(|item| item.by_cohort.get(place)).copied().unwrap_or(0)
+        };
+        let from = Timestamp::from_micros(*start_micros);
+        AdoptionCohort { from, people: *people, adopted: used.iter().map(adopted).collect() }
+    };
+    let cohorts = adoption.cohorts.iter().enumerate().map(cohort).collect();
+    let feature = |(feature, users_of): &(String, u64)| {
+        let item = of(feature);
+        Feature {
+            feature: feature.clone(),
+            users: *users_of,
+            adoption_rate: share(Some(*users_of as f64), Some(users as f64)),
+            adopters: item.map_or(0, |item| item.adopters),
+            seconds_to_adopt: item.and_then(|item| item.median_ms).map(|ms| ms as f64 / 1_000.0),
+        }
+    };
+    (used.iter().map(feature).collect(), cohorts)
 }
 
 /// The start of a day, and the people active on it, in its 7 and in its 30 days.
 type ActiveCounts = (Timestamp, u64, u64, u64);
-type Ends = (Timestamp, Timestamp);
+pub(super) type Ends = (Timestamp, Timestamp);
+
+/// What is known of the newcomers of a day.
+struct DayOfNew {
+    day: Timestamp,
+    new: u64,
+    /// All who ever came, up to its end.
+    ever: u64,
+}
 
 fn share(part: Option<f64>, whole: Option<f64>) -> Option<f64> {
     let (part, whole) = (part?, whole?);
@@ -159,16 +223,16 @@ fn share(part: Option<f64>, whole: Option<f64>) -> Option<f64> {
 }
 
 /// People of days that begin in a stretch.
-fn sum(new: &[(Timestamp, u64)], (from, until): Ends) -> f64 {
-    new.iter().filter(|(day, _)| *day >= from && *day < until).map(|(_, new)| *new).sum::<u64>() as f64
+fn sum(new: &[DayOfNew], (from, until): Ends) -> f64 {
+    new.iter().filter(|it| it.day >= from && it.day < until).map(|it| it.new).sum::<u64>() as f64
 }
 
-fn added(new: &[(Timestamp, u64)], now: Ends, before: Ends) -> Number {
+fn added(new: &[DayOfNew], now: Ends, before: Ends) -> Number {
     Number { now: Some(sum(new, now)), before: Some(sum(new, before)) }
 }
 
 /// No rows where no recent event has the property that is asked for.
-fn or_none<T>(answer: Result<Vec<T>, QueriesError>, field: &str) -> Result<Vec<T>, QueriesError> {
+pub(super) fn or_none<T>(answer: Result<Vec<T>, QueriesError>, field: &str) -> Result<Vec<T>, QueriesError> {
     match answer {
         Err(QueriesError::Invalid { field: at, .. }) if at == field => Ok(Vec::new()),
         answer => answer,
@@ -176,7 +240,7 @@ fn or_none<T>(answer: Result<Vec<T>, QueriesError>, field: &str) -> Result<Vec<T
 }
 
 impl Asker<'_> {
-    fn span(&self, (from, until): Ends) -> Span {
+    pub(super) fn span(&self, (from, until): Ends) -> Span {
         Span {
             project: self.project,
             from: from.max(TIME_MIN),
@@ -185,17 +249,12 @@ impl Asker<'_> {
         }
     }
 
-    /// A number of two stretches.
-    async fn both<F: Future<Output = Result<f64, BusinessError>>>(
+    pub(super) async fn counted(
         &self,
-        now: Ends,
-        before: Ends,
-        count: impl Fn(Ends) -> F,
-    ) -> Result<Number, BusinessError> {
-        Ok(Number { now: Some(count(now).await?), before: Some(count(before).await?) })
-    }
-
-    async fn counted(&self, ends: Ends, filter: Filter, subjects: bool) -> Result<(u64, u64), BusinessError> {
+        ends: Ends,
+        filter: Filter,
+        subjects: bool,
+    ) -> Result<(u64, u64), BusinessError> {
         let measures = Measures { subjects, ..Measures::default() };
         let (span, unit) = (self.span(ends), Unit::Month);
         let ask = AskTrend { span, unit, filter, measures, values_of: None, breakdown: None };
@@ -203,39 +262,33 @@ impl Asker<'_> {
         Ok(answer.series.first().map_or((0, 0), |series| (series.events, series.subjects)))
     }
 
-    async fn users(&self, ends: Ends) -> Result<f64, BusinessError> {
-        Ok(self.counted(ends, activity(), true).await?.1 as f64)
+    /// People with activity.
+    pub(crate) async fn users(&self, ends: Ends) -> Result<u64, BusinessError> {
+        Ok(self.counted(ends, activity(), true).await?.1)
     }
 
     async fn lessons(&self, ends: Ends) -> Result<f64, BusinessError> {
         Ok(self.counted(ends, named(&["lesson_complete"]), false).await?.0 as f64)
     }
 
-    async fn total(&self, until: Timestamp, before: Timestamp) -> Result<Number, BusinessError> {
-        let range = DAY * (RANGE_DAYS_MAX as u32 - 1);
-        let of = |until: Timestamp| (until.minus(range), until);
-        self.both(of(until), of(before), |ends| self.users(ends)).await
-    }
-
     /// People active for the first time by day, from before everything that is compared.
-    async fn new_by_day(&self, period: &Compared) -> Result<Vec<(Timestamp, u64)>, BusinessError> {
+    async fn new_by_day(&self, period: &Compared) -> Result<Vec<DayOfNew>, BusinessError> {
         let last = period.until.minus(MICRO);
         let month = self.calendar.shifted(PeriodUnit::Month, last, -1)?;
         let from = month.min(period.before_from).min(last.minus(DAY * CHART_DAYS as u32));
         let span = self.span((from, period.until));
         let answer =
             self.queries.lifecycle(AskLifecycle { span, unit: Unit::Day, filter: activity() }).await?;
-        let days = answer.periods.iter();
-        Ok(days.map(|period| (Timestamp::from_micros(period.start_micros), period.new)).collect())
+        let day = |period: &LifecyclePeriod| DayOfNew {
+            day: Timestamp::from_micros(period.start_micros),
+            new: period.new,
+            ever: period.ever,
+        };
+        Ok(answer.periods.iter().map(day).collect())
     }
 
     /// People active for the first time in the calendar's stretch of a day, and in the one before.
-    fn added_in(
-        &self,
-        unit: PeriodUnit,
-        day: Timestamp,
-        new: &[(Timestamp, u64)],
-    ) -> Result<Number, BusinessError> {
+    fn added_in(&self, unit: PeriodUnit, day: Timestamp, new: &[DayOfNew]) -> Result<Number, BusinessError> {
         let start = self.calendar.start(unit, day)?;
         let (before, end) = (self.calendar.shifted(unit, day, -1)?, self.calendar.shifted(unit, day, 1)?);
         Ok(added(new, (start, end), (before, start)))
@@ -307,7 +360,8 @@ impl Asker<'_> {
         Ok((courses.into_iter().take(COURSES_MAX).collect(), rate))
     }
 
-    async fn features(&self, ends: Ends, users: Option<f64>) -> Result<Vec<Feature>, BusinessError> {
+    /// The features with the most users.
+    async fn used(&self, ends: Ends) -> Result<Vec<(String, u64)>, BusinessError> {
         let Some(name) = PropName::try_new("feature") else { return Ok(Vec::new()) };
         let ask = AskTop {
             span: self.span(ends),
@@ -319,13 +373,40 @@ impl Asker<'_> {
         };
         let items = or_none(self.queries.top(ask).await, "by")?;
         let features = items.into_iter().filter_map(|item| match item.group {
-            Group::Text(feature) => {
-                let adoption_rate = share(Some(item.subjects as f64), users);
-                Some(Feature { feature, users: item.subjects, adoption_rate })
-            }
+            Group::Text(feature) => Some((feature, item.subjects)),
             _ => None,
         });
         Ok(features.collect())
+    }
+
+    /// How features were taken up; there are some.
+    async fn adoption(&self, ends: Ends) -> Result<AdoptionAnswer, BusinessError> {
+        let name = PropName::try_new("feature");
+        let Some(name) = name else { return Err(BusinessError::invalid("feature", "is no property")) };
+        let ask = AskAdoption {
+            span: self.span(ends),
+            seen: activity(),
+            used: named(&[FEATURE_USED]),
+            field: Field::Prop(name),
+            cohorts_from: ends.1.minus(DAY * 7 * (COHORT_WEEKS - 1)).max(TIME_MIN),
+            unit: Unit::Week,
+            limit: LIST_MAX,
+        };
+        Ok(self.queries.adoption(ask).await?)
+    }
+
+    /// Of those who came first in a week, how many came again in each week after it.
+    async fn retention(&self, until: Timestamp) -> Result<RetentionTable, BusinessError> {
+        let ask = AskRetention {
+            span: self.span((until.minus(DAY * 7 * (COHORT_WEEKS - 1)), until)),
+            unit: Unit::Week,
+            start: activity(),
+            returned: activity(),
+            cohort_by: CohortBy::FirstStart,
+            mode: RetentionMode::Classic,
+            complete_until: until,
+        };
+        Ok(self.queries.retention(ask).await?)
     }
 
     async fn funnel(&self, ends: Ends) -> Result<ConversionFunnel, BusinessError> {
@@ -344,91 +425,4 @@ impl Asker<'_> {
             paid_subscriptions: people(3),
         })
     }
-
-    /// People with events of a kind, and of them those who reach the goal, by the texts of a field that they touched.
-    async fn touched(
-        &self,
-        ends: Ends,
-        (filter, goal): (Filter, &str),
-        (field, touch): (Field, Touch),
-    ) -> Result<Vec<FunnelGroup>, QueriesError> {
-        let ask = AskFunnel {
-            span: self.span(ends),
-            steps: vec![filter, named(&[goal])],
-            window_ms: WINDOW_MS,
-            rules: FunnelRules::default(),
-            breakdown: Some(FunnelBreakdown { field, touch, limit: BREAKDOWN_MAX }),
-        };
-        or_none(self.queries.funnel(ask).await.map(|answer| answer.groups), "breakdown")
-    }
-
-    async fn channels(&self, ends: Ends, goal: &str, touch: Touch) -> Result<Vec<Channel>, BusinessError> {
-        let source = Field::Dimension(Dimension::UtmSource);
-        let by_source = self.touched(ends, (activity(), goal), (source, touch)).await?;
-        let mut channels = rows(&by_source);
-        // The referrer is that of people who have no source at all.
-        let has_source = Filter::Dimension(Dimension::UtmSource, TextTest::Set);
-        // A source counts up to the end of the window, as it does in the question above.
-        let window = Duration::from_millis(WINDOW_MS.unsigned_abs());
-        let span = self.span((ends.0, ends.1.plus(window)));
-        let ask = AskCohort { span, filter: has_source, did: Did::AtLeast(1) };
-        let with_source: Arc<_> = self.queries.cohort(ask).await?;
-        let others = Filter::And(vec![activity(), Filter::Subjects(with_source).negated()]);
-        let referrer = Field::Dimension(Dimension::Referrer);
-        let by_referrer = self.touched(ends, (others, goal), (referrer, touch)).await?;
-        channels.extend(rows(&by_referrer));
-        // All others: who touched neither, and with the last touch who found a source only later.
-        let all = by_source.first().map(|group| channel("direct", group));
-        if let Some(mut direct) = all {
-            for channel in &channels {
-                direct.count = direct.count.saturating_sub(channel.count);
-                direct.converted = direct.converted.saturating_sub(channel.converted);
-            }
-            channels.push(direct);
-        }
-        channels.retain(|channel| channel.count > 0);
-        Ok(first(channels))
-    }
-
-    async fn by_property(
-        &self,
-        ends: Ends,
-        goal: &str,
-        filter: Filter,
-        property: &str,
-    ) -> Result<Vec<Channel>, BusinessError> {
-        let Some(name) = PropName::try_new(property) else { return Ok(Vec::new()) };
-        let groups = self.touched(ends, (filter, goal), (Field::Prop(name), Touch::First)).await?;
-        Ok(first(rows(&groups)))
-    }
-}
-
-fn channel(source: &str, group: &FunnelGroup) -> Channel {
-    let people = |place: usize| group.steps.get(place).map_or(0, |step| step.subjects);
-    Channel { source: source.to_owned(), count: people(0), converted: people(1) }
-}
-
-/// The groups of texts; one host may be a source and a referrer, and is one channel.
-fn rows(groups: &[FunnelGroup]) -> Vec<Channel> {
-    let named = groups.iter().filter_map(|group| match &group.group {
-        Group::Text(text) => Some(channel(text, group)),
-        Group::Other => Some(channel("others", group)),
-        Group::All | Group::NotSet => None,
-    });
-    named.filter(|channel| channel.count > 0).collect()
-}
-
-fn first(mut channels: Vec<Channel>) -> Vec<Channel> {
-    channels.sort_by(|a, b| a.source.cmp(&b.source));
-    channels.dedup_by(|later, earlier| {
-        let is_same = later.source == earlier.source;
-        if is_same {
-            earlier.count += later.count;
-            earlier.converted += later.converted;
-        }
-        is_same
-    });
-    channels.sort_by(|a, b| (b.count, &a.source).cmp(&(a.count, &b.source)));
-    channels.truncate(ROWS_MAX);
-    channels
 }

@@ -16,13 +16,14 @@ const fn of(key: &'static str, title: &'static str, text: &'static str) -> Defin
 }
 
 /// All of them.
-pub const DEFINITIONS: [Definition; 39] = [
+pub const DEFINITIONS: [Definition; 48] = [
     of(
         "total_users",
         "People",
-        "People with at least one event of activity in the two years up to the end of the period. Activity is every event \
-         but those that servers send about billing.",
+        "People with at least one event of activity ever, up to the last day of the period. Activity is every event but those \
+         that servers send about billing.",
     ),
+    of("people_now", "People now", "People with an event of activity in the last 5 minutes."),
     of("new_users", "New people", "People whose first event of activity ever lies on a day of the period."),
     of(
         "new_users_today",
@@ -95,6 +96,17 @@ pub const DEFINITIONS: [Definition; 39] = [
         "Feature adoption",
         "People with a Feature Used event of the feature in the period / all with activity in it.",
     ),
+    of(
+        "time_to_adopt",
+        "Time to adopt",
+        "Median time from the first activity ever to the first use of a feature, of the people who came in the 8 weeks up to \
+         the end of the period and used it in the period for the first time.",
+    ),
+    of(
+        "adoption_by_cohort",
+        "Adoption by cohort",
+        "Of the people whose first activity ever lies in a week, those who have used a feature up to the end of the period.",
+    ),
     of("lessons_completed", "Lessons completed", "Events lesson_complete in the period."),
     of(
         "average_time_to_complete",
@@ -106,6 +118,34 @@ pub const DEFINITIONS: [Definition; 39] = [
         "Popular courses",
         "Courses by people who enrolled in them or began a lesson of them in the period, with the share that completed \
          them in it.",
+    ),
+    of(
+        "struggling_learners",
+        "Struggling learners",
+        "Learners who struggle with at least one skill at this moment. Skills of fewer than five learners are not named.",
+    ),
+    of(
+        "tutor_interactions",
+        "Conversations with the tutor",
+        "Conversations with the tutor that began in the period, or in its last 90 days, of a learner who had any; with its \
+         95 % interval, and none for fewer than five learners.",
+    ),
+    of(
+        "tutor_resolution",
+        "Solved with the tutor",
+        "Of those conversations, where it is known: the share whose problem was solved within 30 minutes and did not come \
+         again within a day.",
+    ),
+    of(
+        "tutor_satisfaction",
+        "Satisfaction with the tutor",
+        "The share of ratings of the tutor that are 4 or 5.",
+    ),
+    of(
+        "tutor_effect",
+        "Effect of the tutor",
+        "By how much help raises the share that is solved within 30 minutes: help that a draw gave less help that it \
+         withheld, from 20 learners on either side. Without a draw there is none, as who asks differs from who does not.",
     ),
     of(
         "total_revenue",
@@ -162,6 +202,14 @@ pub const DEFINITIONS: [Definition; 39] = [
         "People with a page_view in the period, then Signed Up, then Trial Started, then Subscription Started, in this \
          order and within 30 days of the page view; a subscription counts without a trial too.",
     ),
+    of(
+        "changes",
+        "What changed",
+        "The 7 days up to now against the 7 days before. A number of people is named if at least 20 are in one of the weeks, \
+         and |a - b| / sqrt(a + b) is at least 3; MRR if it moved by at least 3 times the scatter of at least 20 movements. \
+         Each person is in the first channel, country, plan and device of their week, so that segments add up to the change; \
+         those of fewer than five people are put together.",
+    ),
 ];
 
 /// What a number means; empty if there is no such number.
@@ -180,7 +228,7 @@ mod tests {
         keys.sort_unstable();
         keys.dedup();
         assert_eq!(keys.len(), DEFINITIONS.len());
-        assert!(definition("total_users").contains("two years"));
+        assert!(definition("total_users").contains("ever"));
         assert_eq!(definition("no_such_number"), "");
     }
 }

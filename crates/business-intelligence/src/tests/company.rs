@@ -169,12 +169,12 @@ fn paid(payments: &[Payment], (from, until): Ends) -> Paid {
     let (mut paid, mut levels) = (Paid::default(), BTreeMap::<i64, i64>::new());
     let mut ordered: Vec<&Payment> = payments.iter().collect();
     ordered.sort();
-    let standing = |levels: &BTreeMap<i64, i64>| {
-        (levels.values().sum(), levels.values().filter(|level| **level > 0).count() as i64)
-    };
+    let mut standing = (0, 0);
     for (at, customer, level) in ordered {
         let is_first = !levels.contains_key(customer);
         let before = levels.insert(*customer, *level).unwrap_or(0);
+        standing.0 += level - before;
+        standing.1 += i64::from(*level > 0) - i64::from(before > 0);
         if *at >= from && *at < until {
             let kind = match (before, *level) {
                 (0, _) if is_first => &mut paid.new,
@@ -186,10 +186,10 @@ fn paid(payments: &[Payment], (from, until): Ends) -> Paid {
             *kind = (kind.0 + (level - before).abs(), kind.1 + 1);
         }
         if *at < from {
-            paid.start = standing(&levels);
+            paid.start = standing;
         }
         if *at < until {
-            paid.end = standing(&levels);
+            paid.end = standing;
         }
     }
     paid
@@ -244,8 +244,7 @@ fn compare(company: &Company, plain: &Plain<'_>, metrics: &BusinessMetrics) -> V
         wrong.near(number.now, count(now), what);
         wrong.near(number.before, count(before), &format!("{what} before"));
     };
-    let two_years = |ends: Ends| (ends.1.minus(std::time::Duration::from_secs(731 * 86_400)), ends.1);
-    both(acquisition.total_users, &|ends| Some(plain.people(two_years(ends))), "total users");
+    both(acquisition.total_users, &|ends| Some(plain.newcomers(i64::MIN, last(ends))), "total users");
     // Whole days: those that begin in the period.
     let new = |ends: Ends| {
         let first = if day(ends.0) == day(Timestamp::from_micros(ends.0.as_micros() - 1)) { 1 } else { 0 };
@@ -301,9 +300,28 @@ fn compare(company: &Company, plain: &Plain<'_>, metrics: &BusinessMetrics) -> V
     let features: BTreeMap<_, _> =
         engagement.feature_adoption.iter().map(|it| (it.feature.clone(), it.users)).collect();
     wrong.same(&features, &plain.features(now), "features");
+    let people = plain.people(now);
+    let adopted = plain.adoption(now);
     for feature in &engagement.feature_adoption {
-        wrong.near(feature.adoption_rate, Some(feature.users as f64 / plain.people(now)), "adoption");
+        wrong.near(feature.adoption_rate, Some(feature.users as f64 / people), "adoption");
+        let (adopters, seconds) = adopted.get(&feature.feature).copied().unwrap_or_default();
+        wrong.same(&feature.adopters, &adopters, "adopters");
+        wrong.near(feature.seconds_to_adopt, seconds, "time to adopt");
     }
+    let cohorts: Vec<_> = engagement
+        .adoption_by_cohort
+        .iter()
+        .map(|it| (day(it.from), it.people, it.adopted.clone()))
+        .collect();
+    let names: Vec<&str> = engagement.feature_adoption.iter().map(|it| it.feature.as_str()).collect();
+    wrong.same(&cohorts, &plain.adoption_by_cohort(now, &names), "adoption by cohort");
+    let retention: Vec<_> = metrics
+        .retention
+        .cohorts
+        .iter()
+        .map(|it| (day(Timestamp::from_micros(it.start_micros)), it.subjects, it.returned.clone()))
+        .collect();
+    wrong.same(&retention, &plain.retention(now), "retention");
     both(metrics.learning.lessons_completed, &|ends| Some(plain.lessons(ends).0), "lessons");
     both(metrics.learning.average_time_to_complete, &|ends| plain.lessons(ends).1, "time to complete");
     for (funnel, ends) in [(metrics.funnel, now), (metrics.funnel_before, before)] {
@@ -320,12 +338,13 @@ fn compare(company: &Company, plain: &Plain<'_>, metrics: &BusinessMetrics) -> V
     wrong.same(&channels(&acquisition.campaigns), &campaigns, "campaigns");
     let pages = plain.first_touch(now, (view, goal), by_prop("path"));
     wrong.same(&channels(&acquisition.landing_pages), &pages, "landing pages");
+    let last_touch = plain.last_touch(now, goal);
+    wrong.same(&channels(&acquisition.channels_last_touch), &last_touch, "channels by last touch");
+    // The same people, otherwise.
     let people = |channels: &BTreeMap<String, (u64, u64)>| {
         channels.values().fold((0, 0), |sums, it| (sums.0 + it.0, sums.1 + it.1))
     };
-    // The same people, otherwise.
-    let last_touch = channels(&acquisition.channels_last_touch);
-    wrong.same(&people(&last_touch), &people(&by_channel), "last touch");
+    wrong.same(&people(&last_touch), &people(&by_channel), "people by last touch");
     let revenue = metrics.revenue.unwrap();
     wrong.same(&paid_of(&revenue.now), &paid(&company.payments, now), "revenue");
     wrong.same(&paid_of(&revenue.before), &paid(&company.payments, before), "revenue before");
@@ -366,16 +385,17 @@ async fn check(db: TestDatabase, people: u64) {
     }
     let cohorts = world.service.list_cohorts(AskSeries { periods: 24, ..ask }).await.unwrap().cohorts;
     // By cohort: who began to pay in a month, and what they pay at the end of each.
+    let mut ordered = company.payments.clone();
+    ordered.sort();
+    let mut firsts: BTreeMap<i64, Timestamp> = BTreeMap::new();
+    for (at, customer, _) in &ordered {
+        firsts.entry(*customer).or_insert(*at);
+    }
     for (number, cohort) in cohorts.iter().enumerate() {
         let until = cohorts.get(number + 1).map_or(at(NOW), |next| next.from);
-        let mut ordered = company.payments.clone();
-        ordered.sort();
-        let mut firsts: BTreeMap<i64, Timestamp> = BTreeMap::new();
-        for (at, customer, _) in &ordered {
-            firsts.entry(*customer).or_insert(*at);
-        }
         let own: Vec<Payment> = ordered
-            .into_iter()
+            .iter()
+            .copied()
             .filter(|(_, customer, _)| firsts[customer] >= cohort.from && firsts[customer] < until)
             .collect();
         for (month, (mrr_minor, customers)) in cohort.mrr_minor.iter().zip(&cohort.customers).enumerate() {

@@ -1,6 +1,7 @@
 //! The numbers of a period by plain loops over all events, as their definitions say.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use belvedere_event_store::Event;
 use belvedere_kernel::SubjectId;
@@ -20,11 +21,16 @@ pub(crate) struct Plain<'a> {
     days: Vec<i64>,
     /// By subject, the first day with activity.
     firsts: BTreeMap<Option<SubjectId>, i64>,
+    /// The events of each person in the order of time.
+    people: Vec<Vec<&'a Event>>,
+    /// The weeks in which each of them was active.
+    weeks: Vec<BTreeSet<i64>>,
 }
 
 /// The day of an instant in Amsterdam, numbered since 1970-01-01.
 pub(crate) fn day(at: Timestamp) -> i64 {
-    let zone = TimeZone::get("Europe/Amsterdam").unwrap();
+    static ZONE: LazyLock<TimeZone> = LazyLock::new(|| TimeZone::get("Europe/Amsterdam").unwrap());
+    let zone = &*ZONE;
     let at = jiff::Timestamp::from_microsecond(at.as_micros()).unwrap();
     (at.as_second() + i64::from(zone.to_offset(at).seconds())).div_euclid(86_400)
 }
@@ -49,7 +55,19 @@ impl<'a> Plain<'a> {
             let known = firsts.entry(event.subject).or_insert(i64::MAX);
             *known = (*day).min(*known);
         }
-        Self { events, days, firsts }
+        let mut people: BTreeMap<i64, Vec<&Event>> = BTreeMap::new();
+        for event in events {
+            people.entry(event.subject.unwrap().0).or_default().push(event);
+        }
+        let people = people.into_values().map(|mut own| {
+            own.sort_by_key(|event| event.at);
+            own
+        });
+        let people: Vec<_> = people.collect();
+        let weeks = people.iter().map(|own: &Vec<&Event>| {
+            own.iter().filter(|it| is_activity(it)).map(|it| week(day(it.at))).collect()
+        });
+        Self { events, days, firsts, weeks: weeks.collect(), people }
     }
 
     fn within(&self, (from, until): Ends) -> impl Iterator<Item = &Event> {
@@ -80,7 +98,7 @@ impl<'a> Plain<'a> {
 
     pub(crate) fn session_seconds(&self, (from, until): Ends) -> Option<f64> {
         let (mut sessions, mut seconds) = (0.0, 0.0);
-        for events in self.by_person().values() {
+        for events in &self.people {
             let mut times = events.iter().filter(|it| is_activity(it)).map(|it| it.at.as_micros()).peekable();
             while let Some(begin) = times.next() {
                 let mut end = begin;
@@ -94,17 +112,6 @@ impl<'a> Plain<'a> {
             }
         }
         (sessions > 0.0).then(|| seconds / sessions)
-    }
-
-    fn by_person(&self) -> BTreeMap<i64, Vec<&Event>> {
-        let mut people: BTreeMap<i64, Vec<&Event>> = BTreeMap::new();
-        for event in self.events {
-            people.entry(event.subject.unwrap().0).or_default().push(event);
-        }
-        for events in people.values_mut() {
-            events.sort_by_key(|event| event.at);
-        }
-        people
     }
 
     /// By course, the people that began and that completed; the greatest first.
@@ -143,7 +150,7 @@ impl<'a> Plain<'a> {
     /// Visitors, signups, trials and subscriptions.
     pub(crate) fn funnel(&self, (from, until): Ends) -> [u64; 4] {
         let mut reached = [0; 4];
-        for events in self.by_person().values() {
+        for events in &self.people {
             let of = |name: &str| -> Vec<i64> {
                 events.iter().filter(|it| it.name == name).map(|it| it.at.as_micros()).collect()
             };
@@ -174,7 +181,7 @@ impl<'a> Plain<'a> {
         text: impl Fn(&[&Event]) -> Option<String>,
     ) -> BTreeMap<String, (u64, u64)> {
         let mut found: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        for events in self.by_person().values() {
+        for events in &self.people {
             let known = until.plus(std::time::Duration::from_micros(WINDOW.unsigned_abs()));
             let texts: Vec<&Event> =
                 events.iter().filter(|it| it.at >= from && it.at < known).copied().collect();
@@ -195,6 +202,115 @@ impl<'a> Plain<'a> {
         }
         found
     }
+
+    /// People who did something in the period by the last channel that they touched up to the goal, or up to their first
+    /// event where they did not reach it, and how many of them did.
+    pub(crate) fn last_touch(&self, (from, until): Ends, goal: &str) -> BTreeMap<String, (u64, u64)> {
+        let known = until.plus(std::time::Duration::from_micros(WINDOW.unsigned_abs()));
+        let mut found: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for events in &self.people {
+            let touched: Vec<&&Event> = events.iter().filter(|it| it.at >= from && it.at < known).collect();
+            let steps: Vec<&&&Event> = touched.iter().filter(|it| it.at < until && is_activity(it)).collect();
+            let Some(first) = steps.first() else { continue };
+            let mut reached: Option<Timestamp> = None;
+            for begin in &steps {
+                let ends = events.iter().filter(|end| {
+                    let after = end.at.as_micros() - begin.at.as_micros();
+                    end.name == goal && end.id != begin.id && (0..=WINDOW).contains(&after)
+                });
+                reached = ends.map(|end| end.at).chain(reached).min();
+            }
+            let end = reached.unwrap_or(first.at);
+            let last = |text: fn(&Event) -> Option<&String>| {
+                touched.iter().rev().filter(|it| it.at <= end).find_map(|it| text(it).cloned())
+            };
+            let has_source = touched.iter().any(|it| it.utm_source.is_some());
+            let channel = match last(|it| it.utm_source.as_ref()) {
+                Some(source) => source,
+                None if has_source => "direct".to_owned(),
+                None => last(|it| it.referrer.as_ref()).unwrap_or_else(|| "direct".to_owned()),
+            };
+            let row = found.entry(channel).or_default();
+            *row = (row.0 + 1, row.1 + u64::from(reached.is_some()));
+        }
+        found
+    }
+
+    /// When a person came, and when they used each feature first, of what happened before an instant.
+    fn first_uses(events: &[&Event], until: Timestamp) -> Option<(Timestamp, BTreeMap<String, Timestamp>)> {
+        let before: Vec<&&Event> = events.iter().filter(|it| it.at < until).collect();
+        let came = before.iter().find(|it| is_activity(it))?.at;
+        let mut uses = BTreeMap::new();
+        for event in before.iter().filter(|it| it.name == "Feature Used") {
+            uses.entry(prop(event, "feature").unwrap()).or_insert(event.at);
+        }
+        Some((came, uses))
+    }
+
+    /// By feature, how many of those who came in the weeks used it in the period for the first time, and the median of the
+    /// seconds since they came.
+    pub(crate) fn adoption(&self, (from, until): Ends) -> BTreeMap<String, (u64, Option<f64>)> {
+        let mut took: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        let weeks = Self::weeks(until);
+        let people = self.people.iter().filter_map(|own| Self::first_uses(own, until));
+        for (came, uses) in people.filter(|(came, _)| weeks.contains(&week(day(*came)))) {
+            for (feature, used) in uses.into_iter().filter(|(_, used)| *used >= from) {
+                took.entry(feature).or_default().push(used.as_micros() - came.as_micros());
+            }
+        }
+        let median = |mut took: Vec<i64>| {
+            took.sort_unstable();
+            (took.len() as u64, Some(took[(took.len() - 1) / 2] as f64 / 1e6))
+        };
+        took.into_iter().map(|(feature, took)| (feature, median(took))).collect()
+    }
+
+    /// The first days of the weeks that lie in the 49 days before an instant, and the one that it ends.
+    fn weeks(until: Timestamp) -> std::ops::RangeInclusive<i64> {
+        let last = day(Timestamp::from_micros(until.as_micros() - 1));
+        week(day(until.minus(std::time::Duration::from_secs(49 * 86_400))))..=week(last)
+    }
+
+    /// Weeks with who came in them, and how many of these have used each feature before the end; none if none was used.
+    pub(crate) fn adoption_by_cohort(&self, ends: Ends, features: &[&str]) -> Vec<(i64, u64, Vec<u64>)> {
+        if self.named(ends, &["Feature Used"]).is_empty() {
+            return Vec::new();
+        }
+        let row = |week: i64| (week * 7 - 3, 0, vec![0; features.len()]);
+        let weeks = Self::weeks(ends.1);
+        let mut rows: Vec<_> = weeks.clone().map(row).collect();
+        for (came, uses) in self.people.iter().filter_map(|own| Self::first_uses(own, ends.1)) {
+            let Some(place) = weeks.clone().position(|it| it == week(day(came))) else { continue };
+            rows[place].1 += 1;
+            for (used, feature) in rows[place].2.iter_mut().zip(features) {
+                *used += u64::from(uses.contains_key(*feature));
+            }
+        }
+        rows
+    }
+
+    /// Weeks with who came in them, and how many of these were active in each week from then on.
+    pub(crate) fn retention(&self, ends: Ends) -> Vec<(i64, u64, Vec<u64>)> {
+        let weeks = Self::weeks(ends.1);
+        let mut rows: Vec<_> =
+            weeks.clone().map(|week| (week * 7 - 3, 0, vec![0; (weeks.end() - week + 1) as usize])).collect();
+        for active in &self.weeks {
+            let Some(place) = active.first().and_then(|first| weeks.clone().position(|it| it == *first))
+            else {
+                continue;
+            };
+            rows[place].1 += 1;
+            for (returned, week) in rows[place].2.iter_mut().zip(*active.first().unwrap()..) {
+                *returned += u64::from(active.contains(&week));
+            }
+        }
+        rows
+    }
+}
+
+/// The number of a day's week, from Monday; 1970-01-01 was a Thursday.
+fn week(day: i64) -> i64 {
+    (day + 3).div_euclid(7)
 }
 
 /// The channel of a person by their first texts.

@@ -104,6 +104,7 @@ impl World {
                 QueryLimits::default(),
             )),
             zones: None,
+            learning: None,
         }));
         let service = TrackService::new(TrackParts {
             db: db.database(),

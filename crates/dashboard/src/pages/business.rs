@@ -12,11 +12,9 @@ use belvedere_business_intelligence::calendar::PeriodUnit;
 use belvedere_business_intelligence::metrics::definitions::{DEFINITIONS, Definition};
 use belvedere_business_intelligence::revenue::currency::Currency;
 use belvedere_business_intelligence::{
-    AskMetrics, AskPeriod, AskRevenue, AskSeries, Business, BusinessError,
+    AskMetrics, AskPeriod, AskRevenue, AskSeries, Business, BusinessError, BusinessMetrics, RevenueReport,
 };
-use belvedere_event_store::kernel::filter::{Filter, TextTest};
-use belvedere_event_store::kernel::retention::{CohortBy, RetentionMode};
-use belvedere_event_store::query::{AskRetention, Span, Unit};
+use belvedere_kernel::ProjectId;
 
 use crate::form::{Pairs, address};
 use crate::layout::{Layout, Scene, Section};
@@ -24,12 +22,12 @@ use crate::refusal::Refusal;
 use crate::respond;
 use crate::session::Visitor;
 use crate::state::DashboardState;
-use crate::views::business::{ExecutiveView, HeatTable, RevenueView};
+use crate::views::business::{ExecutiveView, RevenueView};
+use crate::views::week::ChangeRow;
+use crate::wording::Count;
 
 /// Months of the charts of revenue.
 const MONTHS: usize = 12;
-/// Weeks of the table of retention.
-const WEEKS: u64 = 8;
 
 pub(super) fn routes() -> Router<Arc<DashboardState>> {
     Router::new().route("/business", get(show_executive)).route("/business/revenue", get(show_revenue))
@@ -48,12 +46,32 @@ struct ExecutivePage {
     layout: Layout,
     base: String,
     view: ExecutiveView,
-    retention: HeatTable,
+    changes: Vec<ChangeRow>,
+    present: Present,
     periods: Vec<Choice>,
     currencies: Vec<Choice>,
     /// Why there is no revenue although there is some.
     trouble: Option<String>,
     definitions: &'static [Definition],
+}
+
+/// Who is there now.
+struct Present {
+    people: Count,
+    noun: &'static str,
+}
+
+impl Present {
+    fn of(people: u64) -> Self {
+        Self { people: Count(people), noun: if people == 1 { "person" } else { "people" } }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "fragments_executive.html")]
+struct ExecutiveFragment {
+    unresolved: Count,
+    present: Present,
 }
 
 #[derive(Template)]
@@ -105,21 +123,34 @@ impl Wanted {
     }
 }
 
-/// The currency that is meant, all that can be, and what is in the way. Where there are several, the first one is taken.
-async fn settle(
-    business: &dyn Business,
-    ask: AskRevenue,
-) -> Result<(Option<Currency>, Vec<Currency>, Option<String>), Refusal> {
+/// What an answer about revenue is in.
+struct Settled {
+    /// The currency that is meant.
+    currency: Option<Currency>,
+    /// All that can be; empty where there is only one.
+    all: Vec<Currency>,
+    /// What revenue did.
+    report: Option<RevenueReport>,
+    /// What is in the way of it.
+    trouble: Option<String>,
+}
+
+/// Where there are several currencies, the first one is taken.
+async fn settle(business: &dyn Business, ask: AskRevenue) -> Result<Settled, Refusal> {
     let all = match business.find_revenue(AskRevenue { currency: None, ..ask.clone() }).await {
         Err(BusinessError::Currencies(currencies)) => currencies,
         // There is one at most, and nothing in the way of it.
-        Ok(_) if ask.currency.is_none() => return Ok((None, Vec::new(), None)),
+        Ok(report) if ask.currency.is_none() => {
+            return Ok(Settled { currency: None, all: Vec::new(), report, trouble: None });
+        }
         _ => Vec::new(),
     };
     let currency = ask.currency.or_else(|| all.first().copied());
     match business.find_revenue(AskRevenue { currency, ..ask }).await {
-        Ok(_) => Ok((currency, all, None)),
-        Err(error @ BusinessError::MissingRate(_)) => Ok((currency, all, Some(error.to_string()))),
+        Ok(report) => Ok(Settled { currency, all, report, trouble: None }),
+        Err(error @ BusinessError::MissingRate(_)) => {
+            Ok(Settled { currency, all, report: None, trouble: Some(error.to_string()) })
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -133,45 +164,45 @@ async fn show_executive(
 ) -> Result<Response, Refusal> {
     let scene = Scene::open(state, visitor, &project, Permission::ViewAnalytics).await?;
     let business = scene.business()?;
+    let id = scene.id();
+    if pairs.text("fragment") == "rows" {
+        let (unresolved, present) = (scene.count_unresolved().await?, business.count_present(id).await?);
+        let (unresolved, present) = (Count(unresolved.unwrap_or(0)), Present::of(present));
+        return Ok(respond::page(&ExecutiveFragment { unresolved, present }));
+    }
     let (mut wanted, path) = (Wanted::of(&pairs), format!("{}/business", scene.base()));
-    let (id, period) = (scene.id(), AskPeriod::Current(wanted.unit));
+    let period = AskPeriod::Current(wanted.unit);
     let ask = AskRevenue { project: id, period, currency: wanted.currency };
-    let (currency, all, trouble) = settle(business, ask).await?;
+    let Settled { currency, all, report, trouble } = settle(business, ask).await?;
     wanted.currency = currency.filter(|_| !all.is_empty());
-    let metrics = AskMetrics { project: id, period, goal: None, currency, has_revenue: trouble.is_none() };
+    let metrics = AskMetrics { project: id, period, goal: None, currency, has_revenue: false };
     let series = AskSeries { project: id, unit: PeriodUnit::Month, periods: MONTHS, currency };
-    let metrics = business.find_metrics(metrics).await?;
-    let series = match trouble {
-        None => Some(business.list_revenue(series).await?),
-        Some(_) => None,
+    let series = async {
+        match report {
+            Some(_) => Ok(Some(business.list_revenue(series).await?)),
+            None => Ok::<_, Refusal>(None),
+        }
     };
+    let (metrics, changes, present, series, mut layout) = tokio::try_join!(
+        async { Ok::<_, Refusal>(business.find_metrics(metrics).await?) },
+        async { Ok(business.find_changes(id, currency).await?) },
+        async { Ok(business.count_present(id).await?) },
+        series,
+        scene.layout(Section::Executive, &pairs),
+    )?;
+    layout.live_topic = "event.appended";
+    let metrics = BusinessMetrics { revenue: report, ..metrics };
     Ok(respond::page(&ExecutivePage {
-        layout: scene.layout(Section::Executive, &pairs).await?,
+        layout,
         base: scene.base(),
-        retention: retention(&scene, &metrics.time_zone).await?,
         view: ExecutiveView::new(&metrics, series.as_ref()),
+        changes: ChangeRow::list(&changes),
+        present: Present::of(present),
         periods: wanted.periods(&path),
         currencies: wanted.currencies(&path, &all),
         trouble,
         definitions: &DEFINITIONS,
     }))
-}
-
-/// Of the people who came first in a week, the share that came again in each week after it.
-async fn retention(scene: &Scene, time_zone: &str) -> Result<HeatTable, Refusal> {
-    let from = scene.now.minus(std::time::Duration::from_secs((WEEKS - 1) * 7 * 86_400));
-    let billing = belvedere_business_intelligence::metrics::NO_ACTIVITY.map(str::to_owned).to_vec();
-    let activity = Filter::Not(Box::new(Filter::Name(TextTest::In(billing))));
-    let ask = AskRetention {
-        span: Span { project: scene.id(), from, until: scene.now, time_zone: time_zone.to_owned() },
-        unit: Unit::Week,
-        start: activity.clone(),
-        returned: activity,
-        cohort_by: CohortBy::FirstStart,
-        mode: RetentionMode::Classic,
-        complete_until: scene.now,
-    };
-    Ok(HeatTable::retention(&scene.state.queries.retention(ask).await?, "week"))
 }
 
 /// `GET /projects/{project}/business/revenue`: for those who may see analytics.
@@ -186,12 +217,12 @@ async fn show_revenue(
     let (mut wanted, path) = (Wanted::of(&pairs), format!("{}/business/revenue", scene.base()));
     let (id, period) = (scene.id(), AskPeriod::Current(wanted.unit));
     let ask = AskRevenue { project: id, period, currency: wanted.currency };
-    let (currency, all, mut trouble) = settle(business, ask.clone()).await?;
+    let Settled { currency, all, report, mut trouble } = settle(business, ask).await?;
     wanted.currency = currency.filter(|_| !all.is_empty());
     let mut view = None;
-    if trouble.is_none() {
-        match read_revenue(business, AskRevenue { currency, ..ask }).await {
-            Ok(read) => view = read,
+    if let Some(report) = report {
+        match read_revenue(business, id, &report).await {
+            Ok(read) => view = Some(read),
             Err(error @ BusinessError::MissingRate(_)) => trouble = Some(error.to_string()),
             Err(error) => return Err(error.into()),
         }
@@ -210,15 +241,15 @@ async fn show_revenue(
 
 async fn read_revenue(
     business: &dyn Business,
-    ask: AskRevenue,
-) -> Result<Option<RevenueView>, BusinessError> {
-    let Some(report) = business.find_revenue(ask.clone()).await? else { return Ok(None) };
-    let (project, currency) = (ask.project, Some(report.currency));
+    project: ProjectId,
+    report: &RevenueReport,
+) -> Result<RevenueView, BusinessError> {
+    let currency = Some(report.currency);
     let series = AskSeries { project, unit: PeriodUnit::Month, periods: MONTHS, currency };
     let (months, plans, cohorts) = tokio::join!(
         business.list_revenue(series.clone()),
         business.list_plans(project, currency),
         business.list_cohorts(series),
     );
-    Ok(Some(RevenueView::new(&report, &months?, &plans?, &cohorts?)))
+    Ok(RevenueView::new(report, &months?, &plans?, &cohorts?))
 }

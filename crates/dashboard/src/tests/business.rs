@@ -33,6 +33,17 @@ async fn the_executive_page_shows_eight_numbers_with_their_change_and_definition
         "People with activity on each of 30 days",
         r#"<td class="n">200</td><td class="n h9">100.0 %</td><td class="n h5">50.0 %</td>"#,
         r#"<a href="/projects/7/business?period=week">This week</a>"#,
+        r##"data-part="present"><b>1,042</b> people now"##,
+        r#"<b>Sign-ups</b> <span class="down">−50.0 %</span></span><span class="changes-from note">180 &#8594; 90</span>"#,
+        r#"<span>country <b class="bidi">DE</b> −72 <span class="note">80.0 % of it</span></span>"#,
+        // The others make up for a part of it.
+        r#"<span>device <b class="bidi">phone</b> −100</span>"#,
+        r#"<td class="bidi">desktop</td><td class="n">60</td><td class="n">70</td><td class="n">+10</td>"#,
+        r#"<td class="n" data-label="after they came">6.0 days</td>"#,
+        r#"<td class="n">200</td><td class="n h5">50.0 %</td><td class="n h1">4.0 %</td>"#,
+        r#"<a href="/projects/7/learning/struggling"><b>37</b></a>"#,
+        r#"<dt class="bidi">loops</dt><dd>12</dd>"#,
+        "60.0 % <span class=\"note\">50.0 % to 70.0 %; 110 of 40 learners</span>",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -100,4 +111,15 @@ async fn texts_of_others_are_inert_and_pages_exist_with_their_slice() {
         assert_eq!(off.get(path).await.status, StatusCode::NOT_FOUND);
     }
     assert!(!off.get("/projects/7").await.text().contains("/business"));
+}
+
+#[tokio::test]
+async fn the_executive_page_follows_who_is_there_now() {
+    let site = with("", &["EUR"]);
+    let page = site.get("/projects/7/business").await;
+    assert!(page.text().contains(r#"data-live-topic="event.appended""#));
+    let page = site.get("/projects/7/business?fragment=rows").await;
+    let text = page.text();
+    assert!(text.contains(r#"<template data-part="present"><b>1,042</b> people now"#), "{text}");
+    assert!(!text.contains("<h2>"));
 }

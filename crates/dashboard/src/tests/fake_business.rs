@@ -7,11 +7,14 @@ use belvedere_business_intelligence::revenue::currency::Currency;
 use belvedere_business_intelligence::revenue::metrics::{Charged, Moved, RevenuePeriod, Standing};
 use belvedere_business_intelligence::revenue::rates::{MissingRate, read_day};
 use belvedere_business_intelligence::{
-    Acquisition, ActivePoint, AskMetrics, AskRevenue, AskSeries, Business, BusinessError, BusinessMetrics,
-    Channel, CohortTable, Compared, ConversionFunnel, CourseMetrics, EngagementMetrics, LearningMetrics,
-    Number, PlanRevenue, PlanTable, RevenueCohort, RevenueReport, RevenueSeries,
+    Acquisition, ActivePoint, AdoptionCohort, AskMetrics, AskRevenue, AskSeries, Business, BusinessError,
+    BusinessMetrics, Change, ChangeBy, Changes, Channel, CohortTable, Compared, ConversionFunnel,
+    CourseMetrics, EngagementMetrics, Feature, LearningMetrics, Number, PlanRevenue, PlanTable,
+    RevenueCohort, RevenueReport, RevenueSeries, SegmentChange,
 };
-use belvedere_kernel::ProjectId;
+use belvedere_event_store::kernel::retention::Cohort;
+use belvedere_event_store::query::RetentionTable;
+use belvedere_kernel::{Estimated, ProjectId, StrugglingNumbers, TutorNumbers};
 use belvedere_storage::Timestamp;
 
 /// Texts all end in `suffix`. Project 8 has nothing; `currencies` are those of its revenue, and where there are several, the
@@ -71,6 +74,15 @@ impl FakeBusiness {
         }
     }
 
+    /// Of 200 who came so many weeks ago, as many came again in each week as there are parts.
+    fn cohort(&self, weeks: u64) -> Cohort {
+        Cohort {
+            start_micros: day(self.now, weeks * 7).as_micros(),
+            subjects: 200,
+            returned: (0..=weeks).map(|week| 200 / (week + 1)).collect(),
+        }
+    }
+
     fn report(&self, currency: Currency) -> RevenueReport {
         RevenueReport { currency, now: self.period(0), before: self.period(1) }
     }
@@ -95,6 +107,13 @@ impl Business for FakeBusiness {
             enrolments,
             completed,
         };
+        let feature = |feature: &str, users, rate| Feature {
+            feature: format!("{feature}{}", self.suffix),
+            users,
+            adoption_rate: Some(rate),
+            adopters: users / 10,
+            seconds_to_adopt: Some(users as f64 * 1_000.0),
+        };
         let total_users = if is_empty { number(0.0, 0.0) } else { number(18_420.0, 17_900.0) };
         Ok(BusinessMetrics {
             period: Compared {
@@ -116,11 +135,31 @@ impl Business for FakeBusiness {
                 stickiness: number(0.1327, 0.1424),
                 average_session_duration: number(754.0, 700.0),
                 course_completion_rate: Number { now: Some(0.312), before: None },
+                feature_adoption: vec![feature("notes", 520, 0.31), feature("export", 90, 0.05)],
+                adoption_by_cohort: vec![
+                    AdoptionCohort { from: day(self.now, 12), people: 200, adopted: vec![100, 8] },
+                    AdoptionCohort { from: day(self.now, 5), people: 0, adopted: vec![0, 0] },
+                ],
                 ..EngagementMetrics::default()
             },
             learning: LearningMetrics {
                 lessons_completed: number(4_200.0, 4_000.0),
                 popular_courses: vec![course("rust-101", 420, 131), course("sql", 210, 60)],
+                struggling: Some(StrugglingNumbers {
+                    learners: 37,
+                    areas: vec![(format!("loops{}", self.suffix), 12)],
+                    latest: Vec::new(),
+                }),
+                tutor: Some(TutorNumbers {
+                    conversations: 120,
+                    resolution_rate: Some(Estimated {
+                        value: 0.6,
+                        interval: Some((0.5, 0.7)),
+                        count: 110,
+                        learners: 40,
+                    }),
+                    ..TutorNumbers::default()
+                }),
                 ..LearningMetrics::default()
             },
             revenue: currency.map(|currency| self.report(currency)),
@@ -140,7 +179,42 @@ impl Business for FakeBusiness {
                     new: 20 + ago % 9,
                 })
                 .collect(),
+            retention: RetentionTable {
+                cohorts: (0..8).rev().map(|weeks| self.cohort(weeks)).collect(),
+                average: Vec::new(),
+            },
         })
+    }
+
+    async fn find_changes(&self, project: ProjectId, _: Option<Currency>) -> Result<Changes, BusinessError> {
+        let segment = |segment: &str, now, before| SegmentChange {
+            segment: format!("{segment}{}", self.suffix),
+            now,
+            before,
+        };
+        let change = Change {
+            key: "signups",
+            now: 90,
+            before: 180,
+            z: 5.5,
+            currency: None,
+            by: vec![
+                ChangeBy {
+                    dimension: "country",
+                    segments: vec![segment("DE", 10, 82), segment("NL", 80, 98)],
+                },
+                ChangeBy {
+                    dimension: "device",
+                    segments: vec![segment("phone", 20, 120), segment("desktop", 70, 60)],
+                },
+            ],
+        };
+        let changes = if project.0 == 8 { Vec::new() } else { vec![change] };
+        Ok(Changes { from: day(self.now, 7), until: self.now, changes })
+    }
+
+    async fn count_present(&self, project: ProjectId) -> Result<u64, BusinessError> {
+        Ok(if project.0 == 8 { 0 } else { 1_042 })
     }
 
     async fn find_revenue(&self, ask: AskRevenue) -> Result<Option<RevenueReport>, BusinessError> {

@@ -9,6 +9,7 @@ use belvedere_event_store::query::RetentionTable;
 use belvedere_storage::Timestamp;
 
 use crate::charts::{FlowBar, FlowCaption, FlowChart, Part, Svg, spark};
+use crate::views::uptake::{FeatureRow, LearningView, by_cohort};
 use crate::wording::{Count, day};
 
 /// A number on a card.
@@ -51,8 +52,30 @@ impl Form {
     }
 }
 
+/// `31.2 %`.
+pub(crate) fn share_text(share: f64) -> String {
+    Form::Share.write(Some(share))
+}
+
+/// `+31.2 %`.
+pub(crate) fn signed_share(share: f64) -> String {
+    match share {
+        share if share.abs() < 0.0005 => "±0 %".to_owned(),
+        share if share < 0.0 => format!("\u{2212}{:.1} %", -share * 100.0),
+        share => format!("+{:.1} %", share * 100.0),
+    }
+}
+
+/// `3.2 days`.
+pub(crate) fn duration_text(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds >= 172_800.0 => format!("{:.1} days", seconds / 86_400.0),
+        seconds => Form::Seconds.write(Some(seconds)),
+    }
+}
+
 /// `1,234.50 EUR`.
-fn money(currency: Currency, minor: i64) -> String {
+pub(crate) fn money(currency: Currency, minor: i64) -> String {
     let text = currency.show(minor.saturating_abs());
     let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
     let sign = if minor < 0 { "\u{2212}" } else { "" };
@@ -62,12 +85,7 @@ fn money(currency: Currency, minor: i64) -> String {
 }
 
 fn change_of(number: Number) -> String {
-    match number.change() {
-        None => String::new(),
-        Some(change) if change.abs() < 0.0005 => "±0 %".to_owned(),
-        Some(change) if change < 0.0 => format!("\u{2212}{:.1} %", -change * 100.0),
-        Some(change) => format!("+{:.1} %", change * 100.0),
-    }
+    number.change().map(signed_share).unwrap_or_default()
 }
 
 fn kpi(
@@ -116,7 +134,7 @@ fn month(from: Timestamp) -> String {
 }
 
 /// `23 Nov`: the day that begins at about this instant.
-fn local_day(from: Timestamp) -> String {
+pub(crate) fn local_day(from: Timestamp) -> String {
     day(from.plus(std::time::Duration::from_secs(12 * 3_600)))
 }
 
@@ -236,15 +254,17 @@ impl HeatTable {
         let most = table.cohorts.iter().map(|cohort| cohort.returned.len()).max().unwrap_or(0);
         heat_table.heads = (0..most).map(|place| format!("{unit} {place}")).collect();
         for cohort in table.cohorts.iter().filter(|cohort| cohort.subjects > 0) {
-            let whole = cohort.subjects as f64;
-            let cells = cohort.returned.iter().map(|returned| {
-                let part = *returned as f64;
-                heat(part, whole, Form::Share.write(Some(part / whole)))
-            });
             let label = local_day(Timestamp::from_micros(cohort.start_micros));
-            heat_table.rows.push((label, Count(cohort.subjects).to_string(), cells.collect()));
+            let cells = Self::shares(cohort.returned.iter().copied(), cohort.subjects);
+            heat_table.rows.push((label, Count(cohort.subjects).to_string(), cells));
         }
         heat_table
+    }
+
+    /// Cells with the shares of a whole that is not nothing.
+    pub(crate) fn shares(parts: impl Iterator<Item = u64>, whole: u64) -> Vec<Heat> {
+        let whole = whole as f64;
+        parts.map(|part| heat(part as f64, whole, share_text(part as f64 / whole))).collect()
     }
 
     /// What cohorts pay later, against what they paid at the end of their first month.
@@ -271,6 +291,10 @@ pub(crate) struct ExecutiveView {
     pub(crate) funnel: Vec<Way>,
     pub(crate) courses: Vec<CourseRow>,
     pub(crate) channels: Vec<ChannelRow>,
+    pub(crate) retention: HeatTable,
+    pub(crate) features: Vec<FeatureRow>,
+    pub(crate) adoption: HeatTable,
+    pub(crate) learning: Option<LearningView>,
 }
 
 impl ExecutiveView {
@@ -321,7 +345,7 @@ impl ExecutiveView {
             ));
             let lessons = metrics.learning.lessons_completed;
             kpis.push(kpi(("Lessons completed", "lessons_completed"), "of the period", lessons, Form::Count));
-            kpis.push(kpi(("People", "total_users"), "two years", acquisition.total_users, Form::Count));
+            kpis.push(kpi(("People", "total_users"), "ever", acquisition.total_users, Form::Count));
         }
         let points = metrics
             .active
@@ -336,6 +360,10 @@ impl ExecutiveView {
             funnel: ways(metrics),
             courses: metrics.learning.popular_courses.iter().map(course).collect(),
             channels: acquisition.channels.iter().take(8).map(ChannelRow::of).collect(),
+            retention: HeatTable::retention(&metrics.retention, "week"),
+            features: FeatureRow::list(engagement),
+            adoption: by_cohort(engagement),
+            learning: LearningView::of(&metrics.learning),
         }
     }
 }

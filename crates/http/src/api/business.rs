@@ -2,9 +2,11 @@
 //! revenue. Amounts are integers of minor units.
 
 mod answer;
+mod learning;
 mod records;
 mod revenue;
 mod table;
+mod week;
 
 use std::sync::Arc;
 
@@ -27,6 +29,7 @@ pub(super) use self::revenue::{
     list_cohorts, list_movements, list_plans,
 };
 use self::table::{Format, Table};
+pub(super) use self::week::{__path_count_present, __path_find_changes, count_present, find_changes};
 use super::input::{Parameters, instant, project};
 use crate::problem::Problem;
 use crate::routes::{Access, Caller, Routes};
@@ -37,6 +40,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let change = Access::Needs(Permission::ManageProjects);
     routes
         .get("/api/v1/business/metrics", view, find_metrics)
+        .get("/api/v1/business/changes", view, find_changes)
+        .get("/api/v1/business/now", view, count_present)
         .get("/api/v1/business/revenue", view, find_revenue)
         .get("/api/v1/business/revenue/movements", view, list_movements)
         .get("/api/v1/business/revenue/plans", view, list_plans)

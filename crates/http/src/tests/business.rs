@@ -79,6 +79,14 @@ fn what_is_recorded_shows_in_all_answers() {
         assert_eq!(metrics["revenue"]["customers"]["value"], 2.0);
         assert_eq!(metrics["user_acquisition"]["total_users"]["value"], 0.0);
         assert_eq!(metrics["conversion_funnel"]["visitors"]["value"], 0.0);
+        let learning = &metrics["learning"];
+        assert_eq!(
+            (&learning["struggling"]["learners"], &learning["ai_tutor_effectiveness"]),
+            (&json!(0), &Value::Null)
+        );
+        assert_eq!(get(&house, &token, "now").await.json(), json!({"people": 0, "minutes": 5}));
+        let changes = get(&house, &token, "changes").await.json();
+        assert_eq!((&changes["changes"], &changes["until"]), (&json!([]), &json!("2026-11-23T12:04:05Z")));
     });
 }
 
@@ -97,6 +105,7 @@ fn tables_are_files_without_formulas() {
         for (path, head) in [
             ("revenue?format=csv", "number,value,before,change,definition\r\ntotal_revenue,"),
             ("metrics?format=csv", "number,value,before,change,definition\r\ntotal_users,"),
+            ("changes?format=csv", "number,dimension,segment,value,before,delta\r\n"),
             ("revenue/movements?format=csv&periods=1", "from,until,currency,start_mrr_minor,"),
             ("revenue/cohorts?format=csv", "cohort,periods_later,currency,mrr_minor,customers\r\n"),
         ] {

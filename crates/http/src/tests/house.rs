@@ -592,6 +592,7 @@ impl House {
             audit: Arc::clone(&sink),
             queries: Arc::clone(&queries),
             zones: None,
+            learning: Some(learning.clone()),
         }));
         let quotas = QuotaBook::new(QuotaParts { db: db.database(), clock: clock.clone() });
         let state = HttpState {

@@ -3,11 +3,13 @@
 use belvedere_business_intelligence::metrics::definitions::definition;
 use belvedere_business_intelligence::revenue::metrics::RevenuePeriod;
 use belvedere_business_intelligence::{
-    BusinessMetrics, Channel, ConversionFunnel, CourseMetrics, Feature, Number, RevenueReport,
+    AdoptionCohort, BusinessMetrics, Channel, ConversionFunnel, CourseMetrics, Feature, Number, RevenueReport,
 };
 use belvedere_storage::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use super::learning::{StrugglingNumbersAnswer, TutorNumbersAnswer};
 
 /// A number, its value in the period before, and what it means.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -92,6 +94,22 @@ pub(in crate::api) struct FeatureAnswer {
     users: u64,
     /// Their share of all active people, 0 to 1.
     adoption_rate: Option<f64>,
+    /// Of the people who came in the 8 weeks up to the end of the period, those who used it in the period for the first time.
+    adopters: u64,
+    /// The median of the seconds from their first activity to that use; null without any.
+    seconds_to_adopt: Option<f64>,
+}
+
+/// People who came in the same week.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct AdoptionCohortAnswer {
+    /// When the week begins.
+    #[schema(value_type = String, format = DateTime)]
+    from: Timestamp,
+    /// How many came.
+    people: u64,
+    /// How many of them have used each feature, in the order of `feature_adoption`.
+    adopted: Vec<u64>,
 }
 
 /// What people do.
@@ -105,6 +123,8 @@ pub(in crate::api) struct EngagementAnswer {
     course_completion_rate: NumberAnswer,
     /// At most 20.
     feature_adoption: Vec<FeatureAnswer>,
+    /// The 8 weeks up to the end of the period; empty where no feature was used in it.
+    adoption_by_cohort: Vec<AdoptionCohortAnswer>,
 }
 
 /// A course.
@@ -127,6 +147,10 @@ pub(in crate::api) struct BusinessLearningAnswer {
     average_time_to_complete: NumberAnswer,
     /// At most 10.
     most_popular_courses: Vec<CourseAnswer>,
+    /// Who struggles at this moment; null where learning is switched off.
+    struggling: Option<StrugglingNumbersAnswer>,
+    /// Null where no tutor was asked in the period.
+    ai_tutor_effectiveness: Option<TutorNumbersAnswer>,
 }
 
 /// From a visit to a subscription.
@@ -256,6 +280,13 @@ impl MetricsAnswer {
             feature: it.feature,
             users: it.users,
             adoption_rate: it.adoption_rate,
+            adopters: it.adopters,
+            seconds_to_adopt: it.seconds_to_adopt,
+        };
+        let cohort = |it: AdoptionCohort| AdoptionCohortAnswer {
+            from: it.from,
+            people: it.people,
+            adopted: it.adopted,
         };
         let course = |it: CourseMetrics| CourseAnswer {
             enrolments: it.enrolments,
@@ -289,6 +320,7 @@ impl MetricsAnswer {
                 ),
                 course_completion_rate: number("course_completion_rate", engagement.course_completion_rate),
                 feature_adoption: engagement.feature_adoption.into_iter().map(feature).collect(),
+                adoption_by_cohort: engagement.adoption_by_cohort.into_iter().map(cohort).collect(),
             },
             learning: BusinessLearningAnswer {
                 total_lessons_completed: number("lessons_completed", learning.lessons_completed),
@@ -297,6 +329,8 @@ impl MetricsAnswer {
                     learning.average_time_to_complete,
                 ),
                 most_popular_courses: learning.popular_courses.into_iter().map(course).collect(),
+                struggling: learning.struggling.map(StrugglingNumbersAnswer::from),
+                ai_tutor_effectiveness: learning.tutor.map(TutorNumbersAnswer::from),
             },
             revenue: metrics.revenue.map(|report| RevenueAnswer::of(&report, margin)),
             conversion_funnel: funnel(metrics.funnel, metrics.funnel_before),

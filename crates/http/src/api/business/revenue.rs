@@ -42,11 +42,11 @@ pub(in crate::api) struct SeriesWanted {
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct PlansWanted {
     /// The project's number or slug; may be left out while there is only one.
-    project: Option<String>,
+    pub(super) project: Option<String>,
     /// The currency of the answer as an ISO 4217 code; may be left out while there is only one.
-    currency: Option<String>,
+    pub(super) currency: Option<String>,
     /// `json`, or `csv` for a file.
-    format: Option<String>,
+    pub(super) format: Option<String>,
 }
 
 /// Find what revenue did in a period, compared with the one before
