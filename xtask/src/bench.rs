@@ -1,10 +1,12 @@
 //! `cargo xtask bench`: what the whole process does on this machine, over real sockets and with real fsync.
 
 mod analytics;
+mod browser;
 mod ingest;
 mod issues;
 mod load;
 mod mastery;
+mod pages;
 mod server;
 mod track;
 mod xapi;
@@ -26,6 +28,8 @@ pub(crate) enum Options {
     Xapi(xapi::Options),
     /// The door of product events, and when they can be asked for
     Track(track::Options),
+    /// Pages of the business and of events, with ten million events
+    Pages(pages::Options),
     /// How well the next attempt of a learner is predicted
     Mastery(mastery::Options),
 }
@@ -37,6 +41,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Options::Issues(options) => issues::run(options),
         Options::Xapi(options) => xapi::run(options),
         Options::Track(options) => track::run(options),
+        Options::Pages(options) => pages::run(options),
         Options::Mastery(options) => mastery::run(options),
     }
 }

@@ -59,6 +59,44 @@ const NAMES: [&str; 40] = [
 /// Everything before this index of [`NAMES`] happens in a course, and what follows now and then.
 const IN_COURSE: usize = 20;
 
+/// The names of events that the pages of the business read; the name of rank `n` is `n` times rarer than the first.
+const PRODUCT_NAMES: [&str; 16] = [
+    "page_view",
+    "lesson_start",
+    "exercise_attempt",
+    "Feature Used",
+    "lesson_complete",
+    "hint_used",
+    "video_progress",
+    "Search Used",
+    "course_enrol",
+    "error",
+    "Signed Up",
+    "tutor_message",
+    "course_complete",
+    "Trial Started",
+    "Invite Sent",
+    "Subscription Started",
+];
+
+/// Of what product the events are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Product {
+    /// A course platform with names of its own.
+    Platform,
+    /// One whose names the pages of the business know.
+    Known,
+}
+
+impl Product {
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Platform => &NAMES,
+            Self::Known => &PRODUCT_NAMES,
+        }
+    }
+}
+
 /// Numbers that look random and are the same in every run (SplitMix64; Steele, Lea and Flood, 2014).
 struct Numbers(u64);
 
@@ -85,19 +123,21 @@ impl Numbers {
 pub(crate) struct Generator {
     count: u64,
     start_micros: i64,
+    product: Product,
     /// Cumulated weights of the names.
     names: Vec<f64>,
 }
 
 impl Generator {
     /// So many events before an instant.
-    pub(crate) fn new(count: u64, end: Timestamp) -> Self {
+    pub(crate) fn new(count: u64, end: Timestamp, product: Product) -> Self {
         let mut sum = 0.0;
-        let names = (1..=NAMES.len()).map(|rank| {
+        let names = (1..=product.names().len()).map(|rank| {
             sum += 1.0 / rank as f64;
             sum
         });
-        Self { count, start_micros: end.as_micros() - DAYS * DAY_MICROS, names: names.collect() }
+        let start_micros = end.as_micros() - DAYS * DAY_MICROS;
+        Self { count, start_micros, product, names: names.collect() }
     }
 
     /// The event of a number; times rise with numbers but for some minutes, and go on after the last one.
@@ -114,15 +154,19 @@ impl Generator {
         let rank = HEAD * ((SUBJECTS + HEAD) / HEAD).powf(numbers.unit()) - HEAD;
         let subject = (rank as u64 * 7_919 % SUBJECTS as u64).cast_signed() + 1;
         let weight = numbers.unit() * self.names.last().copied().unwrap_or(1.0);
-        let name = self.names.partition_point(|sum| *sum < weight).min(NAMES.len() - 1);
+        let all = self.product.names();
+        let name = self.names.partition_point(|sum| *sum < weight).min(all.len() - 1);
 
         let mut id = [0; 16];
         id[..8].copy_from_slice(&number.to_be_bytes());
         id[8..].copy_from_slice(&numbers.next().to_be_bytes());
         let at = Timestamp::from_micros(micros);
-        let mut event = Event::new(id, at, NAMES.get(name).copied().unwrap_or_default());
+        let mut event = Event::new(id, at, all.get(name).copied().unwrap_or_default());
         event.subject = Some(SubjectId(subject));
-        self.add_texts(&mut event, name, subject, &mut numbers);
+        match self.product {
+            Product::Platform => self.add_texts(&mut event, name, subject, &mut numbers),
+            Product::Known => add_known_texts(&mut event, subject, &mut numbers),
+        }
         event
     }
 
@@ -158,4 +202,50 @@ impl Generator {
             event.referrer = pick(&["google.com", "bing.com", "news.example", "school.example"], 40);
         }
     }
+}
+
+/// What the pages of the business read of an event.
+fn add_known_texts(event: &mut Event, subject: i64, numbers: &mut Numbers) {
+    let pick =
+        |from: &[&str], at: u64| from.get((at % from.len() as u64) as usize).map(|it| (*it).to_owned());
+    let unit = numbers.unit();
+    let course = Some(format!("course-{}", (unit * unit * 60.0) as u64));
+    match event.name.as_str() {
+        "page_view" => {
+            let page = numbers.below(40);
+            let campaign = if numbers.below(10) == 0 { ",\"utm_campaign\":\"autumn\"" } else { "" };
+            event.props = format!("{{\"path\":\"/page/{page}\"{campaign}}}");
+            match numbers.below(10) {
+                0 => event.utm_source = pick(&["newsletter", "youtube", "partner"], numbers.next()),
+                1 => event.referrer = pick(&["google.com", "bing.com", "news.example"], numbers.next()),
+                _ => {}
+            }
+        }
+        "Feature Used" => {
+            let feature = numbers.below(8);
+            event.props = format!("{{\"feature\":\"feature-{feature}\"}}");
+        }
+        "lesson_complete" => {
+            event.props = format!("{{\"duration\":{}}}", 60 + numbers.below(900));
+            event.course = course;
+        }
+        "exercise_attempt" | "tutor_message" => {
+            let (exercise, day) = (numbers.below(200), event.at.as_micros().div_euclid(DAY_MICROS));
+            event.exercise = Some(format!("exercise-{exercise}"));
+            event.props = format!(
+                "{{\"learning_day\":{day},\"success\":{},\"skills\":[\"skill-{}\"]}}",
+                numbers.below(3) > 0,
+                exercise % 20
+            );
+            event.course = course;
+        }
+        "lesson_start" | "hint_used" | "video_progress" | "course_enrol" | "course_complete" => {
+            event.course = course;
+        }
+        _ => {}
+    }
+    let of_subject = Numbers(subject.cast_unsigned() ^ 0x5555).next();
+    event.country = pick(&["NL", "DE", "FR", "GB", "US", "PL", "IN", "BR"], of_subject);
+    event.device = pick(&["desktop", "desktop", "phone", "tablet"], of_subject >> 8);
+    event.plan = pick(&["free", "free", "free", "pro", "team"], of_subject >> 16);
 }

@@ -1,6 +1,7 @@
 //! Fills and asks an event store through its typed API; `cargo xtask bench analytics` runs it.
 //!
-//! `load DATA PROJECT EVENTS END` appends generated events before the microsecond END, then seals and merges them.
+//! `load DATA PROJECT EVENTS END` appends generated events before the microsecond END, then seals and merges them;
+//! `load-known` does so with events that the pages of the business know.
 //! `ingest DATA PROJECT EVENTS END FIRST SECONDS RATE` goes on from event FIRST at a rate a second, sealing as it goes.
 //! Both print one line of JSON. `ask DATA PROJECT END ROUNDS` answers the six questions of the bench, without HTTP.
 
@@ -18,7 +19,7 @@ use belvedere_kernel::{ProjectId, SystemClock};
 use belvedere_storage::{Database, DatabaseConfig, Timestamp};
 use tokio::task::JoinSet;
 
-use generate::Generator;
+use generate::{Generator, Product};
 
 /// How far the making of events stands back, in the steps of `nice`.
 #[cfg(target_os = "linux")]
@@ -35,7 +36,7 @@ const SEAL_EVERY: Duration = Duration::from_millis(500);
 /// Events in the tail from which on it is sealed.
 const SEAL_FROM: u64 = 400_000;
 
-const USAGE: &str = "load DATA PROJECT EVENTS END | ingest DATA PROJECT EVENTS END FIRST SECONDS RATE | \
+const USAGE: &str = "load DATA PROJECT EVENTS END | load-known DATA PROJECT EVENTS END | ingest DATA PROJECT EVENTS END FIRST SECONDS RATE | \
                      ask DATA PROJECT END ROUNDS";
 
 /// A store and the project that is filled.
@@ -54,11 +55,17 @@ fn main() -> Result<(), Failure> {
         match words.as_slice() {
             ["load", data, project, events, end] => {
                 let target = Target::open(data, project).await?;
-                target.load(events.parse()?, micros(end)?).await
+                let generator = Generator::new(events.parse()?, micros(end)?, Product::Platform);
+                target.load(events.parse()?, generator).await
+            }
+            ["load-known", data, project, events, end] => {
+                let target = Target::open(data, project).await?;
+                let generator = Generator::new(events.parse()?, micros(end)?, Product::Known);
+                target.load(events.parse()?, generator).await
             }
             ["ingest", data, project, events, end, first, seconds, rate] => {
                 let target = Target::open(data, project).await?;
-                let generator = Generator::new(events.parse()?, micros(end)?);
+                let generator = Generator::new(events.parse()?, micros(end)?, Product::Platform);
                 target.ingest(generator, first.parse()?, seconds.parse()?, rate.parse()?).await
             }
             ["ask", data, project, end, rounds] => {
@@ -108,10 +115,9 @@ impl Target {
         sealing
     }
 
-    async fn load(&self, count: u64, end: Timestamp) -> Result<(), Failure> {
+    async fn load(&self, count: u64, generator: Generator) -> Result<(), Failure> {
         let (sender, batches) = mpsc::sync_channel::<Vec<Event>>(4);
         std::thread::spawn(move || {
-            let generator = Generator::new(count, end);
             let mut first = 0;
             while first < count {
                 let last = count.min(first + LOAD_BATCH as u64);
