@@ -31,6 +31,8 @@ mod m20261129_000022_exercises;
 mod m20261129_000025_alerting;
 mod m20261129_000026_track;
 mod m20261129_000027_business;
+mod m20261129_000028_insights;
+mod m20261129_000029_cohorts;
 
 /// Applies the migrations in order.
 pub struct Migrator;
@@ -64,6 +66,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000026_track::Migration),
             Box::new(m20261129_000022_exercises::Migration),
             Box::new(m20261129_000027_business::Migration),
+            Box::new(m20261129_000028_insights::Migration),
+            Box::new(m20261129_000029_cohorts::Migration),
         ]
     }
 

@@ -20,6 +20,10 @@ pub enum Permission {
     ReplaySetAside,
     /// Read the product's numbers.
     ViewAnalytics,
+    /// Keep questions to the product's numbers, and make dashboards and cohorts.
+    ManageInsights,
+    /// Show a dashboard to whoever has a link.
+    ShareDashboards,
     /// See ingest keys and DSNs.
     ViewKeys,
     /// Make, change and revoke ingest keys.
@@ -46,7 +50,7 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission, in the order of the table.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::ViewProjects,
         Self::ViewIssues,
         Self::ViewReleases,
@@ -54,6 +58,8 @@ impl Permission {
         Self::UploadReleaseFiles,
         Self::ReplaySetAside,
         Self::ViewAnalytics,
+        Self::ManageInsights,
+        Self::ShareDashboards,
         Self::ViewKeys,
         Self::ManageKeys,
         Self::ManageProjects,
@@ -78,6 +84,8 @@ impl Permission {
             Self::UploadReleaseFiles => "upload_release_files",
             Self::ReplaySetAside => "replay_set_aside",
             Self::ViewAnalytics => "view_analytics",
+            Self::ManageInsights => "manage_insights",
+            Self::ShareDashboards => "share_dashboards",
             Self::ViewKeys => "view_keys",
             Self::ManageKeys => "manage_keys",
             Self::ManageProjects => "manage_projects",
@@ -109,6 +117,8 @@ impl Permission {
             Self::UploadReleaseFiles => (&[Owner, Admin, Member], &[Scope::Write]),
             Self::ReplaySetAside => (&[Owner, Admin], &[Scope::Admin]),
             Self::ViewAnalytics => (&[Owner, Admin, Member, Analyst], &[Scope::Read]),
+            Self::ManageInsights => (&[Owner, Admin, Member, Analyst], &[Scope::Write]),
+            Self::ShareDashboards => (&[Owner, Admin], &[Scope::Admin]),
             Self::ViewKeys => (&[Owner, Admin, Member], &[Scope::Admin]),
             Self::ManageKeys => (&[Owner, Admin], &[Scope::Admin]),
             Self::ManageProjects => (&[Owner, Admin], &[Scope::Admin]),
@@ -160,6 +170,8 @@ mod tests {
         upload_release_files  O A M - - -  - w -
         replay_set_aside      O A - - - -  - - a
         view_analytics        O A M N - -  r - -
+        manage_insights       O A M N - -  - w -
+        share_dashboards      O A - - - -  - - a
         view_keys             O A M - - -  - - a
         manage_keys           O A - - - -  - - a
         manage_projects       O A - - - -  - - a

@@ -279,6 +279,8 @@ impl App {
             register: privacy.clone(),
             audit: audit.clone(),
             queries: queries.clone(),
+            events: Arc::new(events.clone()),
+            scrubber: privacy.clone(),
             zones: Some(Arc::new(Zones(Arc::clone(&accounts)))),
             learning: config.features.learning.then(|| learning.clone() as _),
         }));
@@ -309,7 +311,8 @@ impl App {
             home_page: config.public_url(),
             secret: master_key.derive("xapi"),
         }));
-        let mut subject_data: Vec<Arc<dyn SubjectData>> = vec![queries.clone()];
+        // Static cohorts first: the event store still knows whose number it is.
+        let mut subject_data: Vec<Arc<dyn SubjectData>> = vec![business.cohort_data(), queries.clone()];
         subject_data.extend(xapi.subject_data());
         subject_data.push(learning.subject_data());
         subject_data.push(business.subject_data());

@@ -72,7 +72,7 @@ impl Default for Answers {
 }
 
 impl BusinessService {
-    async fn calendar(&self, project: ProjectId) -> Result<Calendar, StorageError> {
+    pub(crate) async fn calendar(&self, project: ProjectId) -> Result<Calendar, StorageError> {
         let name = match &self.parts.zones {
             Some(zones) => zones.time_zone(project).await?,
             None => None,

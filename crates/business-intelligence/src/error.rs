@@ -18,6 +18,9 @@ pub enum BusinessError {
         /// What is wrong with it, without its value.
         why: String,
     },
+    /// There is no such thing in this project.
+    #[error("there is no such {0} here")]
+    NotFound(&'static str),
     /// There is revenue in several currencies, and none was named to convert it to.
     #[error("currency: revenue is in {}; name the one to convert to", list(.0))]
     Currencies(Vec<Currency>),

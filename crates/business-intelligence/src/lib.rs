@@ -39,6 +39,7 @@
 mod answers;
 pub mod calendar;
 mod error;
+pub mod insight;
 mod kept;
 pub mod metrics;
 mod model;
@@ -46,6 +47,7 @@ pub mod revenue;
 mod service;
 mod store;
 mod subject;
+pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod track;

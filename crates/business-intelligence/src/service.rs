@@ -3,15 +3,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use belvedere_event_store::query::Queries;
-use belvedere_event_store::{Event, ProjectZones};
+use belvedere_event_store::{Event, EventStore, ProjectZones};
 use belvedere_kernel::{
     AuditSink, Clock, Entry as AuditEntry, Identity, LearningNumbers, PersonRegister, ProjectId, RawPerson,
-    SubjectData, SubjectId, Target,
+    Scrubber, SubjectData, SubjectId, Target,
 };
 use belvedere_storage::{Database, StorageError, Tx};
 use serde_json::json;
 
 use crate::answers::Answers;
+use crate::insight::CohortData;
 use crate::model::{ChangedBy, Recorded};
 use crate::revenue::csv::{self, Refused};
 use crate::revenue::currency::Currency;
@@ -46,6 +47,10 @@ pub struct BusinessParts {
     pub audit: Arc<dyn AuditSink>,
     /// Questions to the events.
     pub queries: Arc<dyn Queries>,
+    /// Which number of its stands for a subject.
+    pub events: Arc<dyn EventStore>,
+    /// What is personal data and not kept in names and questions.
+    pub scrubber: Arc<dyn Scrubber>,
     /// By whose days periods are cut; UTC where nobody says.
     pub zones: Option<Arc<dyn ProjectZones>>,
     /// What is known of learners; none where nobody learns.
@@ -104,6 +109,12 @@ impl BusinessService {
     #[must_use]
     pub fn subject_data(&self) -> Arc<dyn SubjectData> {
         Arc::new(CustomerData(Arc::clone(&self.parts)))
+    }
+
+    /// Who is in static cohorts; to be erased from before the event store is.
+    #[must_use]
+    pub fn cohort_data(&self) -> Arc<dyn SubjectData> {
+        Arc::new(CohortData(Arc::clone(&self.parts)))
     }
 
     /// Takes from events of the event store what they tell of subscriptions, orders and refunds, in the transaction that

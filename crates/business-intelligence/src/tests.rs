@@ -2,6 +2,7 @@
 
 mod asked;
 mod company;
+mod insights;
 mod plain;
 mod records;
 
@@ -13,7 +14,7 @@ use belvedere_event_store::query::{QueryLimits, QueryService};
 use belvedere_event_store::{Embedded, Event, EventStore, EventStoreError, Limits, ProjectZones};
 use belvedere_kernel::{
     Actor, AuditSink, Clock, Entry, LearningNumbers, ManualClock, PersonRegister, ProjectId, RawPerson,
-    StrugglingNumbers, SubjectId, TutorNumbers,
+    Removal, ScrubRules, Scrubber, StrugglingNumbers, SubjectId, TutorNumbers,
 };
 use belvedere_storage::testing::TestDatabase;
 use belvedere_storage::{Id, StorageError, Timestamp, Tx};
@@ -58,6 +59,23 @@ impl AuditSink for Entries {
     async fn record(&self, _: &Tx, entry: Entry) -> Result<(), StorageError> {
         self.0.lock().unwrap().push(entry);
         Ok(())
+    }
+}
+
+/// Texts with an @ are personal data.
+struct NoAddresses;
+
+#[async_trait]
+impl Scrubber for NoAddresses {
+    async fn load(&self, _: &[ProjectId]) -> Result<Arc<dyn ScrubRules>, StorageError> {
+        Ok(Arc::new(Self))
+    }
+}
+
+impl ScrubRules for NoAddresses {
+    fn scrub(&self, _: ProjectId, value: &mut serde_json::Value) -> Vec<Removal> {
+        let found = value.to_string().contains('@');
+        found.then(|| Removal { path: "/".to_owned(), rule: "email".to_owned() }).into_iter().collect()
     }
 }
 
@@ -122,6 +140,8 @@ impl World {
             register: Arc::new(Register),
             audit: entries.clone(),
             queries: Arc::new(queries),
+            events: Arc::new(events.clone()),
+            scrubber: Arc::new(NoAddresses),
             zones: Some(Arc::new(Amsterdam)),
             learning: Some(Arc::new(Learners)),
         });

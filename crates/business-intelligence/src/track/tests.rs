@@ -103,6 +103,8 @@ impl World {
                 1,
                 QueryLimits::default(),
             )),
+            events: Arc::new(events.clone()),
+            scrubber: privacy.clone(),
             zones: None,
             learning: None,
         }));

@@ -22,6 +22,36 @@ impl SubjectSet {
         self.words.get(subject as usize / 64).is_some_and(|word| word >> (subject % 64) & 1 == 1)
     }
 
+    /// Takes a subject out; whether it was in the set.
+    pub fn remove(&mut self, subject: u32) -> bool {
+        let is_there = self.contains(subject);
+        if is_there {
+            self.words[subject as usize / 64] &= !(1 << (subject % 64));
+        }
+        is_there
+    }
+
+    /// Keeps the subjects that are in the other set as well.
+    pub fn intersect(&mut self, other: &Self) {
+        let rest = other.words.iter().chain(std::iter::repeat(&0));
+        self.words.iter_mut().zip(rest).for_each(|(word, other)| *word &= other);
+    }
+
+    /// Adds the subjects of the other set.
+    pub fn unite(&mut self, other: &Self) {
+        if self.words.len() < other.words.len() {
+            self.words.resize(other.words.len(), 0);
+        }
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word |= other);
+    }
+
+    /// The subjects in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        self.words.iter().zip((0_u32..).step_by(64)).flat_map(|(word, first)| {
+            (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| first + bit)
+        })
+    }
+
     /// Number of subjects.
     #[must_use]
     pub fn len(&self) -> u64 {
@@ -56,5 +86,21 @@ mod tests {
         assert_eq!(held, [0, 63, 64, 1_000]);
         assert_eq!(set.len(), 4);
         assert!(SubjectSet::default().is_empty() && !set.is_empty());
+    }
+
+    #[test]
+    fn sets_are_put_together_and_taken_apart() {
+        let of = |subjects: &[u32]| subjects.iter().copied().collect::<SubjectSet>();
+        let (few, many) = (of(&[1, 64]), of(&[0, 1, 65, 900]));
+        let (mut both, mut any) = (few.clone(), few.clone());
+        both.intersect(&many);
+        any.unite(&many);
+        assert_eq!(both.iter().collect::<Vec<_>>(), [1]);
+        assert_eq!(any.iter().collect::<Vec<_>>(), [0, 1, 64, 65, 900]);
+        let mut longer = many;
+        longer.intersect(&few);
+        assert_eq!(longer.iter().collect::<Vec<_>>(), [1]);
+        assert!(any.remove(900) && !any.remove(900) && !any.remove(100_000));
+        assert_eq!(any.iter().collect::<Vec<_>>(), [0, 1, 64, 65]);
     }
 }
