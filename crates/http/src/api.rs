@@ -8,6 +8,7 @@ mod business;
 mod feedback;
 mod grouping_rules;
 mod input;
+mod insights;
 mod issues;
 mod learning;
 mod limits;
@@ -89,7 +90,8 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .get("/api/v1/audit", needs(Permission::ViewAudit), audit::list_entries);
     let routes = webhooks::routes(routes);
     let routes = if features.learning { learning::routes(routes) } else { routes };
-    let routes = if features.business_intelligence { business::routes(routes) } else { routes };
+    let routes =
+        if features.business_intelligence { insights::routes(business::routes(routes)) } else { routes };
     if !features.error_tracking {
         return routes;
     }
@@ -269,6 +271,25 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         business::record_subscriptions,
         business::import_subscriptions,
         business::set_rates,
+        insights::list_insights,
+        insights::create_insight,
+        insights::find_insight,
+        insights::update_insight,
+        insights::delete_insight,
+        insights::answer_insight,
+        insights::list_dashboards,
+        insights::create_dashboard,
+        insights::find_dashboard,
+        insights::update_dashboard,
+        insights::delete_dashboard,
+        insights::list_links,
+        insights::create_link,
+        insights::revoke_link,
+        insights::list_saved_cohorts,
+        insights::create_cohort,
+        insights::find_cohort,
+        insights::update_cohort,
+        insights::delete_cohort,
         issues::list_issues,
         issues::find_issue,
         triage::update_issues,

@@ -247,6 +247,7 @@ impl From<BusinessError> for Problem {
     fn from(error: BusinessError) -> Self {
         match &error {
             BusinessError::Invalid { field, why } => Self::invalid(field, why),
+            BusinessError::NotFound(what) => Self::not_found(what),
             BusinessError::Currencies(_) => {
                 Self { field: Some("currency"), ..Self::bad_request(error.to_string()) }
             }

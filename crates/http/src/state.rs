@@ -7,6 +7,7 @@ use std::time::Duration;
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, SignIn, XapiKeys};
 use belvedere_alerting::Webhooks;
 use belvedere_audit::AuditLog;
+use belvedere_business_intelligence::insight::{Boards, Cohorts, Insights};
 use belvedere_business_intelligence::{Business, RevenueRecords};
 use belvedere_error_tracking::attachment::Attachments;
 use belvedere_error_tracking::feedback::Feedback;
@@ -53,6 +54,12 @@ pub struct HttpState {
     pub business: Arc<dyn Business>,
     /// What is told of revenue.
     pub revenue_records: Arc<dyn RevenueRecords>,
+    /// Questions worth keeping.
+    pub insights: Arc<dyn Insights>,
+    /// Boards of them, and the links to these.
+    pub boards: Arc<dyn Boards>,
+    /// People with something in common.
+    pub cohorts: Arc<dyn Cohorts>,
     /// Who is told of what, and what they were told.
     pub webhooks: Arc<dyn Webhooks>,
     /// Issues and events.

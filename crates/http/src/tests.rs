@@ -8,6 +8,7 @@ pub(crate) mod codecs;
 mod grouping_rules;
 mod house;
 mod ingest;
+mod insights;
 mod learning;
 mod limits;
 mod ops;

@@ -5,7 +5,7 @@ mod answer;
 mod learning;
 mod records;
 mod revenue;
-mod table;
+pub(super) mod table;
 mod week;
 
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use axum::response::Response;
 use belvedere_accounts::{Permission, Project};
 use belvedere_business_intelligence::calendar::PeriodUnit;
 use belvedere_business_intelligence::revenue::currency::Currency;
+use belvedere_business_intelligence::table::Table;
 use belvedere_business_intelligence::{AskMetrics, AskPeriod};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -28,7 +29,7 @@ pub(super) use self::revenue::{
     __path_find_revenue, __path_list_cohorts, __path_list_movements, __path_list_plans, find_revenue,
     list_cohorts, list_movements, list_plans,
 };
-use self::table::{Format, Table};
+use self::table::Format;
 pub(super) use self::week::{__path_count_present, __path_find_changes, count_present, find_changes};
 use super::input::{Parameters, instant, project};
 use crate::problem::Problem;
@@ -71,7 +72,7 @@ pub(super) struct PeriodWanted {
     goal: Option<String>,
     /// Gross margin as a share from 0 to 1, for the lifetime value; 1 if left out.
     gross_margin: Option<f64>,
-    /// `json`, or `csv` for a file.
+    /// `json`, or `csv` or `parquet` for a file.
     format: Option<String>,
 }
 
@@ -113,7 +114,7 @@ async fn wanted_project(shared: &Shared, caller: &Caller, named: Option<&str>) -
 
 /// Find how the business does in a period, each number compared with the period before and defined
 #[utoipa::path(get, path = "/api/v1/business/metrics", tag = "business", params(PeriodWanted),
-    responses((status = 200, description = "The numbers; as text/csv one line for each", body = MetricsAnswer)))]
+    responses((status = 200, description = "The numbers; as a file one line for each", body = MetricsAnswer)))]
 pub(super) async fn find_metrics(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
@@ -125,7 +126,7 @@ pub(super) async fn find_metrics(
     let (goal, currency) = (wanted.goal.clone(), currency(wanted.currency.as_deref())?);
     let ask = AskMetrics { project: project.id, period, goal, currency, has_revenue: true };
     let answer = MetricsAnswer::of(shared.business.find_metrics(ask).await?, margin);
-    let mut table = Table::new(&["number", "value", "before", "change", "definition"]);
+    let mut table = Table::new(["number", "value", "before", "change", "definition"]);
     for (name, number) in answer.numbers() {
         table.row([
             name.into(),

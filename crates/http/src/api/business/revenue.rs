@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use belvedere_business_intelligence::revenue::metrics::{Moved, RevenuePeriod};
+use belvedere_business_intelligence::table::{Cell, Table};
 use belvedere_business_intelligence::{AskRevenue, AskSeries};
 use belvedere_storage::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::RevenueAnswer;
-use super::table::{Cell, Format, Table};
+use super::table::Format;
 use super::{PeriodWanted, currency, unit, wanted_project};
 use crate::api::input::Parameters;
 use crate::problem::Problem;
@@ -33,7 +34,7 @@ pub(in crate::api) struct SeriesWanted {
     periods: Option<usize>,
     /// The currency of the answer as an ISO 4217 code; may be left out while there is only one.
     currency: Option<String>,
-    /// `json`, or `csv` for a file.
+    /// `json`, or `csv` or `parquet` for a file.
     format: Option<String>,
 }
 
@@ -45,7 +46,7 @@ pub(in crate::api) struct PlansWanted {
     pub(super) project: Option<String>,
     /// The currency of the answer as an ISO 4217 code; may be left out while there is only one.
     pub(super) currency: Option<String>,
-    /// `json`, or `csv` for a file.
+    /// `json`, or `csv` or `parquet` for a file.
     pub(super) format: Option<String>,
 }
 
@@ -63,7 +64,7 @@ pub(in crate::api) async fn find_revenue(
     let ask = AskRevenue { project: project.id, period, currency: currency(wanted.currency.as_deref())? };
     let report = shared.business.find_revenue(ask).await?;
     let answer = report.map(|report| RevenueAnswer::of(&report, margin));
-    let mut table = Table::new(&["number", "value", "before", "change", "definition"]);
+    let mut table = Table::new(["number", "value", "before", "change", "definition"]);
     for (name, number) in answer.iter().flat_map(RevenueAnswer::numbers) {
         let [value, before, change] = [number.value, number.before, number.change].map(Cell::from);
         table.row([name.into(), value, before, change, number.definition.into()]);
@@ -156,7 +157,7 @@ pub(in crate::api) async fn list_movements(
     let currency = series.currency.map(|currency| currency.to_string());
     let periods = series.periods.into_iter().map(RevenuePeriodAnswer::from).collect();
     let answer = RevenueSeriesAnswer { currency, periods };
-    let mut table = Table::new(&[
+    let mut table = Table::new([
         "from",
         "until",
         "currency",
@@ -229,7 +230,7 @@ pub(in crate::api) async fn list_plans(
     let currency = currency(wanted.currency.as_deref())?;
     let project = wanted_project(&shared, &caller, wanted.project.as_deref()).await?;
     let plans = shared.business.list_plans(project.id, currency).await?;
-    let mut table = Table::new(&["plan", "currency", "mrr_minor", "subscribers"]);
+    let mut table = Table::new(["plan", "currency", "mrr_minor", "subscribers"]);
     let currency = plans.currency.map(|currency| currency.to_string());
     for plan in &plans.plans {
         let currency = currency.as_deref().into();
@@ -275,7 +276,7 @@ pub(in crate::api) async fn list_cohorts(
     let format = Format::find(wanted.format.as_deref())?;
     let cohorts = shared.business.list_cohorts(ask_series(&shared, &caller, &wanted).await?).await?;
     let currency = cohorts.currency.map(|currency| currency.to_string());
-    let mut table = Table::new(&["cohort", "periods_later", "currency", "mrr_minor", "customers"]);
+    let mut table = Table::new(["cohort", "periods_later", "currency", "mrr_minor", "customers"]);
     for cohort in &cohorts.cohorts {
         let from = cohort.from.to_string();
         for (later, (minor, customers)) in (0_i64..).zip(cohort.mrr_minor.iter().zip(&cohort.customers)) {

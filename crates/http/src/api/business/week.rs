@@ -6,13 +6,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use belvedere_business_intelligence::metrics::definitions::definition;
+use belvedere_business_intelligence::table::Table;
 use belvedere_business_intelligence::{Change, ChangeBy, Changes, PRESENT_MINUTES, SegmentChange};
 use belvedere_storage::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::revenue::PlansWanted;
-use super::table::{Format, Table};
+use super::table::Format;
 use super::{currency, wanted_project};
 use crate::api::input::Parameters;
 use crate::problem::Problem;
@@ -116,7 +117,7 @@ pub(in crate::api) async fn find_changes(
     let (format, currency) = (Format::find(wanted.format.as_deref())?, currency(wanted.currency.as_deref())?);
     let project = wanted_project(&shared, &caller, wanted.project.as_deref()).await?;
     let answer = ChangesAnswer::from(shared.business.find_changes(project.id, currency).await?);
-    let mut table = Table::new(&["number", "dimension", "segment", "value", "before", "delta"]);
+    let mut table = Table::new(["number", "dimension", "segment", "value", "before", "delta"]);
     for change in &answer.changes {
         let all = (change.value, change.before, change.value - change.before);
         table.row([change.number.into(), "".into(), "".into(), all.0.into(), all.1.into(), all.2.into()]);

@@ -64,15 +64,17 @@ pub(crate) struct Condition {
     subjects: Option<Arc<SubjectSet>>,
 }
 
-/// The subjects that did something.
+/// The subjects that did something, or those of a saved cohort.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CohortBody {
+    /// The id of a saved cohort, by itself.
+    id: Option<String>,
     /// Which events; all if left out.
     #[schema(no_recursion)]
     events: Option<EventsBody>,
-    /// When.
-    range: RangeBody,
+    /// When; must be given unless `id` is.
+    range: Option<RangeBody>,
     /// How many of them at least; 1 if left out.
     at_least: Option<u64>,
 }
@@ -89,8 +91,19 @@ impl EventsBody {
         }
         for condition in cohorts {
             let Some(cohort) = condition.cohort.as_deref_mut() else { continue };
+            if let Some(id) = &cohort.id {
+                if cohort.events.is_some() || cohort.range.is_some() || cohort.at_least.is_some() {
+                    return Err(Problem::invalid("cohort", "with an id must have nothing else"));
+                }
+                let id = id.parse().map_err(|_| Problem::not_found("cohort"))?;
+                let people = asking.shared.cohorts.find_people(asking.project.id, id).await?;
+                condition.subjects = Some(people);
+                continue;
+            }
+            let range = cohort.range.clone();
+            let range = range.ok_or_else(|| Problem::invalid("range", "must be given, or an id"))?;
             let ask = AskCohort {
-                span: cohort.range.clone().span(asking.project)?,
+                span: range.span(asking.project)?,
                 filter: std::mem::take(&mut cohort.events).unwrap_or_default().filter()?,
                 did: Did::AtLeast(cohort.at_least.unwrap_or(1)),
             };
