@@ -6,6 +6,8 @@
 
 #[path = "../src/tests/fake_business.rs"]
 mod fake_business;
+#[path = "../src/tests/fake_insights.rs"]
+mod fake_insights;
 #[path = "../src/tests/fake_learning.rs"]
 mod fake_learning;
 #[path = "../src/tests/fake_maps.rs"]
@@ -42,6 +44,7 @@ async fn main() {
         bytes_max: 1 << 30,
         quarantined_bytes: 0,
     };
+    let insights = Arc::new(fake_insights::FakeInsights::new(clock.now(), ""));
     let learning = Arc::new(fake_learning::FakeLearning::new(clock.now(), ""));
     let state = DashboardState {
         accounts: fake.clone(),
@@ -65,6 +68,9 @@ async fn main() {
         learning: Some(learning.clone()),
         learning_settings: learning,
         business: Some(Arc::new(fake_business::FakeBusiness::new(clock.now(), "", &["EUR", "USD"]))),
+        insights: insights.clone(),
+        boards: insights.clone(),
+        cohorts: insights,
         webhooks: Arc::new(fake_webhooks::FakeWebhooks::new(clock.now(), "")),
         grouping_rules: fake.clone(),
         intake_log: fake.clone(),

@@ -1,6 +1,7 @@
 //! Names and values out of addresses and forms, and back into addresses.
 
 use axum::extract::{Form, FromRequest, FromRequestParts, Query, Request};
+use http::Uri;
 use http::request::Parts;
 
 use crate::csrf;
@@ -15,6 +16,20 @@ const PAIRS_MAX: usize = 128;
 pub(crate) struct Pairs(Vec<(String, String)>);
 
 impl Pairs {
+    /// The pairs of a query string that stands in a form.
+    pub(crate) fn of_query(query: &str) -> Result<Self, Refusal> {
+        let unreadable = || Refusal::Invalid("the question cannot be read".to_owned());
+        let uri = Uri::try_from(format!("/?{query}")).map_err(|_| unreadable())?;
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(&uri).map_err(|_| unreadable())?;
+        Ok(Self(pairs.0))
+    }
+
+    /// The same with one more.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -32,6 +32,8 @@ pub(crate) enum Section {
     Funnels,
     Retention,
     Paths,
+    Cohorts,
+    Dashboards,
     Courses,
     Learners,
     Struggling,
@@ -122,6 +124,7 @@ pub(crate) fn notice(pairs: &Pairs) -> Option<Notice> {
         "lifted" => "Lifted. The next event of this kind becomes an issue again.",
         "gone" => "Deleted.",
         "replayed" => "Handed to digestion once more. If it fails again it comes back.",
+        "pinned" => "Pinned. It is the last tile.",
         "judged" => "Noted. The precision of flags counts it.",
         "discarded" => "Discarded.",
         "bundle_deleted" => "The bundle is deleted. Events that it has resolved stay as they are.",
@@ -279,6 +282,10 @@ impl Scene {
                 links.push(link("Funnels", "/insights/funnels", Section::Funnels));
                 links.push(link("Retention", "/insights/retention", Section::Retention));
                 links.push(link("Paths", "/insights/paths", Section::Paths));
+                if self.state.business.is_some() {
+                    links.push(link("Cohorts", "/cohorts", Section::Cohorts));
+                    links.push(link("Dashboards", "/dashboards", Section::Dashboards));
+                }
             }
             groups.push(NavGroup { title: "Activity", links });
         }

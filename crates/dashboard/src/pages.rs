@@ -3,7 +3,9 @@
 mod activity;
 mod attachments;
 mod audit;
+mod boards;
 mod business;
+mod cohorts;
 mod crons;
 mod events;
 mod feedback;
@@ -92,6 +94,8 @@ pub fn router(state: DashboardState) -> Router {
         .merge(learning::routes())
         .merge(business::routes())
         .merge(insights::routes())
+        .merge(boards::routes())
+        .merge(cohorts::routes())
         .route("/logs", get(logs::show))
         .route("/logs/settings", post(logs::change))
         .route("/pipeline", get(pipeline::show))
@@ -114,10 +118,12 @@ pub fn router(state: DashboardState) -> Router {
         .merge(people)
         .route("/sign-in", get(gate::sign_in_form).post(gate::sign_in))
         .route("/sign-in/link/{secret}", get(gate::link_form).post(gate::sign_in_with_link))
+        .route("/shared/{link}/{secret}", get(boards::show_shared))
         .route("/join/{secret}", get(gate::join_form).post(gate::join))
         .route("/assets/{name}", get(assets::serve))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(Extension(Arc::new(Streams::default())))
+        .layer(Extension(Arc::new(boards::Openings::default())))
         .layer(middleware::from_fn(respond::finish))
         .with_state(state)
 }

@@ -227,6 +227,12 @@ impl From<BusinessError> for Refusal {
             BusinessError::Invalid { .. } | BusinessError::Currencies(_) | BusinessError::MissingRate(_) => {
                 Self::Invalid(error.to_string())
             }
+            BusinessError::NotFound(_) => Self::NotFound,
+            BusinessError::Queries(error)
+                if matches!(*error, QueriesError::Invalid { .. } | QueriesError::TooSlow { .. }) =>
+            {
+                Self::Invalid(capitalised(&error.to_string()).trim_end_matches('.').to_owned())
+            }
             BusinessError::Storage(error) => Self::storage(&error),
             error if error.is_transient() => Self::Unavailable(error_chain(&error)),
             error => Self::Failed(error_chain(&error)),

@@ -4,6 +4,7 @@ use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, Members, SignIn, XapiK
 use belvedere_alerting::Webhooks;
 use belvedere_audit::AuditLog;
 use belvedere_business_intelligence::Business;
+use belvedere_business_intelligence::insight::{Boards, Cohorts, Insights};
 use belvedere_error_tracking::attachment::Attachments;
 use belvedere_error_tracking::feedback::Feedback;
 use belvedere_error_tracking::grouping_rules::GroupingRules;
@@ -65,6 +66,12 @@ pub struct DashboardState {
     pub learning_settings: Arc<dyn LearningSettings>,
     /// How the business does; `None` where business intelligence is switched off, and with it its pages.
     pub business: Option<Arc<dyn Business>>,
+    /// Questions worth keeping; their pages exist with those of the business, as those of the two that follow.
+    pub insights: Arc<dyn Insights>,
+    /// Boards of them, and the links to these.
+    pub boards: Arc<dyn Boards>,
+    /// People with something in common.
+    pub cohorts: Arc<dyn Cohorts>,
     /// Who is told of what, and what they were told.
     pub webhooks: Arc<dyn Webhooks>,
     /// The projects' own rules of grouping.

@@ -1,8 +1,10 @@
 //! The pages as a browser meets them: the whole router, over made-up data.
 
 mod activity;
+mod boards;
 mod business;
 mod fake_business;
+mod fake_insights;
 mod fake_learning;
 mod fake_maps;
 mod fake_releases;
@@ -40,6 +42,7 @@ use tower::ServiceExt as _;
 use crate::state::DashboardState;
 use crate::{csrf, router};
 use fake_business::FakeBusiness;
+use fake_insights::{FakeInsights, board_id, cohort_id};
 use fake_learning::FakeLearning;
 use fake_maps::{FakeMaps, bundle_id};
 use fake_webhooks::{FakeWebhooks, endpoint_id};
@@ -90,6 +93,7 @@ impl Site {
             quarantined_bytes: 0,
         };
         let learning = Arc::new(FakeLearning::new(clock.now(), ""));
+        let insights = Arc::new(FakeInsights::new(clock.now(), ""));
         let mut state = DashboardState {
             accounts: other.clone(),
             members: other.clone(),
@@ -112,6 +116,9 @@ impl Site {
             learning: Some(learning.clone()),
             learning_settings: learning,
             business: Some(Arc::new(FakeBusiness::new(clock.now(), "", &["EUR"]))),
+            insights: insights.clone(),
+            boards: insights.clone(),
+            cohorts: insights,
             webhooks: Arc::new(FakeWebhooks::new(clock.now(), "")),
             grouping_rules: other.clone(),
             intake_log: other.clone(),
@@ -218,6 +225,12 @@ fn pages() -> Vec<String> {
         "/learning/tutor?days=90".to_owned(),
         "/business?period=week".to_owned(),
         "/business/revenue".to_owned(),
+        "/insights/funnels?step=signup&step=error&by=plan".to_owned(),
+        "/dashboards".to_owned(),
+        format!("/dashboards/{}", board_id()),
+        format!("/dashboards/{}/links", board_id()),
+        "/cohorts".to_owned(),
+        format!("/cohorts/{}", cohort_id(1)),
         "/pipeline".to_owned(),
         format!("/pipeline/set-aside/{}", belvedere_storage::Id::<()>::from_bytes([5; 16])),
         "/audit?action=authn_login_success&from=2026-11-01&to=2026-11-23&here=1".to_owned(),

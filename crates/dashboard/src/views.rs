@@ -7,6 +7,7 @@ pub(crate) mod comparison;
 pub(crate) mod engagement;
 pub(crate) mod event;
 pub(crate) mod feedback;
+pub(crate) mod insights;
 pub(crate) mod issues;
 pub(crate) mod learners;
 pub(crate) mod learning;
