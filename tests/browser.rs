@@ -290,3 +290,106 @@ fn a_teacher_follows_learners_and_judges_a_flag() {
     assert!(text.contains("12") && text.contains("loops") && !text.contains("ada"), "{text}");
     assert_eq!(browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), json!(true));
 }
+
+#[test]
+fn an_analyst_builds_a_funnel_pins_it_and_shares_the_dashboard() {
+    let Some(browser) = Browser::start() else { return };
+    let directory = Directory::new();
+    let api = Api::start(&directory.0);
+    let (key, project) = api.key_and_project();
+    let of = |user: u32| {
+        let event = |name: &str| json!({"type": "track", "messageId": format!("{name}-{user}"), "userId": format!("user-{user}"), "event": name});
+        let seen = event("Course Seen");
+        // Of 12 people 9 enrol.
+        if user < 9 { vec![seen, event("Enrolled")] } else { vec![seen] }
+    };
+    let batch: Value = (0..12).flat_map(of).collect();
+    let body = json!({"writeKey": key, "batch": batch}).to_string();
+    let door = format!("{}/v1/batch", api.address());
+    assert_eq!(agent().post(door).header("content-type", "text/plain").send(body).unwrap().status(), 200);
+
+    browser.open(api.text("sign_in"));
+    browser.click("button[type=submit]");
+    browser.wait_for("document.querySelector('nav') !== null");
+    let base = format!("{}/projects/{project}", api.address());
+    let choose = |field: &str, value: &str| {
+        let field = json!(field);
+        browser.evaluate(&format!(
+            "((select) => {{ select.value = {value}; select.dispatchEvent(new Event('change')); return true; }})\
+             (document.querySelector({field}))",
+            value = json!(value)
+        ));
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        browser.open(&format!("{base}/insights/funnels"));
+        if browser.evaluate("document.querySelector('#step-1 option[value=Enrolled]') !== null")
+            == json!(true)
+        {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the events do not arrive: {}", browser.text());
+    }
+    choose("#step-1", "Course Seen");
+    browser.wait_for("new URLSearchParams(location.search).getAll('step')[0] === 'Course Seen'");
+    choose("#step-2", "Enrolled");
+    browser.wait_for_text("People by step");
+
+    browser.click("#save > summary");
+    browser.write("#save input[name=name]", "From seen to enrolled");
+    browser.click("#save button[type=submit]");
+    browser.wait_for_text("Saved.");
+    browser.click("#pin > summary");
+    browser.write("#new-board", "Product");
+    browser.click("#pin .until button");
+    browser.wait_for("/\\/dashboards\\/[0-9A-Z]{26}$/.test(location.pathname)");
+    let numbers = "[...document.querySelectorAll('.tiles .card details.data tbody tr')].map((row) => row.innerText.split('\\t').join(' ')).join('|')";
+    browser.evaluate("(document.querySelector('.tiles details.data').open = true)");
+    let told = browser.evaluate(numbers);
+    assert!(told.as_str().unwrap().starts_with("Course Seen 12 100 % 100 %"), "{told}");
+    assert!(told.as_str().unwrap().contains("Enrolled 9 75 % 75 %"), "{told}");
+    assert!(browser.text().contains("From seen to enrolled"), "{}", browser.text());
+    assert_eq!(browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), json!(true));
+
+    // The same numbers by a link, without a session, until it is revoked.
+    browser.click("a[href$='/links']");
+    browser.wait_for("location.pathname.endsWith('/links')");
+    let links = browser.evaluate("location.href").as_str().unwrap().to_owned();
+    browser.click("form.row-form button");
+    browser.wait_for("document.querySelector('#address') !== null");
+    let shared =
+        browser.evaluate("document.querySelector('#address').innerText").as_str().unwrap().to_owned();
+    let cookies = agent()
+        .get(format!("{}/cookie", browser.session))
+        .call()
+        .unwrap()
+        .body_mut()
+        .read_json::<Value>()
+        .unwrap();
+    let session = cookies["value"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["name"] == "belvedere_session")
+        .unwrap()
+        .clone();
+    agent().delete(format!("{}/cookie/belvedere_session", browser.session)).call().unwrap();
+    browser.open(&shared);
+    browser.wait_for_text("Product");
+    browser.evaluate("(document.querySelector('.tiles details.data').open = true)");
+    assert!(
+        browser.evaluate(numbers).as_str().unwrap().contains("Enrolled 9 75 % 75 %"),
+        "{}",
+        browser.text()
+    );
+    assert_eq!(browser.evaluate("document.querySelector('nav, form, script')"), Value::Null);
+    browser.open(&base);
+    browser.wait_for("location.pathname === '/sign-in'");
+    browser.post("/cookie", &json!({ "cookie": session }));
+    browser.open(&links);
+    browser.evaluate("(window.confirm = () => true)");
+    browser.click("form[action$='/revoke'] button");
+    browser.wait_for_text("Revoked.");
+    browser.open(&shared);
+    browser.wait_for_text("Nothing here");
+}

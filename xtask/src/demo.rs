@@ -76,6 +76,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut door = learning::Door { client: &mut client, project: &project, headers: &headers, token, now };
     let learning = learning::send(&mut door, &mut random)?;
     let product = product::send(&mut client, &key, &mut random, now)?;
+    product::keep(&mut client, &project, token)?;
     println!(
         "{} errors of the last seven days, {learning} learning and {product} product events sent to the demonstration project {project}",
         options.events

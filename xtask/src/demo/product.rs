@@ -1,5 +1,7 @@
 //! What people do in the product and pay for it, over four months.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
@@ -26,6 +28,8 @@ const FEATURES: [&str; 4] = ["playground", "tutor", "flash cards", "pair mode"];
 const PLANS: [(&str, f64); 3] = [("starter", 9.0), ("pro", 29.0), ("team", 99.0)];
 /// Events of a request.
 const BATCH: usize = 100;
+/// How long the server may take until the events can be asked about.
+const ARRIVAL: Duration = Duration::from_secs(120);
 
 /// Sends everything; how many events.
 pub(super) fn send(client: &mut Client, key: &str, random: &mut Random, now: u64) -> Result<usize> {
@@ -44,6 +48,46 @@ pub(super) fn send(client: &mut Client, key: &str, random: &mut Random, now: u64
         }
     }
     Ok(events.len())
+}
+
+/// Keeps a cohort and four insights, and pins these to a dashboard, unless that was done before.
+pub(super) fn keep(client: &mut Client, project: &str, token: &str) -> Result<()> {
+    let path = |what: &str| format!("/api/v1/{what}?project={project}");
+    let named = |list: &Value, name: &str| list.as_array().into_iter().flatten().any(|it| it["name"] == name);
+    if named(&client.api("GET", &path("dashboards"), token, None)?, "Product") {
+        return Ok(());
+    }
+    let deadline = Instant::now() + ARRIVAL;
+    while !named(&client.api("GET", &path("events/names"), token, None)?["items"], "Subscription Started") {
+        if Instant::now() > deadline {
+            bail!("the product events cannot be asked about after {} s", ARRIVAL.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let rule = json!({"match": "all", "conditions": [
+        {"kind": "did", "event": "Signed Up", "op": "at_least", "times": 1, "days": 90},
+        {"kind": "did_not", "event": "Subscription Started", "days": 90}]});
+    let cohort = json!({"project": project, "name": "Signed up, never paid", "rule": rule});
+    client.api("POST", "/api/v1/cohorts", token, Some(&cohort))?;
+    let insights = [
+        ("Signups", "half", json!({"kind": "trend", "event": "Signed Up", "unit": "week", "days": 90})),
+        (
+            "From visit to subscription",
+            "half",
+            json!({"kind": "funnel", "steps": ["page_view", "Signed Up", "Subscription Started"],
+                "window_days": 30, "days": 90}),
+        ),
+        ("Who comes again", "full", json!({"kind": "retention"})),
+        ("After signing up", "full", json!({"kind": "path", "event": "Signed Up", "days": 90})),
+    ];
+    let mut tiles = Vec::new();
+    for (name, width, question) in insights {
+        let body = json!({"project": project, "name": name, "question": question});
+        let made = client.api("POST", "/api/v1/insights", token, Some(&body))?;
+        tiles.push(json!({"insight": made["id"], "width": width}));
+    }
+    let board = json!({"project": project, "name": "Product", "tiles": tiles});
+    client.api("POST", "/api/v1/dashboards", token, Some(&board)).map(drop)
 }
 
 /// A person from the first visit on.
