@@ -54,6 +54,20 @@ async fn check_tiles(tx: &Tx, project: ProjectId, tiles: &[Tile]) -> Result<(), 
 }
 
 impl BusinessService {
+    /// Writes a board that was changed.
+    async fn update_board(
+        &self,
+        tx: &Tx,
+        project: ProjectId,
+        by: &ChangedBy,
+        board: Board,
+    ) -> Result<Board, BusinessError> {
+        let board = Board { changed_at: self.parts.clock.now(), ..board };
+        rows::update_board(tx, project, &board).await?;
+        self.record_board(tx, project, by, ("dashboard_changed", board.id), detail(&board)).await?;
+        Ok(board)
+    }
+
     async fn record_board(
         &self,
         tx: &Tx,
@@ -93,8 +107,7 @@ impl Boards for BusinessService {
             .db
             .write(async |tx| {
                 store::lock_project(tx, project).await?;
-                let taken = rows::list_names(tx, project, "bi_board").await?;
-                check_room(&taken, &board.name, None, BOARDS_MAX)?;
+                check_room(tx, project, ("bi_board", BOARDS_MAX), &board.name, None).await?;
                 check_tiles(tx, project, &board.tiles).await?;
                 rows::insert_board(tx, project, &board).await?;
                 self.record_board(tx, project, by, ("dashboard_created", id), detail(&board)).await?;
@@ -113,25 +126,20 @@ impl Boards for BusinessService {
     ) -> Result<Board, BusinessError> {
         let name = change.name.as_deref().map(check_name).transpose()?;
         self.check_text(project, "name", json!({ "name": name })).await?;
-        let now = self.parts.clock.now();
         self.parts
             .db
             .write(async |tx| {
                 store::lock_project(tx, project).await?;
                 let mut board = find_in(tx, project, id).await?;
                 if let Some(name) = &name {
-                    let taken = rows::list_names(tx, project, "bi_board").await?;
-                    check_room(&taken, name, Some(id.cast()), BOARDS_MAX)?;
+                    check_room(tx, project, ("bi_board", BOARDS_MAX), name, Some(id.cast())).await?;
                     board.name.clone_from(name);
                 }
                 if let Some(tiles) = &change.tiles {
                     check_tiles(tx, project, tiles).await?;
                     board.tiles.clone_from(tiles);
                 }
-                board.changed_at = now;
-                rows::update_board(tx, project, &board).await?;
-                self.record_board(tx, project, by, ("dashboard_changed", id), detail(&board)).await?;
-                Ok(board)
+                self.update_board(tx, project, by, board).await
             })
             .await
     }
@@ -143,7 +151,6 @@ impl Boards for BusinessService {
         tile: Tile,
         by: &ChangedBy,
     ) -> Result<Board, BusinessError> {
-        let now = self.parts.clock.now();
         self.parts
             .db
             .write(async |tx| {
@@ -154,10 +161,7 @@ impl Boards for BusinessService {
                 }
                 board.tiles.push(tile);
                 check_tiles(tx, project, &board.tiles).await?;
-                board.changed_at = now;
-                rows::update_board(tx, project, &board).await?;
-                self.record_board(tx, project, by, ("dashboard_changed", id), detail(&board)).await?;
-                Ok(board)
+                self.update_board(tx, project, by, board).await
             })
             .await
     }

@@ -85,8 +85,7 @@ impl Cohorts for BusinessService {
             .db
             .write(async |tx| {
                 store::lock_project(tx, project).await?;
-                let taken = insights::list_names(tx, project, "bi_cohort").await?;
-                check_room(&taken, &cohort.name, None, COHORTS_MAX)?;
+                check_room(tx, project, ("bi_cohort", COHORTS_MAX), &cohort.name, None).await?;
                 let members = cohort.is_static.then_some(&*people);
                 rows::insert_cohort(tx, project, &cohort, members).await?;
                 self.record_cohort(tx, project, by, ("cohort_created", &cohort)).await?;
@@ -121,8 +120,7 @@ impl Cohorts for BusinessService {
                 store::lock_project(tx, project).await?;
                 let mut cohort = find_in(tx, project, id).await?;
                 if let Some(name) = &name {
-                    let taken = insights::list_names(tx, project, "bi_cohort").await?;
-                    check_room(&taken, name, Some(id.cast()), COHORTS_MAX)?;
+                    check_room(tx, project, ("bi_cohort", COHORTS_MAX), name, Some(id.cast())).await?;
                     cohort.name.clone_from(name);
                 }
                 if let (Some(rule), Some(people)) = (&change.rule, &people) {

@@ -33,13 +33,16 @@ pub(super) fn check_name(name: &str) -> Result<String, BusinessError> {
     Ok(name.to_owned())
 }
 
-/// Refuses a name that something else of the kind has, and one more than there may be.
-pub(super) fn check_room<K: PartialEq>(
-    taken: &[(K, String)],
+/// Refuses a name that another row of `table` has, and one more row than there may be; `own` is the row that is to have
+/// it, unless it is new.
+pub(super) async fn check_room(
+    tx: &Tx,
+    project: ProjectId,
+    (table, most): (&'static str, usize),
     name: &str,
-    own: Option<K>,
-    most: usize,
+    own: Option<Id<()>>,
 ) -> Result<(), BusinessError> {
+    let taken = rows::list_names(tx, project, table).await?;
     if taken.iter().any(|(id, other)| other == name && Some(id) != own.as_ref()) {
         return Err(BusinessError::invalid("name", format!("there is one called {name:?} already")));
     }
@@ -134,8 +137,7 @@ impl Insights for BusinessService {
             .db
             .write(async |tx| {
                 store::lock_project(tx, project).await?;
-                let taken = rows::list_names(tx, project, "bi_insight").await?;
-                check_room(&taken, &insight.name, None, INSIGHTS_MAX)?;
+                check_room(tx, project, ("bi_insight", INSIGHTS_MAX), &insight.name, None).await?;
                 rows::insert_insight(tx, project, &insight).await?;
                 let act = ("insight_created", "insight", insight.id.to_string());
                 self.record_act(tx, project, by, act, detail(&insight)).await?;
@@ -165,8 +167,7 @@ impl Insights for BusinessService {
                 let found = rows::find_insight(tx, project, id).await?;
                 let mut insight = found.ok_or(BusinessError::NotFound("insight"))?;
                 if let Some(name) = &name {
-                    let taken = rows::list_names(tx, project, "bi_insight").await?;
-                    check_room(&taken, name, Some(id.cast()), INSIGHTS_MAX)?;
+                    check_room(tx, project, ("bi_insight", INSIGHTS_MAX), name, Some(id.cast())).await?;
                     insight.name.clone_from(name);
                 }
                 if let Some(question) = &change.question {
