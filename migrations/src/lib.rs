@@ -33,6 +33,7 @@ mod m20261129_000026_track;
 mod m20261129_000027_business;
 mod m20261129_000028_insights;
 mod m20261129_000029_cohorts;
+mod m20261129_000030_consents;
 
 /// Applies the migrations in order.
 pub struct Migrator;
@@ -68,6 +69,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000027_business::Migration),
             Box::new(m20261129_000028_insights::Migration),
             Box::new(m20261129_000029_cohorts::Migration),
+            Box::new(m20261129_000030_consents::Migration),
         ]
     }
 

@@ -58,6 +58,9 @@ pub use telemetry::{init as init_telemetry, until_interrupted};
 /// How often it is looked whether events came that questions will read.
 const WARM_EVERY: Duration = Duration::from_millis(100);
 
+/// How often it is looked whether numbers that somebody looks at are too old soon.
+const READY_EVERY: Duration = Duration::from_secs(1);
+
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -86,6 +89,25 @@ async fn keep_warm(queries: Arc<QueryService>, tasks: Tasks) {
     while tokio::time::timeout(WARM_EVERY, tasks.stopped()).await.is_err() {
         if let Err(error) = queries.keep_warm().await {
             tracing::debug!(%error, "events were not read ahead of questions");
+        }
+    }
+}
+
+/// Has ready what was looked at not long ago.
+async fn keep_ready(business: Arc<BusinessService>, tasks: Tasks) {
+    if let Err(error) = business.recall_looks().await {
+        tracing::warn!(%error, "what was looked at before is not made ready");
+    }
+    loop {
+        let made = tokio::select! {
+            made = business.keep_ready() => made,
+            () = tasks.stopped() => return,
+        };
+        if let Err(error) = made {
+            tracing::debug!(%error, "numbers are not ready for whoever looks");
+        }
+        if tokio::time::timeout(READY_EVERY, tasks.stopped()).await.is_ok() {
+            return;
         }
     }
 }
@@ -382,6 +404,9 @@ impl App {
             self.tasks.spawn("quotas", Arc::clone(&self.quotas).run(self.tasks.clone()));
             self.tasks.spawn("xapi writer", Arc::clone(&self.xapi).run(self.tasks.clone()));
             self.tasks.spawn("questions", keep_warm(Arc::clone(&self.queries), self.tasks.clone()));
+            if self.config.features.business_intelligence {
+                self.tasks.spawn("numbers", keep_ready(Arc::clone(&self.business), self.tasks.clone()));
+            }
         }
         match &self.spool {
             Some(spool) if self.role == Role::Api => {

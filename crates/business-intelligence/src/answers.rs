@@ -10,7 +10,9 @@ use belvedere_storage::{StorageError, Timestamp};
 use jiff::tz::TimeZone;
 
 use crate::calendar::{Calendar, PeriodUnit};
-use crate::kept::Kept;
+use crate::insight::{CohortId, CohortSize};
+use crate::kept::{Kept, Pace};
+use crate::looks::{Look, Looks};
 use crate::metrics::{Asker, changes, goal_of, measure};
 use crate::model::{
     AskMetrics, AskPeriod, AskRevenue, AskSeries, BusinessMetrics, COHORTS_MAX, Change, Changes, CohortTable,
@@ -42,8 +44,13 @@ pub(crate) struct Answers {
     metrics: Kept<MetricsKey, Arc<BusinessMetrics>>,
     tutors: Kept<(ProjectId, AskPeriod, Timestamp), Option<TutorNumbers>>,
     changes: Kept<(ProjectId, String), Arc<Changes>>,
-    reports: Kept<ReportKey, Option<RevenueReport>>,
-    series: Kept<SeriesKey, RevenueSeries>,
+    revenue_changes: Kept<(ProjectId, Option<Currency>, Timestamp), Option<Change>, i64>,
+    reports: Kept<ReportKey, Option<RevenueReport>, i64>,
+    series: Kept<SeriesKey, RevenueSeries, i64>,
+    plans: Kept<(ProjectId, Option<Currency>), PlanTable, i64>,
+    cohorts: Kept<SeriesKey, CohortTable, i64>,
+    pub(crate) sizes: Kept<(ProjectId, CohortId, Timestamp), Vec<CohortSize>>,
+    pub(crate) looks: Looks,
 }
 
 /// The project, the period with its begin, and the currency.
@@ -51,11 +58,15 @@ type ReportKey = (ProjectId, AskPeriod, Timestamp, Option<Currency>);
 /// The project, the unit and number of periods, and the currency.
 type SeriesKey = (ProjectId, PeriodUnit, usize, Option<Currency>);
 
+#[cfg(test)]
 impl Answers {
-    /// Forgets what was answered about revenue, which changed.
-    pub(crate) fn forget_revenue(&self) {
-        self.reports.forget();
-        self.series.forget();
+    /// How many answers are kept of metrics, changes and revenue.
+    pub(crate) fn ready(&self) -> usize {
+        self.metrics.len()
+            + self.changes.len()
+            + self.revenue_changes.len()
+            + self.reports.len()
+            + self.series.len()
     }
 }
 
@@ -65,8 +76,14 @@ impl Default for Answers {
             metrics: Kept::new(METRICS_KEPT, 30),
             tutors: Kept::new(REPORTS_KEPT, 300),
             changes: Kept::new(REPORTS_KEPT, 300),
+            // About a week that does not move: as good as new until something changes.
+            revenue_changes: Kept::new(REPORTS_KEPT, 30),
             reports: Kept::new(METRICS_KEPT, 30),
             series: Kept::new(METRICS_KEPT, 30),
+            plans: Kept::new(METRICS_KEPT, 30),
+            cohorts: Kept::new(METRICS_KEPT, 30),
+            sizes: Kept::new(REPORTS_KEPT, 300),
+            looks: Looks::default(),
         }
     }
 }
@@ -80,40 +97,29 @@ impl BusinessService {
         Ok(Calendar::new(name.and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC)))
     }
 
-    /// The currency to answer in: that which is asked for, or else the only one; none where there is no revenue.
-    async fn currency(
-        &self,
-        project: ProjectId,
-        asked: Option<Currency>,
-    ) -> Result<Option<(Currency, Settings)>, BusinessError> {
-        let settings = store::find_settings(self.parts.db.read(), project).await?;
-        let mut all = settings.currencies.iter().copied();
-        match (asked, all.next(), all.next()) {
-            (_, None, _) => Ok(None),
-            (Some(currency), ..) | (None, Some(currency), None) => Ok(Some((currency, settings))),
-            _ => Err(BusinessError::Currencies(settings.currencies.into_iter().collect())),
-        }
+    async fn settings(&self, project: ProjectId) -> Result<Settings, StorageError> {
+        store::find_settings(self.parts.db.read(), project).await
     }
 
     /// The rates that amounts between two instants are converted at; none are needed for a single currency.
     async fn rates(
         &self,
         project: ProjectId,
-        (to, settings): &(Currency, Settings),
+        (to, settings): (Currency, &Settings),
         (from, until): (Timestamp, Timestamp),
     ) -> Result<Rates, StorageError> {
-        if settings.currencies.iter().all(|currency| currency == to) {
-            return Ok(Rates::new(*to, []));
+        if settings.currencies.iter().all(|currency| *currency == to) {
+            return Ok(Rates::new(to, []));
         }
         let days = (rate_day(from.as_micros().saturating_sub(1)), rate_day(until.as_micros()));
-        Ok(Rates::new(*to, store::load_rates(self.parts.db.read(), project, *to, days).await?))
+        Ok(Rates::new(to, store::load_rates(self.parts.db.read(), project, to, days).await?))
     }
 
     /// What revenue did between cuts.
     async fn between(
         &self,
         project: ProjectId,
-        currency: &(Currency, Settings),
+        currency: (Currency, &Settings),
         cuts: &[Timestamp],
     ) -> Result<Vec<RevenuePeriod>, BusinessError> {
         let (Some(first), Some(last)) = (cuts.first().copied(), cuts.last().copied()) else {
@@ -131,42 +137,47 @@ impl BusinessService {
         &self,
         ask: &AskRevenue,
         period: &Compared,
+        pace: Pace,
     ) -> Result<Option<RevenueReport>, BusinessError> {
+        let settings = self.settings(ask.project).await?;
         let key = (ask.project, ask.period, period.from, ask.currency);
-        let made = self.report_anew(ask.project, period, ask.currency);
-        self.answers.reports.find(&key, None, &*self.parts.clock, made).await
-    }
-
-    async fn report_anew(
-        &self,
-        project: ProjectId,
-        period: &Compared,
-        currency: Option<Currency>,
-    ) -> Result<Option<RevenueReport>, BusinessError> {
-        let Some(currency) = self.currency(project, currency).await? else { return Ok(None) };
-        let now = self.between(project, &currency, &[period.from, period.until]).await?;
-        let before = self.between(project, &currency, &[period.before_from, period.before_until]).await?;
-        let first = |periods: Vec<RevenuePeriod>| periods.first().copied().unwrap_or_default();
-        Ok(Some(RevenueReport { currency: currency.0, now: first(now), before: first(before) }))
+        let made = async {
+            let Some(currency) = currency_of(ask.currency, &settings)? else { return Ok(None) };
+            let of = async |ends: [Timestamp; 2]| {
+                let periods = self.between(ask.project, (currency, &settings), &ends).await?;
+                Ok::<_, BusinessError>(periods.first().copied().unwrap_or_default())
+            };
+            let now = of([period.from, period.until]).await?;
+            let before = of([period.before_from, period.before_until]).await?;
+            Ok(Some(RevenueReport { currency, now, before }))
+        };
+        let (key, version) = ((&key, pace), Some(settings.version));
+        self.answers.reports.find(key, version, &*self.parts.clock, made).await
     }
 
     /// By how much revenue changed, if by more than noise and if it can be told in one currency.
     async fn revenue_change(
         &self,
         project: ProjectId,
-        currency: Option<Currency>,
+        asked: Option<Currency>,
         (from, until): (Timestamp, Timestamp),
+        pace: Pace,
     ) -> Result<Option<Change>, BusinessError> {
+        let settings = self.settings(project).await?;
         let told = async {
-            let Some(currency) = self.currency(project, currency).await? else { return Ok(None) };
-            let periods = self.between(project, &currency, &[from, until]).await?;
+            let Some(currency) = currency_of(asked, &settings)? else { return Ok(None) };
+            let periods = self.between(project, (currency, &settings), &[from, until]).await?;
             let change = periods.first().and_then(changes::revenue_change);
-            Ok(change.map(|change| Change { currency: Some(currency.0), ..change }))
+            Ok(change.map(|change| Change { currency: Some(currency), ..change }))
         };
-        match told.await {
-            Err(BusinessError::Currencies(_) | BusinessError::MissingRate(_)) => Ok(None),
-            told => told,
-        }
+        let made = async {
+            match told.await {
+                Err(BusinessError::Currencies(_) | BusinessError::MissingRate(_)) => Ok(None),
+                told => told,
+            }
+        };
+        let (key, version) = ((project, asked, until), Some(settings.version));
+        self.answers.revenue_changes.find((&key, pace), version, &*self.parts.clock, made).await
     }
 
     /// The begins of the last periods, and this moment.
@@ -177,6 +188,16 @@ impl BusinessService {
             *last = now;
         }
         Ok(cuts)
+    }
+}
+
+/// The currency to answer in: that which is asked for, or else the only one; none where there is no revenue.
+fn currency_of(asked: Option<Currency>, settings: &Settings) -> Result<Option<Currency>, BusinessError> {
+    let mut all = settings.currencies.iter().copied();
+    match (asked, all.next(), all.next()) {
+        (_, None, _) => Ok(None),
+        (Some(currency), ..) | (None, Some(currency), None) => Ok(Some(currency)),
+        _ => Err(BusinessError::Currencies(settings.currencies.iter().copied().collect())),
     }
 }
 
@@ -203,16 +224,19 @@ fn compared(ask: AskPeriod, calendar: &Calendar, now: Timestamp) -> Result<Compa
     }
 }
 
-#[async_trait]
-impl Business for BusinessService {
-    async fn find_metrics(&self, ask: AskMetrics) -> Result<BusinessMetrics, BusinessError> {
+impl BusinessService {
+    pub(crate) async fn metrics(
+        &self,
+        ask: AskMetrics,
+        pace: Pace,
+    ) -> Result<BusinessMetrics, BusinessError> {
         let project = ask.project;
         let calendar = self.calendar(project).await?;
         let period = compared(ask.period, &calendar, self.parts.clock.now())?;
         let goal = goal_of(ask.goal.as_deref())?;
         let of_revenue = AskRevenue { project, period: ask.period, currency: ask.currency };
         let revenue = match ask.has_revenue {
-            true => self.report(&of_revenue, &period).await?,
+            true => self.report(&of_revenue, &period, pace).await?,
             false => None,
         };
         let version = Some(self.parts.queries.version(project).await?);
@@ -220,23 +244,24 @@ impl Business for BusinessService {
         let (zone, clock) = (calendar.name().to_owned(), &*self.parts.clock);
         let key = (project, zone, ask.period, period.from, goal.to_owned());
         let measured = async { Ok::<_, BusinessError>(Arc::new(measure(&asker, goal, period).await?)) };
-        let measured = self.answers.metrics.find(&key, version, clock, measured).await?;
+        let measured = self.answers.metrics.find((&key, pace), version, clock, measured).await?;
         let mut metrics = BusinessMetrics { revenue, ..BusinessMetrics::clone(&measured) };
         if let Some(learning) = &self.parts.learning {
             let (from, until) = (period.from, period.until);
             let key = (project, ask.period, from);
             let tutor = learning.find_tutor(project, from, until);
-            let tutor = self.answers.tutors.find(&key, version, clock, tutor);
+            let tutor = self.answers.tutors.find((&key, pace), version, clock, tutor);
             let (tutor, struggling) = tokio::try_join!(tutor, learning.find_struggling(project))?;
             (metrics.learning.tutor, metrics.learning.struggling) = (tutor, Some(struggling));
         }
         Ok(metrics)
     }
 
-    async fn find_changes(
+    pub(crate) async fn changes(
         &self,
         project: ProjectId,
         currency: Option<Currency>,
+        pace: Pace,
     ) -> Result<Changes, BusinessError> {
         let calendar = self.calendar(project).await?;
         let until = self.parts.clock.now();
@@ -247,51 +272,64 @@ impl Business for BusinessService {
             Ok::<_, BusinessError>(Arc::new(Changes { from: until.minus(changes::WEEK), until, changes }))
         };
         let key = (project, calendar.name().to_owned());
-        let found = self.answers.changes.find(&key, version, &*self.parts.clock, made).await?;
+        let found = self.answers.changes.find((&key, pace), version, &*self.parts.clock, made).await?;
         let mut found = Changes::clone(&found);
-        if let Some(change) = self.revenue_change(project, currency, (found.from, found.until)).await? {
+        let ends = (found.from, found.until);
+        if let Some(change) = self.revenue_change(project, currency, ends, pace).await? {
             found.changes.push(change);
             found.changes.sort_by(changes::first);
         }
         Ok(found)
     }
 
-    async fn count_present(&self, project: ProjectId) -> Result<u64, BusinessError> {
-        let now = self.parts.clock.now();
-        let calendar = Calendar::default();
-        let asker = Asker { queries: &*self.parts.queries, project, calendar: &calendar };
-        asker.users((now.minus(Duration::from_secs(60) * PRESENT_MINUTES), now)).await
-    }
-
-    async fn find_revenue(&self, ask: AskRevenue) -> Result<Option<RevenueReport>, BusinessError> {
+    pub(crate) async fn revenue(
+        &self,
+        ask: &AskRevenue,
+        pace: Pace,
+    ) -> Result<Option<RevenueReport>, BusinessError> {
         let calendar = self.calendar(ask.project).await?;
         let period = compared(ask.period, &calendar, self.parts.clock.now())?;
-        self.report(&ask, &period).await
+        self.report(ask, &period, pace).await
     }
 
-    async fn list_revenue(&self, ask: AskSeries) -> Result<RevenueSeries, BusinessError> {
+    pub(crate) async fn series(&self, ask: &AskSeries, pace: Pace) -> Result<RevenueSeries, BusinessError> {
         within("periods", ask.periods, PERIODS_MAX)?;
-        let key = (ask.project, ask.unit, ask.periods, ask.currency);
+        let settings = self.settings(ask.project).await?;
         let made = async {
-            let Some(currency) = self.currency(ask.project, ask.currency).await? else {
+            let Some(currency) = currency_of(ask.currency, &settings)? else {
                 return Ok(RevenueSeries { currency: None, periods: Vec::new() });
             };
-            let cuts = self.cuts(&ask).await?;
-            let periods = self.between(ask.project, &currency, &cuts).await?;
-            Ok::<_, BusinessError>(RevenueSeries { currency: Some(currency.0), periods })
+            let cuts = self.cuts(ask).await?;
+            let periods = self.between(ask.project, (currency, &settings), &cuts).await?;
+            Ok::<_, BusinessError>(RevenueSeries { currency: Some(currency), periods })
         };
-        self.answers.series.find(&key, None, &*self.parts.clock, made).await
+        let (key, version) = (series_key(ask), Some(settings.version));
+        self.answers.series.find((&key, pace), version, &*self.parts.clock, made).await
     }
 
-    async fn list_plans(
+    pub(crate) async fn plans(
         &self,
         project: ProjectId,
-        currency: Option<Currency>,
+        asked: Option<Currency>,
+        pace: Pace,
     ) -> Result<PlanTable, BusinessError> {
-        let Some(currency) = self.currency(project, currency).await? else { return Ok(PlanTable::default()) };
+        let settings = self.settings(project).await?;
+        let made = async {
+            let Some(currency) = currency_of(asked, &settings)? else { return Ok(PlanTable::default()) };
+            self.plans_anew(project, (currency, &settings)).await
+        };
+        let (key, version) = ((project, asked), Some(settings.version));
+        self.answers.plans.find((&key, pace), version, &*self.parts.clock, made).await
+    }
+
+    async fn plans_anew(
+        &self,
+        project: ProjectId,
+        currency: (Currency, &Settings),
+    ) -> Result<PlanTable, BusinessError> {
         let now = self.parts.clock.now();
         let levels = store::read_plans(self.parts.db.read(), project, now).await?;
-        let rates = self.rates(project, &currency, (now, now)).await?;
+        let rates = self.rates(project, currency, (now, now)).await?;
         let day = rate_day(now.as_micros().saturating_sub(1));
         let mut plans: BTreeMap<String, PlanRevenue> = BTreeMap::new();
         for level in levels {
@@ -309,17 +347,29 @@ impl Business for BusinessService {
         Ok(PlanTable { currency: Some(currency.0), plans })
     }
 
-    async fn list_cohorts(&self, ask: AskSeries) -> Result<CohortTable, BusinessError> {
+    pub(crate) async fn cohorts(&self, ask: &AskSeries, pace: Pace) -> Result<CohortTable, BusinessError> {
         within("periods", ask.periods, COHORTS_MAX)?;
-        let Some(currency) = self.currency(ask.project, ask.currency).await? else {
-            return Ok(CohortTable::default());
+        let settings = self.settings(ask.project).await?;
+        let made = async {
+            let currency = currency_of(ask.currency, &settings)?;
+            let Some(currency) = currency else { return Ok(CohortTable::default()) };
+            self.cohorts_anew(ask, (currency, &settings)).await
         };
-        let cuts = self.cuts(&ask).await?;
+        let (key, version) = (series_key(ask), Some(settings.version));
+        self.answers.cohorts.find((&key, pace), version, &*self.parts.clock, made).await
+    }
+
+    async fn cohorts_anew(
+        &self,
+        ask: &AskSeries,
+        currency: (Currency, &Settings),
+    ) -> Result<CohortTable, BusinessError> {
+        let cuts = self.cuts(ask).await?;
         let (Some(first), Some(last)) = (cuts.first().copied(), cuts.last().copied()) else {
             return Ok(CohortTable::default());
         };
         let sums = store::read_cohorts(self.parts.db.read(), ask.project, &cuts).await?;
-        let rates = self.rates(ask.project, &currency, (first, last)).await?;
+        let rates = self.rates(ask.project, currency, (first, last)).await?;
         let mut cohorts = Vec::new();
         for (number, from) in cuts.iter().enumerate().take(ask.periods) {
             let (mut levels, mut mrr_minor, mut customers) = (Levels::new(), Vec::new(), Vec::new());
@@ -336,6 +386,63 @@ impl Business for BusinessService {
             cohorts.push(RevenueCohort { from: *from, mrr_minor, customers });
         }
         Ok(CohortTable { currency: Some(currency.0), cohorts })
+    }
+}
+
+fn series_key(ask: &AskSeries) -> SeriesKey {
+    (ask.project, ask.unit, ask.periods, ask.currency)
+}
+
+#[async_trait]
+impl Business for BusinessService {
+    async fn find_metrics(&self, ask: AskMetrics) -> Result<BusinessMetrics, BusinessError> {
+        // Others are asked by programs.
+        if ask.goal.is_none() && matches!(ask.period, AskPeriod::Current(_)) {
+            self.look(Look::Metrics(ask.clone())).await;
+        }
+        self.metrics(ask, Pace::Now).await
+    }
+
+    async fn find_changes(
+        &self,
+        project: ProjectId,
+        currency: Option<Currency>,
+    ) -> Result<Changes, BusinessError> {
+        self.look(Look::Changes(project, currency)).await;
+        self.changes(project, currency, Pace::Now).await
+    }
+
+    async fn count_present(&self, project: ProjectId) -> Result<u64, BusinessError> {
+        let now = self.parts.clock.now();
+        let calendar = Calendar::default();
+        let asker = Asker { queries: &*self.parts.queries, project, calendar: &calendar };
+        asker.users((now.minus(Duration::from_secs(60) * PRESENT_MINUTES), now)).await
+    }
+
+    async fn find_revenue(&self, ask: AskRevenue) -> Result<Option<RevenueReport>, BusinessError> {
+        if matches!(ask.period, AskPeriod::Current(_)) {
+            self.look(Look::Revenue(ask.clone())).await;
+        }
+        self.revenue(&ask, Pace::Now).await
+    }
+
+    async fn list_revenue(&self, ask: AskSeries) -> Result<RevenueSeries, BusinessError> {
+        self.look(Look::Series(ask.clone())).await;
+        self.series(&ask, Pace::Now).await
+    }
+
+    async fn list_plans(
+        &self,
+        project: ProjectId,
+        currency: Option<Currency>,
+    ) -> Result<PlanTable, BusinessError> {
+        self.look(Look::Plans(project, currency)).await;
+        self.plans(project, currency, Pace::Now).await
+    }
+
+    async fn list_cohorts(&self, ask: AskSeries) -> Result<CohortTable, BusinessError> {
+        self.look(Look::Cohorts(ask.clone())).await;
+        self.cohorts(&ask, Pace::Now).await
     }
 }
 

@@ -14,6 +14,7 @@ mod insights;
 mod members;
 mod model;
 mod question;
+mod trend;
 mod words;
 
 use std::sync::Arc;
@@ -28,8 +29,9 @@ use crate::{BusinessError, ChangedBy};
 pub use answer::{Answer, Asking, GROUPS_MAX, PATH_GAP, PATH_STEPS, PEOPLE_MIN};
 pub use boards::{BOARDS_MAX, LINKS_MAX, TILES_MAX};
 pub use cohort::{
-    CONDITIONS_MAX, Cohort, CohortChange, CohortId, Condition, DAYS_MAX, DidCondition, DidNotCondition,
-    MEMBERS_MAX, Matching, NewCohort, Often, PropertyCondition, PropertyOp, Rule, SIZE_MIN, TIMES_MAX,
+    CONDITIONS_MAX, Cohort, CohortChange, CohortId, CohortSize, Condition, DAYS_MAX, DidCondition,
+    DidNotCondition, MEMBERS_MAX, Matching, NewCohort, Often, PropertyCondition, PropertyOp, Rule, SIZE_MIN,
+    TIMES_MAX, WEEKS,
 };
 pub use cohorts::COHORTS_MAX;
 pub use insights::{INSIGHTS_MAX, NAME_CHARS_MAX};
@@ -38,9 +40,10 @@ pub use model::{
     SharedBoard, Tile, TileWidth,
 };
 pub use question::{
-    Beginning, Counted, DAYS, Every, FunnelQuestion, PathQuestion, Question, RetentionQuestion, Return,
-    STEPS_MAX, TrendQuestion, WINDOWS_DAYS, Way,
+    Beginning, DAYS, Every, FunnelQuestion, PathQuestion, Question, RetentionQuestion, Return, STEPS_MAX,
+    WINDOWS_DAYS, Way,
 };
+pub use trend::{Counted, Line, Lines, SERIES_MAX, SeriesQuestion, TrendQuestion, letter};
 
 pub(crate) use cohort::{decode, encode};
 pub(crate) use members::CohortData;
@@ -196,6 +199,10 @@ pub trait Cohorts: Send + Sync {
 
     /// Counts a live cohort at this moment; the next list has the new size.
     async fn count_cohort(&self, project: ProjectId, id: CohortId) -> Result<Cohort, BusinessError>;
+
+    /// How many people a live cohort had at the end of each of the last [`WEEKS`] weeks, by its rule of now; the present
+    /// week up to now. At most ten minutes old; empty for a static one, which does not change.
+    async fn list_sizes(&self, project: ProjectId, id: CohortId) -> Result<Vec<CohortSize>, BusinessError>;
 
     /// Who is in it at this moment, by the numbers of the event store.
     async fn find_people(&self, project: ProjectId, id: CohortId) -> Result<Arc<SubjectSet>, BusinessError>;

@@ -41,6 +41,7 @@ pub mod calendar;
 mod error;
 pub mod insight;
 mod kept;
+mod looks;
 pub mod metrics;
 mod model;
 pub mod revenue;

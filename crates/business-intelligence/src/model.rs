@@ -57,7 +57,7 @@ pub struct Compared {
 }
 
 /// What is asked about revenue.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskRevenue {
     /// The project.
     pub project: ProjectId,
@@ -68,7 +68,7 @@ pub struct AskRevenue {
 }
 
 /// What is asked about revenue over time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskSeries {
     /// The project.
     pub project: ProjectId,
@@ -146,7 +146,7 @@ pub struct CohortTable {
 }
 
 /// What is asked about the business.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskMetrics {
     /// The project.
     pub project: ProjectId,

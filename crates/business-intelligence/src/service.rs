@@ -288,7 +288,6 @@ impl BusinessService {
                 Ok(Recorded { taken: stored.taken, repeated: stored.repeated, refused })
             })
             .await?;
-        self.answers.forget_revenue();
         recorded.refused.append(&mut refused);
         recorded.refused.sort_by_key(|refused| refused.line);
         Ok(recorded)
@@ -399,7 +398,6 @@ impl RevenueRecords for BusinessService {
                 Ok::<_, BusinessError>(())
             })
             .await?;
-        self.answers.forget_revenue();
         Ok(unique.len() as u64)
     }
 
@@ -431,7 +429,6 @@ impl RevenueRecords for BusinessService {
                 Ok::<_, BusinessError>(())
             })
             .await?;
-        self.answers.forget_revenue();
         Ok(())
     }
 }

@@ -15,7 +15,9 @@ pub(crate) use ledger::{
     EVENTS_OF_CUSTOMER_MAX, count_events, find_customers, insert_charges, insert_events, list_customers,
     load_events, replace_ledgers,
 };
-pub(crate) use project::{Settings, add_currencies, find_settings, lock_project, save_rules};
+pub(crate) use project::{
+    Settings, add_currencies, find_settings, list_looked_at, lock_project, note_look, save_rules,
+};
 pub(crate) use rates::{load_rates, save_rates};
 pub(crate) use subject::{count_subject, erase_subject, export_subject};
 pub(crate) use sums::{read_cohorts, read_levels, read_plans, sum_charges, sum_movements};

@@ -119,6 +119,7 @@ pub fn router(state: DashboardState) -> Router {
         .route("/sign-in", get(gate::sign_in_form).post(gate::sign_in))
         .route("/sign-in/link/{secret}", get(gate::link_form).post(gate::sign_in_with_link))
         .route("/shared/{link}/{secret}", get(boards::show_shared))
+        .route("/shared/{link}/{secret}/{insight}", get(boards::download_shared))
         .route("/join/{secret}", get(gate::join_form).post(gate::join))
         .route("/assets/{name}", get(assets::serve))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))

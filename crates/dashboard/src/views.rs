@@ -23,6 +23,7 @@ pub(crate) mod rollups;
 pub(crate) mod stack;
 pub(crate) mod tags;
 pub(crate) mod timeline;
+pub(crate) mod trend;
 pub(crate) mod tutor;
 pub(crate) mod uptake;
 pub(crate) mod week;

@@ -159,6 +159,18 @@ fn decimal(hundredths: u64) -> String {
     }
 }
 
+/// A number with at most two decimals, more where it is small: `1,234.5`, `\u{2212}3`, `0.000012`, `1.500e20`.
+pub(crate) fn amount(number: f64) -> String {
+    let size = number.abs();
+    let text = match size {
+        size if size >= 1e15 => format!("{size:.3e}"),
+        size if size >= 0.005 || size == 0.0 => decimal((size * 100.0).round() as u64),
+        size if size >= 0.000_001 => format!("{size:.6}").trim_end_matches('0').to_owned(),
+        size => format!("{size:.3e}"),
+    };
+    if number < 0.0 { format!("\u{2212}{text}") } else { text }
+}
+
 /// `n` with the singular or plural of what is counted: `1 frame`, `6 frames`.
 pub(crate) fn counted(n: usize, one: &str, many: &str) -> String {
     format!("{} {}", Count(n as u64), if n == 1 { one } else { many })
@@ -236,6 +248,13 @@ mod tests {
     fn numbers_have_thousands_separators() {
         let written = [0, 7, 999, 1_000, 25_300, 1_234_567].map(|n| Count(n).to_string());
         assert_eq!(written, ["0", "7", "999", "1,000", "25,300", "1,234,567"]);
+    }
+
+    #[test]
+    fn amounts_have_as_many_decimals_as_say_something() {
+        let written = [0.0, 1_234.5, -3.004, 0.0125, 0.004, 0.000_012, 1.5e20, 3.0e-9].map(amount);
+        let expected = ["0", "1,234.5", "\u{2212}3", "0.01", "0.004", "0.000012", "1.500e20", "3.000e-9"];
+        assert_eq!(written, expected);
     }
 
     #[test]

@@ -288,6 +288,7 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         insights::list_saved_cohorts,
         insights::create_cohort,
         insights::find_cohort,
+        insights::list_cohort_sizes,
         insights::update_cohort,
         insights::delete_cohort,
         issues::list_issues,

@@ -9,18 +9,17 @@ use belvedere_event_store::kernel::group::Group;
 use belvedere_event_store::kernel::path::{Direction, PathAnswer};
 use belvedere_event_store::kernel::retention::{CohortBy, RetentionMode};
 use belvedere_event_store::kernel::subject_set::SubjectSet;
-use belvedere_event_store::kernel::trend::{Breakdown, Measures, Series};
+use belvedere_event_store::kernel::trend::Series;
 use belvedere_event_store::query::{
-    AskFunnel, AskPath, AskRetention, AskTrend, FunnelAnswer, Queries, RetentionTable, Span, TrendAnswer,
-    Unit,
+    AskFunnel, AskPath, AskRetention, FunnelAnswer, Queries, RetentionTable, Span, TrendAnswer, Unit,
 };
 use belvedere_kernel::ProjectId;
 use belvedere_storage::Timestamp;
 
 use super::question::{
-    Beginning, Counted, Every, FunnelQuestion, PathQuestion, Question, RetentionQuestion, Return,
-    TrendQuestion, Way, breakdown,
+    Beginning, Every, FunnelQuestion, PathQuestion, Question, RetentionQuestion, Return, Way, breakdown,
 };
+use super::trend::{Counted, Lines, TrendQuestion, lines_table};
 use crate::BusinessError;
 use crate::calendar::{Calendar, PeriodUnit};
 use crate::table::{Cell, Table};
@@ -65,6 +64,8 @@ pub enum Answer {
         /// By text; none without a breakdown.
         parts: Option<TrendAnswer>,
     },
+    /// Values over time, or what a formula comes to.
+    Lines(Lines),
     /// First all people, then those of each text.
     Funnel(FunnelAnswer),
     /// Cohorts by the period of their beginning.
@@ -89,7 +90,7 @@ impl Asking<'_> {
     }
 
     /// The events of a name, or all of them; those of the cohort only.
-    fn events(&self, name: &str) -> Filter {
+    pub(super) fn events(&self, name: &str) -> Filter {
         let named = if name.is_empty() { Filter::all() } else { Filter::name(name) };
         match &self.people {
             Some(people) => Filter::And(vec![named, Filter::Subjects(Arc::clone(people))]),
@@ -98,39 +99,13 @@ impl Asking<'_> {
     }
 
     /// The last whole days of the calendar up to now, the present one among them.
-    fn span(&self, days: u16) -> Result<Span, BusinessError> {
+    pub(super) fn span(&self, days: u16) -> Result<Span, BusinessError> {
         Ok(Span {
             project: self.project,
             from: self.calendar.shifted(PeriodUnit::Day, self.now, 1 - i64::from(days))?,
             until: self.now.plus(Duration::from_micros(1)),
             time_zone: self.calendar.name().to_owned(),
         })
-    }
-
-    async fn trend(&self, question: &TrendQuestion) -> Result<Answer, BusinessError> {
-        let field = breakdown(question.by.as_deref())?;
-        let counts_people = question.measure == Counted::People;
-        let ask = |breakdown, subjects| -> Result<AskTrend, BusinessError> {
-            Ok(AskTrend {
-                span: self.span(question.days)?,
-                unit: unit(question.unit),
-                filter: self.events(&question.event),
-                measures: Measures { subjects, ..Measures::default() },
-                values_of: None,
-                breakdown,
-            })
-        };
-        let whole = self.queries.trend(ask(None, counts_people)?).await?;
-        let mut parts = None;
-        if let Some(field) = field {
-            let by = Breakdown { field, limit: GROUPS_MAX };
-            let mut found = self.queries.trend(ask(Some(by), counts_people || self.is_public)?).await?;
-            if self.is_public {
-                found.series.retain(|series| series.subjects >= PEOPLE_MIN);
-            }
-            parts = Some(found);
-        }
-        Ok(Answer::Trend { whole, parts })
     }
 
     async fn funnel(&self, question: &FunnelQuestion) -> Result<Answer, BusinessError> {
@@ -203,7 +178,7 @@ impl Asking<'_> {
     }
 }
 
-fn unit(every: Every) -> Unit {
+pub(super) fn unit(every: Every) -> Unit {
     match every {
         Every::Day => Unit::Day,
         Every::Week => Unit::Week,
@@ -218,7 +193,7 @@ fn milliseconds(duration: Duration) -> i64 {
 /// The column with the texts of a breakdown.
 const GROUP: &str = "group";
 
-fn group(group: &Group) -> Cell {
+pub(super) fn group(group: &Group) -> Cell {
     match group {
         Group::All => "all".into(),
         Group::NotSet => Cell::Empty,
@@ -240,6 +215,7 @@ impl Answer {
             (Self::Trend { whole, parts }, Question::Trend(question)) => {
                 trend_table(whole, parts.as_ref(), question, calendar)
             }
+            (Self::Lines(lines), Question::Trend(question)) => lines_table(lines, question, calendar),
             (Self::Funnel(answer), Question::Funnel(question)) => funnel_table(answer, question),
             (Self::Retention(answer), _) => retention_table(answer, calendar),
             (Self::Path(answer), _) => path_table(answer),

@@ -33,6 +33,9 @@ pub const TIMES_MAX: u32 = 100_000;
 /// The most people of a static cohort.
 pub const MEMBERS_MAX: u64 = 1_000_000;
 
+/// The weeks that sizes are told of.
+pub const WEEKS: usize = 12;
+
 /// Sizes below this are not told.
 pub const SIZE_MIN: u64 = 5;
 
@@ -168,6 +171,17 @@ impl Cohort {
     pub fn shown_size(&self) -> Option<u64> {
         Some(self.size).filter(|size| *size >= SIZE_MIN)
     }
+}
+
+/// How many people were in a live cohort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CohortSize {
+    /// At the end of the week that begins then.
+    pub week: Timestamp,
+    /// Before this: the end of that week, or the present.
+    pub until: Timestamp,
+    /// How many; none for fewer than [`SIZE_MIN`].
+    pub size: Option<u64>,
 }
 
 /// A cohort to be made.

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use belvedere_event_store::kernel::subject_set::SubjectSet;
@@ -7,13 +8,19 @@ use belvedere_storage::{StorageError, Tx};
 use serde_json::{Value, json};
 
 use super::Cohorts;
-use super::cohort::{Cohort, CohortChange, CohortId, MEMBERS_MAX, NewCohort, Rule};
+use super::cohort::{
+    Cohort, CohortChange, CohortId, CohortSize, MEMBERS_MAX, NewCohort, Rule, SIZE_MIN, WEEKS,
+};
 use super::insights::{check_name, check_room, user};
+use crate::calendar::PeriodUnit;
+use crate::kept::Pace;
 use crate::store::{self, cohorts as rows, insights};
 use crate::{BusinessError, BusinessService, ChangedBy};
 
 /// The most cohorts of a project.
 pub const COHORTS_MAX: usize = 100;
+
+const MICRO: Duration = Duration::from_micros(1);
 
 fn detail(cohort: &Cohort) -> Value {
     json!({ "name": cohort.name, "rule": cohort.rule, "is_static": cohort.is_static })
@@ -163,6 +170,31 @@ impl Cohorts for BusinessService {
             self.parts.db.write(async |tx| rows::update_size(tx, project, id, size, now).await).await?;
         }
         Ok(cohort)
+    }
+
+    async fn list_sizes(&self, project: ProjectId, id: CohortId) -> Result<Vec<CohortSize>, BusinessError> {
+        let cohort = self.find_cohort(project, id).await?;
+        if cohort.is_static {
+            return Ok(Vec::new());
+        }
+        let (queries, clock) = (&*self.parts.queries, &*self.parts.clock);
+        let version = Some(queries.version(project).await?);
+        let made = async {
+            let now = clock.now();
+            let mut cuts = self.calendar(project).await?.last(PeriodUnit::Week, now, WEEKS)?;
+            if let Some(last) = cuts.last_mut() {
+                *last = now.plus(MICRO);
+            }
+            let mut sizes = Vec::with_capacity(WEEKS);
+            for (week, until) in cuts.iter().zip(cuts.iter().skip(1)) {
+                let people = cohort.rule.find_people(queries, project, until.minus(MICRO)).await?;
+                let size = Some(people.len()).filter(|size| *size >= SIZE_MIN);
+                sizes.push(CohortSize { week: *week, until: *until, size });
+            }
+            Ok::<_, BusinessError>(sizes)
+        };
+        let key = (project, id, cohort.changed_at);
+        self.answers.sizes.find((&key, Pace::Now), version, clock, made).await
     }
 
     async fn find_people(&self, project: ProjectId, id: CohortId) -> Result<Arc<SubjectSet>, BusinessError> {

@@ -5,6 +5,7 @@ use belvedere_event_store::kernel::group::Field;
 use serde::{Deserialize, Serialize};
 
 use super::cohort::CohortId;
+use super::trend::TrendQuestion;
 use super::words::words;
 use crate::BusinessError;
 
@@ -16,16 +17,6 @@ pub const WINDOWS_DAYS: [u16; 5] = [1, 7, 14, 30, 90];
 
 /// The most steps of a funnel.
 pub const STEPS_MAX: usize = 8;
-
-words! {
-    /// What a trend counts.
-    Counted {
-        /// Events.
-        Events = "events",
-        /// Different people.
-        People = "people",
-    }
-}
 
 words! {
     /// What time is cut into, by the project's calendar.
@@ -75,7 +66,7 @@ words! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Question {
-    /// How often something happens, over time.
+    /// How often something happens, or how much, over time.
     Trend(TrendQuestion),
     /// How many people get through the steps of a way.
     Funnel(FunnelQuestion),
@@ -83,37 +74,6 @@ pub enum Question {
     Retention(RetentionQuestion),
     /// What people do next, or did before.
     Path(PathQuestion),
-}
-
-/// How often something happens, over time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TrendQuestion {
-    /// The name of the events; all of them if it is empty.
-    pub event: String,
-    /// What is counted.
-    pub measure: Counted,
-    /// What time is cut into.
-    pub unit: Every,
-    /// One of [`DAYS`].
-    pub days: u16,
-    /// The property that the events are divided by.
-    pub by: Option<String>,
-    /// Only those of these people.
-    pub cohort: Option<CohortId>,
-}
-
-impl Default for TrendQuestion {
-    fn default() -> Self {
-        Self {
-            event: String::new(),
-            measure: Counted::Events,
-            unit: Every::Day,
-            days: DAYS[0],
-            by: None,
-            cohort: None,
-        }
-    }
 }
 
 /// How many people get through the steps of a way.
@@ -224,7 +184,7 @@ pub(super) fn breakdown(by: Option<&str>) -> Result<Option<Field>, BusinessError
     found.map(Some).ok_or_else(wrong)
 }
 
-fn one_of(field: &'static str, number: u16, all: &[u16]) -> Result<(), BusinessError> {
+pub(super) fn one_of(field: &'static str, number: u16, all: &[u16]) -> Result<(), BusinessError> {
     if all.contains(&number) {
         return Ok(());
     }
@@ -273,11 +233,7 @@ impl Question {
     /// [`BusinessError::Invalid`] with the field that is missing or beyond its limit.
     pub fn check(&self) -> Result<(), BusinessError> {
         match self {
-            Self::Trend(question) => {
-                check_name("event", &question.event)?;
-                one_of("days", question.days, &DAYS)?;
-                breakdown(question.by.as_deref()).map(drop)
-            }
+            Self::Trend(question) => question.check(),
             Self::Funnel(question) => {
                 if !(2..=STEPS_MAX).contains(&question.steps.len()) {
                     let why = format!("must be 2 to {STEPS_MAX}");

@@ -1,9 +1,9 @@
-//! What a project decided about revenue.
+//! What a project decided about revenue, and what there is to know of it before it is asked.
 
 use std::collections::BTreeSet;
 
 use belvedere_kernel::ProjectId;
-use belvedere_storage::{StorageError, Tx, execute_sql, query_sql};
+use belvedere_storage::{StorageError, Timestamp, Tx, execute_sql, query_sql};
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use super::get;
@@ -15,6 +15,8 @@ use crate::revenue::ledger::LedgerRules;
 pub(crate) struct Settings {
     pub(crate) rules: LedgerRules,
     pub(crate) currencies: BTreeSet<Currency>,
+    /// Numbers about revenue between the same instants are the same for as long as this is.
+    pub(crate) version: i64,
 }
 
 fn settings_of(row: Option<&QueryResult>) -> Result<Settings, StorageError> {
@@ -25,13 +27,16 @@ fn settings_of(row: Option<&QueryResult>) -> Result<Settings, StorageError> {
         None => LedgerRules::default(),
     };
     let currencies: String = get(row, 1)?;
-    Ok(Settings { rules, currencies: currencies.split(',').filter_map(Currency::find).collect() })
+    let currencies = currencies.split(',').filter_map(Currency::find).collect();
+    Ok(Settings { rules, currencies, version: get(row, 2)? })
 }
 
-/// Takes the project's row until the end of the transaction, so that nobody else changes what is known of revenue.
+/// Takes the project's row until the end of the transaction, so that nobody else changes what is known of revenue; it is
+/// of another version after that.
 pub(crate) async fn lock_project(tx: &Tx, project: ProjectId) -> Result<Settings, StorageError> {
-    let sql = "INSERT INTO bi_project (project_id, currencies) VALUES ($1, '') \
-               ON CONFLICT (project_id) DO UPDATE SET project_id = excluded.project_id RETURNING rules, currencies";
+    let sql = "INSERT INTO bi_project (project_id, currencies, version) VALUES ($1, '', 1) \
+               ON CONFLICT (project_id) DO UPDATE SET version = bi_project.version + 1 \
+               RETURNING rules, currencies, version";
     settings_of(query_sql(tx, sql, [project.0.into()]).await?.first())
 }
 
@@ -39,7 +44,7 @@ pub(crate) async fn find_settings(
     connection: &impl ConnectionTrait,
     project: ProjectId,
 ) -> Result<Settings, StorageError> {
-    let sql = "SELECT rules, currencies FROM bi_project WHERE project_id = $1";
+    let sql = "SELECT rules, currencies, version FROM bi_project WHERE project_id = $1";
     settings_of(query_sql(connection, sql, [project.0.into()]).await?.first())
 }
 
@@ -62,4 +67,23 @@ pub(crate) async fn add_currencies(
     let all: Vec<&str> = known.union(new).map(Currency::as_str).collect();
     let sql = "UPDATE bi_project SET currencies = $2 WHERE project_id = $1";
     execute_sql(tx, sql, [project.0.into(), all.join(",").into()]).await.map(drop)
+}
+
+/// Takes note that somebody looks at a project's numbers.
+pub(crate) async fn note_look(tx: &Tx, project: ProjectId, now: Timestamp) -> Result<(), StorageError> {
+    let sql = "INSERT INTO bi_project (project_id, currencies, looked_at) VALUES ($1, '', $2) \
+               ON CONFLICT (project_id) DO UPDATE SET looked_at = excluded.looked_at";
+    execute_sql(tx, sql, [project.0.into(), now.into()]).await.map(drop)
+}
+
+/// The projects that were looked at since an instant, the last one first.
+pub(crate) async fn list_looked_at(
+    connection: &impl ConnectionTrait,
+    since: Timestamp,
+    limit: u64,
+) -> Result<Vec<ProjectId>, StorageError> {
+    let sql = "SELECT project_id FROM bi_project WHERE looked_at >= $1 ORDER BY looked_at DESC, project_id LIMIT $2";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = query_sql(connection, sql, [since.into(), limit.into()]).await?;
+    rows.iter().map(|row| get(row, 0).map(ProjectId)).collect()
 }

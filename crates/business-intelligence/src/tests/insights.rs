@@ -18,6 +18,9 @@ database_tests!(
     a_link_shows_its_board_until_it_is_revoked_or_expires,
     answers_are_those_of_the_events,
     a_public_answer_has_no_row_about_few,
+    values_and_formulas_are_those_of_the_events,
+    a_public_answer_has_no_value_of_few,
+    the_sizes_of_a_live_cohort_are_those_of_its_weeks,
     a_live_cohort_follows_its_rule_and_a_static_one_keeps_its_people,
     conditions_go_together_as_the_rule_says,
     who_is_erased_leaves_static_cohorts,
@@ -320,6 +323,110 @@ async fn a_public_answer_has_no_row_about_few(db: TestDatabase) {
         panic!("a trend is answered as one")
     };
     assert_eq!((whole.series[0].events, parts.unwrap().series.len()), (38, 1));
+}
+
+fn of_values(measure: Counted) -> TrendQuestion {
+    TrendQuestion {
+        event: "page_view".to_owned(),
+        measure,
+        unit: Every::Month,
+        days: 30,
+        ..TrendQuestion::default()
+    }
+}
+
+/// The share of visitors who sign up, and with `B` in its place the average of their values.
+fn rate(second: Counted) -> TrendQuestion {
+    TrendQuestion {
+        event: "Signed Up".to_owned(),
+        measure: Counted::People,
+        more: vec![SeriesQuestion { event: "page_view".to_owned(), measure: second, of: None }],
+        formula: Some("A / B * 100".to_owned()),
+        unit: Every::Month,
+        ..TrendQuestion::default()
+    }
+}
+
+async fn values_and_formulas_are_those_of_the_events(db: TestDatabase) {
+    let world = World::new(db, NOW);
+    world.visitors().await;
+    // The values of April are 0 to 19; there are none in March.
+    for (measure, march, april) in [
+        (Counted::Sum, json!(0.0), 190.0),
+        (Counted::Average, json!(null), 9.5),
+        (Counted::Min, json!(null), 0.0),
+        (Counted::Max, json!(null), 19.0),
+        (Counted::Median, json!(null), 9.0),
+        (Counted::P95, json!(null), 18.0),
+    ] {
+        let rows = world.table(&Question::Trend(of_values(measure))).await;
+        assert_eq!(rows, [json!(["2026-03-17", march]), json!(["2026-04-01", april])], "{measure:?}");
+    }
+    let by = Some("plan".to_owned());
+    let rows = world.table(&Question::Trend(TrendQuestion { by, ..of_values(Counted::Max) })).await;
+    assert_eq!(rows[1], json!(["2026-04-01", "free", 16.0]));
+    assert_eq!(rows[3], json!(["2026-04-01", "pro", 19.0]));
+    let question = Question::Trend(rate(Counted::People));
+    let answer = world.answer(&question, false).await;
+    let table = answer.table(&question, &Calendar::find("Europe/Amsterdam").unwrap()).json();
+    assert_eq!(table["columns"], json!(["month", "A", "B", "formula"]));
+    assert_eq!(table["rows"], json!([["2026-03-17", 0.0, 0.0, null], ["2026-04-01", 12.0, 20.0, 60.0]]));
+    let kept = world.keep("Rate", question.clone()).await.unwrap();
+    assert_eq!(world.service.find_insight(PROJECT, kept.id).await.unwrap().question, question);
+    let wrong =
+        Question::Trend(TrendQuestion { formula: Some("A +".to_owned()), ..TrendQuestion::default() });
+    let why = world.keep("Wrong", wrong).await.unwrap_err().to_string();
+    assert!(why.starts_with("formula: at character 4"), "{why}");
+}
+
+async fn a_public_answer_has_no_value_of_few(db: TestDatabase) {
+    let world = World::new(db, NOW);
+    world.visitors().await;
+    let lines = async |question: TrendQuestion| match world.answer(&Question::Trend(question), true).await {
+        Answer::Lines(lines) => lines,
+        other => panic!("{other:?}"),
+    };
+    let all = lines(of_values(Counted::Sum)).await;
+    assert_eq!((all.whole.points[1], all.whole.total), (Some(190.0), Some(190.0)));
+    // Without the three of the plan pro, nothing tells what theirs add up to.
+    let by_plan = lines(TrendQuestion { by: Some("plan".to_owned()), ..of_values(Counted::Sum) }).await;
+    assert_eq!((by_plan.whole.points[1], by_plan.whole.total), (None, Some(0.0)));
+    assert_eq!(by_plan.parts.len(), 1);
+    assert_eq!(by_plan.parts[0].points[1], Some(136.0));
+    let few = json!({"match": "all", "conditions": [
+        {"kind": "property", "property": "plan", "op": "is", "value": "pro", "days": 30}]});
+    let cohort = Some(world.cohort("Pro", false, few).await.id);
+    let of_few = lines(TrendQuestion { cohort, ..of_values(Counted::Max) }).await;
+    assert_eq!((of_few.whole.points[1], of_few.whole.total), (None, None));
+    let counted = lines(TrendQuestion { cohort, ..rate(Counted::People) }).await;
+    assert_eq!(counted.whole.points[1], Some(0.0));
+    let valued = lines(TrendQuestion { cohort, ..rate(Counted::Average) }).await;
+    assert_eq!((valued.whole.points[1], valued.series[1][1]), (None, None));
+    let open = lines(rate(Counted::Average)).await;
+    assert_eq!((open.series.len(), open.series[1][1]), (2, Some(9.5)));
+}
+
+async fn the_sizes_of_a_live_cohort_are_those_of_its_weeks(db: TestDatabase) {
+    let world = World::new(db, NOW);
+    world.visitors().await;
+    let signed_up = json!({"match": "all", "conditions": [
+        {"kind": "did", "event": "Signed Up", "op": "at_least", "times": 1, "days": 3}]});
+    let live = world.cohort("New", false, signed_up.clone()).await.id;
+    let sizes = world.service.list_sizes(PROJECT, live).await.unwrap();
+    assert_eq!(sizes.len(), WEEKS);
+    let week = |place: usize| (sizes[place].week, sizes[place].until, sizes[place].size);
+    assert_eq!(sizes[0].week, at("2026-01-25T23:00:00Z"));
+    // They signed up on Friday the 10th: at the end of that week that is less than three days ago, by now it is more.
+    assert_eq!(week(10), (at("2026-04-05T22:00:00Z"), at("2026-04-12T22:00:00Z"), Some(12)));
+    assert_eq!(week(11), (at("2026-04-12T22:00:00Z"), at("2026-04-15T12:00:00.000001Z"), None));
+    assert!(sizes[..10].iter().all(|it| it.size.is_none()));
+    // What comes late counts where it belongs.
+    let mut event = Event::new([201; 16], at("2026-04-12T10:00:00Z"), "Signed Up");
+    event.subject = Some(SubjectId(30));
+    world.happen(&[event]).await;
+    assert_eq!(world.service.list_sizes(PROJECT, live).await.unwrap()[10].size, Some(13));
+    let frozen = world.cohort("New of April", true, signed_up).await.id;
+    assert_eq!(world.service.list_sizes(PROJECT, frozen).await.unwrap(), []);
 }
 
 async fn a_live_cohort_follows_its_rule_and_a_static_one_keeps_its_people(db: TestDatabase) {

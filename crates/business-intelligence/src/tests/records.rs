@@ -19,6 +19,8 @@ database_tests!(
     who_is_erased_leaves_sums,
     a_failed_write_changes_nothing,
     projects_are_apart,
+    what_another_process_takes_shows_at_once,
+    what_was_looked_at_is_ready_after_a_restart,
 );
 
 const NOW: &str = "2026-04-15T12:00:00Z";
@@ -256,4 +258,36 @@ async fn projects_are_apart(db: TestDatabase) {
     let data = world.service.subject_data();
     assert_eq!(data.erase(other, SubjectId(1)).await.unwrap(), 0);
     assert_eq!(data.count(PROJECT, SubjectId(1)).await.unwrap(), 9);
+}
+
+async fn what_another_process_takes_shows_at_once(db: TestDatabase) {
+    let world = World::new(db, NOW);
+    world.import(&LINES[..2]).await;
+    let here = BusinessService::new((*world.service.parts).clone());
+    let ask = last(PeriodUnit::Month, 4);
+    let mrr = async || here.list_revenue(ask.clone()).await.unwrap().periods[3].end.mrr_minor;
+    let plans = async || here.list_plans(PROJECT, None).await.unwrap().plans.len();
+    let cohorts = async || here.list_cohorts(ask.clone()).await.unwrap().cohorts[1].customers.clone();
+    assert_eq!((mrr().await, plans().await, cohorts().await), (4_000, 2, vec![0, 0, 0]));
+    world.import(&LINES[2..]).await;
+    assert_eq!((mrr().await, plans().await, cohorts().await), (3_000, 1, vec![1, 1, 1]));
+    world.service.subject_data().erase(PROJECT, SubjectId(3)).await.unwrap();
+    world.clock.advance(std::time::Duration::from_secs(1));
+    assert_eq!(mrr().await, 2_000);
+}
+
+async fn what_was_looked_at_is_ready_after_a_restart(db: TestDatabase) {
+    let world = World::new(db, NOW);
+    world.import(&LINES).await;
+    let restarted = || BusinessService::new((*world.service.parts).clone());
+    let ready = async |service: &BusinessService| {
+        service.recall_looks().await.unwrap();
+        service.keep_ready().await.unwrap();
+        service.answers.ready()
+    };
+    assert_eq!(ready(&restarted()).await, 0, "nobody looked");
+    world.service.list_revenue(last(PeriodUnit::Month, 12)).await.unwrap();
+    assert_eq!(ready(&restarted()).await, 5, "what the page of all numbers shows");
+    world.clock.advance(std::time::Duration::from_secs(7 * 86_400 + 1));
+    assert_eq!(ready(&restarted()).await, 0, "that was long ago");
 }

@@ -31,7 +31,7 @@ use crate::state::DashboardState;
 use crate::views::insights::InsightView;
 use crate::wording::{Ago, counted};
 
-pub(super) use shared::{Openings, show as show_shared};
+pub(super) use shared::{Openings, download as download_shared, show as show_shared};
 
 pub(super) fn routes() -> Router<Arc<DashboardState>> {
     Router::new()
@@ -72,7 +72,16 @@ struct TileCard {
     /// None where it has no answer.
     view: Option<InsightView>,
     trouble: String,
+    /// Where its numbers are as files.
+    files: Option<Files>,
     controls: Option<Controls>,
+}
+
+/// The addresses of a table as files.
+struct Files {
+    csv: String,
+    json: String,
+    parquet: String,
 }
 
 /// What can be done with a tile.
@@ -83,9 +92,6 @@ struct Controls {
     is_first: bool,
     is_last: bool,
     may_manage: bool,
-    csv: String,
-    json: String,
-    parquet: String,
 }
 
 #[derive(Template)]
@@ -134,6 +140,7 @@ async fn card(asker: Asker<'_>, tile: Tile, insight: &Insight) -> TileCard {
         basis: String::new(),
         view: None,
         trouble: String::new(),
+        files: None,
         controls: None,
     };
     match asker.answer(&insight.question).await {
@@ -231,6 +238,7 @@ async fn page(scene: &Scene, id: BoardId, pairs: &Pairs, error: String) -> Resul
         let table = format!("{base}/insights/{}/table", Kind::of(&insight.question).word());
         let file = |format| format!("{table}?{}", query(&insight.question, &[("format", format)]));
         tile.href = href_of(&base, insight);
+        tile.files = Some(Files { csv: file("csv"), json: file("json"), parquet: file("parquet") });
         tile.controls = Some(Controls {
             action: format!("{href}/tiles"),
             csrf: layout.csrf.clone(),
@@ -238,9 +246,6 @@ async fn page(scene: &Scene, id: BoardId, pairs: &Pairs, error: String) -> Resul
             is_first: place == 0,
             is_last: place == last,
             may_manage,
-            csv: file("csv"),
-            json: file("json"),
-            parquet: file("parquet"),
         });
     }
     let others = insights.iter().filter(|insight| !board.tiles.iter().any(|it| it.insight == insight.id));

@@ -8,14 +8,16 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use belvedere_accounts::Permission;
+use belvedere_business_intelligence::calendar::Calendar;
 use belvedere_business_intelligence::insight::{
-    CONDITIONS_MAX, Cohort, CohortChange, CohortId, Condition, DidCondition, DidNotCondition, Matching,
-    NewCohort, Often, PropertyCondition, PropertyOp, Rule,
+    CONDITIONS_MAX, Cohort, CohortChange, CohortId, CohortSize, Condition, DidCondition, DidNotCondition,
+    Matching, NewCohort, Often, PropertyCondition, PropertyOp, Rule,
 };
 use belvedere_event_store::columns::Dimension;
 
 use super::insights::Ground;
 use super::insights::keep::{by, open};
+use crate::charts::FlowChart;
 use crate::form::{CheckedForm, Pairs};
 use crate::layout::{Layout, Scene, Section};
 use crate::pages::activity::Choice;
@@ -25,6 +27,7 @@ use crate::refusal::Refusal;
 use crate::respond;
 use crate::session::Visitor;
 use crate::state::DashboardState;
+use crate::views::business::levels;
 use crate::wording::{Ago, Count};
 
 /// Conditions of an empty form.
@@ -102,6 +105,8 @@ struct CohortPage {
     base: String,
     id: String,
     row: CohortRow,
+    /// None of a static one, and where the weeks cannot be counted.
+    sizes: Option<FlowChart>,
     may_manage: bool,
     error: String,
     form: Form,
@@ -148,8 +153,18 @@ fn sentence(condition: &Condition) -> String {
 }
 
 /// A size that tells of nobody: `<5`, or the number.
-fn size_text(cohort: &Cohort) -> String {
-    cohort.shown_size().map_or_else(|| "<5".to_owned(), |size| Count(size).to_string())
+fn size_text(size: Option<u64>) -> String {
+    size.map_or_else(|| "<5".to_owned(), |size| Count(size).to_string())
+}
+
+/// How many there were at the end of each week.
+fn size_chart(sizes: &[CohortSize], calendar: &Calendar) -> Option<FlowChart> {
+    let point = |size: &CohortSize| {
+        let week = calendar.show(size.week).unwrap_or_default();
+        (week, size.size.unwrap_or(0), size_text(size.size))
+    };
+    let about = format!("People in the cohort at the end of each of {} weeks", sizes.len());
+    (!sizes.is_empty()).then(|| levels(&about, "People", "Week of", sizes.iter().map(point)))
 }
 
 impl CohortRow {
@@ -158,7 +173,7 @@ impl CohortRow {
             href: format!("{}/cohorts/{}", scene.base(), cohort.id),
             name: cohort.name.clone(),
             is_static: cohort.is_static,
-            size: size_text(cohort),
+            size: size_text(cohort.shown_size()),
             counted_at: Ago { at: cohort.counted_at, now: scene.now },
             conditions: cohort.rule.conditions.iter().map(sentence).collect(),
             is_any: cohort.rule.matching == Matching::Any,
@@ -324,30 +339,35 @@ async fn show(
     scene.business()?;
     let id = parse(&id)?;
     // A rule about an event that is gone cannot be counted, but can be changed.
-    let (cohort, error) = match scene.state.cohorts.count_cohort(scene.id(), id).await.map_err(Refusal::from)
-    {
-        Ok(cohort) => (cohort, String::new()),
+    let counted = async {
+        let cohort = scene.state.cohorts.count_cohort(scene.id(), id).await?;
+        Ok::<_, Refusal>((cohort, scene.state.cohorts.list_sizes(scene.id(), id).await?))
+    };
+    let (cohort, sizes, error) = match counted.await {
+        Ok((cohort, sizes)) => (cohort, sizes, String::new()),
         Err(refusal) => {
             let error = refusal.into_form_error()?;
-            (scene.state.cohorts.find_cohort(scene.id(), id).await?, error)
+            (scene.state.cohorts.find_cohort(scene.id(), id).await?, Vec::new(), error)
         }
     };
     let form = Form::of_cohort(&scene, &cohort).await?;
-    page(&scene, &cohort, &pairs, form, error).await
+    page(&scene, (&cohort, &sizes), &pairs, form, error).await
 }
 
 async fn page(
     scene: &Scene,
-    cohort: &Cohort,
+    (cohort, sizes): (&Cohort, &[CohortSize]),
     pairs: &Pairs,
     form: Form,
     error: String,
 ) -> Result<Response, Refusal> {
+    let calendar = Calendar::find(&scene.project.time_zone).unwrap_or_default();
     Ok(respond::page(&CohortPage {
         layout: scene.layout(Section::Cohorts, pairs).await?,
         base: scene.base(),
         id: cohort.id.to_string(),
         row: CohortRow::of(scene, cohort),
+        sizes: size_chart(sizes, &calendar),
         may_manage: scene.may(Permission::ManageInsights),
         error,
         form,
@@ -382,7 +402,7 @@ async fn change(
         Err(refusal) => {
             let error = refusal.into_form_error()?;
             let form = Form::again(&scene, &form).await?;
-            Ok(with_status_of(true, page(&scene, &cohort, &Pairs::default(), form, error).await?))
+            Ok(with_status_of(true, page(&scene, (&cohort, &[]), &Pairs::default(), form, error).await?))
         }
     }
 }

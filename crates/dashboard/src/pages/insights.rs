@@ -18,6 +18,7 @@ use belvedere_accounts::Permission;
 use belvedere_business_intelligence::BusinessError;
 use belvedere_business_intelligence::calendar::Calendar;
 use belvedere_business_intelligence::insight::{Answer, Asking, Cohort, CohortId, DAYS, Question};
+use belvedere_business_intelligence::table::Table;
 use belvedere_event_store::columns::Dimension;
 use belvedere_event_store::kernel::subject_set::SubjectSet;
 use belvedere_event_store::query::ListNames;
@@ -84,7 +85,12 @@ async fn download(
     let question = question::read(kind, &pairs)?;
     let answer = Asker::of(&scene, &calendar).answer(&question).await?;
     let table = answer.table(&question, &calendar);
-    let (body, content_type, ending) = match pairs.text("format") {
+    file(&table, pairs.text("format"), kind.word())
+}
+
+/// A table as a file: `json` or `parquet`, else CSV.
+pub(super) fn file(table: &Table, format: &str, name: &str) -> Result<Response, Refusal> {
+    let (body, content_type, ending) = match format {
         "json" => (table.json().to_string().into_bytes(), "application/json", "json"),
         "parquet" => {
             let bytes = table.parquet().map_err(|error| Refusal::Failed(error.to_string()))?;
@@ -94,7 +100,7 @@ async fn download(
     };
     let mut response = body.into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    let name = format!("attachment; filename=\"{}.{ending}\"", kind.word());
+    let name = format!("attachment; filename=\"{name}.{ending}\"");
     if let Ok(name) = HeaderValue::from_str(&name) {
         response.headers_mut().insert(CONTENT_DISPOSITION, name);
     }

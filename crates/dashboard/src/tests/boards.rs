@@ -218,7 +218,7 @@ async fn a_shared_page_shows_the_board_and_nothing_else() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    for part in ["<script", "<form", "<nav", "/projects/", "Web shop", "csrf", "download"] {
+    for part in ["<script", "<form", "<nav", "/projects/", "Web shop", "csrf"] {
         assert!(!text.contains(part), "{part}: {text}");
     }
     assert_eq!(page.header("referrer-policy"), "no-referrer");
@@ -230,6 +230,40 @@ async fn a_shared_page_shows_the_board_and_nothing_else() {
         "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'none'; frame-ancestors 'none'; \
          base-uri 'none'"
     );
+}
+
+#[tokio::test]
+async fn the_tables_of_a_shared_page_are_files_that_the_link_leads_to() {
+    let (site, _) = with(Role::Owner, "");
+    let page = open(&site, &shared_path()).await;
+    let file = format!("{}/{}", shared_path(), insight_id(1));
+    for format in ["csv", "json", "parquet"] {
+        let link = format!(r#"<a href="{file}?format={format}" download>"#);
+        assert!(page.text().contains(&link), "{link}: {}", page.text());
+    }
+    let csv = open(&site, &format!("{file}?format=csv")).await;
+    assert_eq!(csv.status, StatusCode::OK);
+    assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8; header=present");
+    assert!(csv.header("content-disposition").starts_with("attachment; filename=\""));
+    assert_eq!(csv.header("referrer-policy"), "no-referrer");
+    assert_eq!(csv.header("x-robots-tag"), "noindex, nofollow");
+    assert_eq!(csv.header("cache-control"), "no-store");
+    let json = open(&site, &format!("{file}?format=json")).await;
+    let table: serde_json::Value = serde_json::from_str(json.text()).unwrap();
+    let columns = table["columns"].as_array().unwrap();
+    let head = columns.iter().map(|name| name.as_str().unwrap()).collect::<Vec<_>>().join(",");
+    assert!(csv.text().starts_with(&head), "{}", csv.text());
+    let parquet = open(&site, &format!("{file}?format=parquet")).await;
+    assert_eq!(parquet.header("content-type"), "application/vnd.apache.parquet");
+    for path in [
+        format!("/shared/{}/0f0e/{}", link_id(), insight_id(1)),
+        format!("{}/{}", shared_path(), insight_id(9)),
+        format!("{}/nonsense", shared_path()),
+    ] {
+        let missing = open(&site, &path).await;
+        assert_eq!(missing.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(missing.header("referrer-policy"), "no-referrer");
+    }
 }
 
 #[tokio::test]
@@ -313,6 +347,15 @@ async fn cohorts_are_made_of_lines_and_small_ones_have_no_size() {
     let page = site.get(&path).await;
     assert!(page.text().contains(&format!("/insights/funnels?people={}", cohort_id(1))));
     assert!(page.text().contains(r#"<option value="at_least" selected>"#));
+    for part in [
+        "People in the cohort at the end of each of 2 weeks",
+        r#"<th scope="row">2026-11-09</th><td class="n">&#60;5</td>"#,
+        r#"<th scope="row">2026-11-16</th><td class="n">1,208</td>"#,
+    ] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+    let frozen = site.get(&format!("/projects/7/cohorts/{}", cohort_id(2))).await;
+    assert!(frozen.text().contains("A static cohort does not change"), "{}", frozen.text());
     site.post(&path, "name=Renamed&test1=set&what1=team&days1=30").await;
     site.post(&format!("/projects/7/cohorts/{}", cohort_id(2)), "name=Frozen").await;
     site.post(&format!("{path}/delete"), "").await;

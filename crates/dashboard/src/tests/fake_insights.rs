@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use belvedere_business_intelligence::insight::{
-    Board, BoardChange, BoardId, Boards, Cohort, CohortChange, CohortId, Cohorts, Condition, DidCondition,
-    FunnelQuestion, Insight, InsightChange, InsightId, Insights, Link, LinkId, LinkSecret, Matching,
-    NewCohort, NewInsight, Often, PathQuestion, Question, RetentionQuestion, Rule, SharedBoard, Tile,
-    TileWidth, TrendQuestion,
+    Board, BoardChange, BoardId, Boards, Cohort, CohortChange, CohortId, CohortSize, Cohorts, Condition,
+    DidCondition, FunnelQuestion, Insight, InsightChange, InsightId, Insights, Link, LinkId, LinkSecret,
+    Matching, NewCohort, NewInsight, Often, PathQuestion, Question, RetentionQuestion, Rule, SharedBoard,
+    Tile, TileWidth, TrendQuestion,
 };
 use belvedere_business_intelligence::{BusinessError, ChangedBy};
 use belvedere_event_store::kernel::subject_set::SubjectSet;
@@ -310,6 +310,16 @@ impl Cohorts for FakeInsights {
 
     async fn count_cohort(&self, project: ProjectId, id: CohortId) -> Result<Cohort, BusinessError> {
         self.find_cohort(project, id).await
+    }
+
+    async fn list_sizes(&self, project: ProjectId, id: CohortId) -> Result<Vec<CohortSize>, BusinessError> {
+        let cohort = self.find_cohort(project, id).await?;
+        let size = |(week, size): (&str, Option<u64>)| {
+            let week: Timestamp = week.parse().unwrap();
+            CohortSize { week, until: week.plus(Duration::from_secs(7 * 86_400)), size }
+        };
+        let sizes = [("2026-11-08T23:00:00Z", None), ("2026-11-15T23:00:00Z", Some(1_208))];
+        Ok(if cohort.is_static { Vec::new() } else { sizes.map(size).into() })
     }
 
     async fn find_people(&self, project: ProjectId, id: CohortId) -> Result<Arc<SubjectSet>, BusinessError> {

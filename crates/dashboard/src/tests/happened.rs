@@ -111,8 +111,8 @@ impl Queries for Fake {
         let point = |index: u64| Point {
             events: events(index),
             subjects: events(index) / 2,
-            values: 0,
-            sum: 0.0,
+            values: if ask.measures.values { events(index) } else { 0 },
+            sum: if ask.measures.values { events(index) as f64 * 1.25 } else { 0.0 },
             min: None,
             max: None,
             percentiles: None,
@@ -183,8 +183,15 @@ impl Queries for Fake {
     async fn top(&self, _: AskTop) -> Result<Vec<TopItem>, QueriesError> {
         Err(QueriesError::Cancelled)
     }
-    async fn formula(&self, _: AskFormula) -> Result<FormulaAnswer, QueriesError> {
-        Err(QueriesError::Cancelled)
+    async fn formula(&self, ask: AskFormula) -> Result<FormulaAnswer, QueriesError> {
+        let series = ask.series.iter().map(|one| format!("{:?} {}", one.measure, words(&one.filter)));
+        self.note(format!("formula {} {}", ask.formula, series.collect::<Vec<_>>().join(" > ")));
+        ask.series.iter().try_for_each(|one| check_name(&one.filter))?;
+        Ok(FormulaAnswer {
+            starts: vec![ask.span.from],
+            points: vec![Some(0.375)],
+            series: vec![vec![Some(3.0)], vec![Some(8_000.5)]],
+        })
     }
     async fn interval(&self, _: AskInterval) -> Result<IntervalAnswer, QueriesError> {
         Err(QueriesError::Cancelled)

@@ -3,8 +3,10 @@
 use super::markup::assert_inert;
 use super::*;
 
-const PAGES: [&str; 4] = [
+const PAGES: [&str; 6] = [
     "/projects/7/insights/trends?event=error&by=plan",
+    "/projects/7/insights/trends?event=error&measure=sum&of=amount&by=plan",
+    "/projects/7/insights/trends?event=error&formula=A-B",
     "/projects/7/insights/funnels?step=signup&step=error&by=plan",
     "/projects/7/insights/retention?start=signup&unit=month",
     "/projects/7/insights/paths?event=error",
@@ -33,6 +35,63 @@ async fn a_trend_has_its_unit_its_period_and_its_parts() {
     ] {
         assert!(page.text().contains(part), "{part}: {}", page.text());
     }
+}
+
+#[tokio::test]
+async fn a_trend_of_values_says_of_which() {
+    let site = Site::new(Role::Analyst);
+    let path = "/projects/7/insights/trends?event=error&measure=average&of=amount&days=7&by=plan";
+    let page = site.get(path).await;
+    for part in [
+        r#"<option value="average" selected>Average value</option>"#,
+        r#"name="of" maxlength="100""#,
+        "average of amount per day, 7 days; <b>1.25</b> over all of them",
+        "error: average of amount per day",
+        r#"<th scope="col" class="n">average of amount</th>"#,
+        r#"<td class="n">1.25</td>"#,
+        r#"<th scope="col" class="n">Average of amount</th>"#,
+        r#"<td class="n" data-label="average of amount">1.25</td>"#,
+        "measure=average&#38;of=amount&#38;unit=day",
+    ] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+    let wrong = site.get("/projects/7/insights/trends?measure=sum&of=country").await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    for part in ["Of: country is no name of a property with numbers.", r#"value="country""#] {
+        assert!(wrong.text().contains(part), "{part}: {}", wrong.text());
+    }
+}
+
+#[tokio::test]
+async fn a_formula_is_shown_with_what_it_is_computed_from() {
+    let site = Site::new(Role::Analyst);
+    let path = "/projects/7/insights/trends?event=error&measure=people&formula=A+/+B+*+100&event2=signup&measure2=sum\
+                &of2=amount&event3=left&unit=month";
+    let page = site.get(path).await;
+    let asked = "formula A / B * 100 Subjects name=error > Sum name=signup";
+    assert!(site.calls().contains(&asked.to_owned()), "{:?}", site.calls());
+    for part in [
+        r#"<details class="formula" open>"#,
+        r#"name="formula" maxlength="200""#,
+        r#"value="A / B * 100""#,
+        "<small>A / B * 100 per month, 30 days</small>",
+        r#"<th scope="col" class="n">A / B * 100</th><th scope="col" class="n">A</th><th scope="col" class="n">B</th>"#,
+        r#"<td class="n">0.38</td><td class="n">3</td><td class="n">8,000.5</td>"#,
+        r#"<dt>A</dt><dd class="bidi">error: people</dd>"#,
+        r#"<dt>B</dt><dd class="bidi">signup: sum of amount</dd>"#,
+        r#"<span class="tag">C</span>"#,
+        "event2=signup&#38;measure2=sum&#38;of2=amount&#38;formula=A%20%2F%20B%20%2A%20100",
+    ] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+    let wrong = site.get("/projects/7/insights/trends?formula=A+/+F").await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    for part in ["Formula: at character 5: there is no series F.", r#"value="A / F""#] {
+        assert!(wrong.text().contains(part), "{part}: {}", wrong.text());
+    }
+    let csv = site.get(&path.replace("trends?", "trends/table?format=csv&")).await;
+    assert!(csv.text().starts_with("month,A,B,formula\r\n"), "{}", csv.text());
+    assert!(csv.text().ends_with(",3,8000.5,0.375\r\n"), "{}", csv.text());
 }
 
 #[tokio::test]

@@ -139,7 +139,7 @@ pub(crate) fn local_day(from: Timestamp) -> String {
 }
 
 /// A level of each period as bars.
-fn levels(
+pub(crate) fn levels(
     about: &str,
     unit: &str,
     column: &str,

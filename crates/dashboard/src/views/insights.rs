@@ -7,22 +7,20 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use belvedere_business_intelligence::calendar::Calendar;
 use belvedere_business_intelligence::insight::{
-    Answer, Counted, Every, FunnelQuestion, PATH_GAP, PathQuestion, Question, RetentionQuestion,
-    TrendQuestion, Way,
+    Answer, FunnelQuestion, PATH_GAP, PathQuestion, Question, RetentionQuestion, Way,
 };
 use belvedere_event_store::kernel::funnel::FunnelGroup;
 use belvedere_event_store::kernel::group::Group;
 use belvedere_event_store::kernel::path::PathAnswer;
-use belvedere_event_store::kernel::trend::{Point, Series};
-use belvedere_event_store::query::{FunnelAnswer, RetentionTable, TrendAnswer};
+use belvedere_event_store::query::{FunnelAnswer, RetentionTable};
 
-use crate::charts::{Bar, BarChart, Caption, Svg, spark};
 use crate::views::business::HeatTable;
+use crate::views::trend::TrendView;
 use crate::wording::{Count, percent, shorten};
 
 /// An answer, as cards of its own page or as the inside of a tile.
 pub(crate) enum InsightView {
-    Trend(TrendView),
+    Trend(Box<TrendView>),
     Funnel(FunnelView),
     Retention(RetentionView),
     Path(PathView),
@@ -51,7 +49,11 @@ impl InsightView {
     ) -> Option<Self> {
         Some(match (question, answer) {
             (Question::Trend(question), Answer::Trend { whole, parts }) => {
-                Self::Trend(TrendView::new(question, (whole, parts.as_ref()), calendar, is_tile))
+                let view = TrendView::counts(question, (whole, parts.as_ref()), calendar, is_tile);
+                Self::Trend(Box::new(view))
+            }
+            (Question::Trend(question), Answer::Lines(lines)) => {
+                Self::Trend(Box::new(TrendView::values(question, lines, calendar, is_tile)))
             }
             (Question::Funnel(question), Answer::Funnel(answer)) => {
                 Self::Funnel(FunnelView::new(question, answer, is_tile))
@@ -69,10 +71,7 @@ impl InsightView {
     /// Unit, period and basis, for the head of a tile.
     pub(crate) fn basis(&self) -> String {
         match self {
-            Self::Trend(view) => {
-                let total = if view.unit == "people" { "different people" } else { "in all" };
-                format!("{} per {}, {} days; {} {total}", view.unit, view.per, view.days, view.total)
-            }
+            Self::Trend(view) => view.basis(),
             Self::Funnel(view) => format!("people, last {} days, {}", view.days, view.window),
             Self::Retention(view) => {
                 format!("share of the people of each {}, {} {}s", view.unit, view.periods, view.unit)
@@ -85,93 +84,7 @@ impl InsightView {
     }
 }
 
-/// A part of the events.
-pub(crate) struct TrendRow {
-    group: String,
-    total: Count,
-    share: String,
-    spark: Svg,
-}
-
-/// How often something happens.
-#[derive(Template)]
-#[template(path = "insights/trend_view.html")]
-pub(crate) struct TrendView {
-    is_tile: bool,
-    title: String,
-    unit: &'static str,
-    per: &'static str,
-    days: u16,
-    total: Count,
-    chart: BarChart,
-    by: String,
-    rows: Vec<TrendRow>,
-}
-
-impl TrendView {
-    fn new(
-        question: &TrendQuestion,
-        (whole, parts): (&TrendAnswer, Option<&TrendAnswer>),
-        calendar: &Calendar,
-        is_tile: bool,
-    ) -> Self {
-        let counts_people = question.measure == Counted::People;
-        let title = if question.event.is_empty() { "All events".to_owned() } else { question.event.clone() };
-        let total = whole.series.first().map_or(0, |series| total_of(series, counts_people));
-        let rows = parts.map_or(&[][..], |parts| &parts.series);
-        Self {
-            is_tile,
-            chart: trend_chart(question, whole, calendar, &title),
-            title,
-            unit: question.measure.as_str(),
-            per: question.unit.as_str(),
-            days: question.days,
-            total: Count(total),
-            by: question.by.clone().unwrap_or_default(),
-            rows: rows.iter().map(|series| trend_row(series, counts_people, total)).collect(),
-        }
-    }
-}
-
-fn quantity(point: &Point, counts_people: bool) -> u64 {
-    if counts_people { point.subjects } else { point.events }
-}
-
-/// Of the whole period: people who come on two days are one.
-fn total_of(series: &Series, counts_people: bool) -> u64 {
-    if counts_people { series.subjects } else { series.events }
-}
-
-fn trend_row(series: &Series, counts_people: bool, total: u64) -> TrendRow {
-    let quantities: Vec<u64> = series.points.iter().map(|point| quantity(point, counts_people)).collect();
-    let (group, own) = (group_name(&series.group), total_of(series, counts_people));
-    let is_text = !matches!(series.group, Group::Other);
-    TrendRow {
-        spark: spark(&quantities, &format!("{group}: {} over the period", Count(own))),
-        share: if is_text || !counts_people { percent(own, total) } else { String::new() },
-        total: Count(own),
-        group,
-    }
-}
-
-fn trend_chart(question: &TrendQuestion, trend: &TrendAnswer, calendar: &Calendar, title: &str) -> BarChart {
-    let counts_people = question.measure == Counted::People;
-    let points = trend.series.first().map(|series| series.points.as_slice()).unwrap_or_default();
-    let bars = trend.starts.iter().zip(points).map(|(start, point)| Bar {
-        label: calendar.show(*start).unwrap_or_default(),
-        quantity: quantity(point, counts_people),
-    });
-    let column = match question.unit {
-        Every::Week => "Week of",
-        Every::Month => "Month of",
-        Every::Day => "Day",
-    };
-    let unit = question.measure.as_str();
-    let about = format!("{title}: {unit} per {}", question.unit.as_str());
-    BarChart::new(bars.collect(), &Caption { about: &about, unit, column, is_small: false })
-}
-
-fn group_name(group: &Group) -> String {
+pub(crate) fn group_name(group: &Group) -> String {
     match group {
         Group::All => "all".to_owned(),
         Group::NotSet => "not set".to_owned(),

@@ -104,8 +104,9 @@ impl Measure {
         Measures { subjects, percentiles, values: !matches!(self, Self::Events | Self::Subjects) }
     }
 
-    /// The number about a point of that trend.
-    pub(crate) fn of(self, point: &Point) -> Option<f64> {
+    /// The number about a point of a trend that was asked for it.
+    #[must_use]
+    pub fn of(self, point: &Point) -> Option<f64> {
         match self {
             Self::Events => Some(point.events as f64),
             Self::Subjects => Some(point.subjects as f64),

@@ -52,6 +52,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/api/v1/cohorts", view, list_saved_cohorts)
         .post("/api/v1/cohorts", manage, create_cohort)
         .get("/api/v1/cohorts/{id}", view, find_cohort)
+        .get("/api/v1/cohorts/{id}/sizes", view, list_cohort_sizes)
         .put("/api/v1/cohorts/{id}", manage, update_cohort)
         .delete("/api/v1/cohorts/{id}", manage, delete_cohort)
 }

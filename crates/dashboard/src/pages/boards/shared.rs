@@ -10,14 +10,16 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use belvedere_business_intelligence::calendar::Calendar;
-use belvedere_business_intelligence::insight::{LinkId, PEOPLE_MIN};
+use belvedere_business_intelligence::insight::{InsightId, LinkId, PEOPLE_MIN, SharedBoard};
 use belvedere_storage::Timestamp;
 use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use http::{HeaderName, HeaderValue};
 
-use super::{TileCard, tiles};
+use super::{Files, TileCard, tiles, trouble};
 use crate::assets::{self, AssetPaths};
-use crate::pages::insights::Asker;
+use crate::form::Pairs;
+use crate::pages::insights::question::Kind;
+use crate::pages::insights::{Asker, file};
 use crate::refusal::Refusal;
 use crate::respond;
 use crate::session::Client;
@@ -96,7 +98,26 @@ pub(in crate::pages) async fn show(
         Ok(()) => board(&state, &link, &secret).await,
         Err(seconds) => Err(Refusal::TooMany(seconds)),
     };
-    let mut response = page.unwrap_or_else(IntoResponse::into_response);
+    confined(page)
+}
+
+/// `GET /shared/{link}/{secret}/{insight}`: the numbers of a tile as a file, as far as the link shows them.
+pub(in crate::pages) async fn download(
+    State(state): State<Arc<DashboardState>>,
+    Client(client): Client,
+    Extension(openings): Extension<Arc<Openings>>,
+    Path((link, secret, insight)): Path<(String, String, String)>,
+    pairs: Pairs,
+) -> Response {
+    let file = match openings.admit(client.address.as_deref(), state.clock.now()) {
+        Ok(()) => table(&state, (&link, &secret), &insight, pairs.text("format")).await,
+        Err(seconds) => Err(Refusal::TooMany(seconds)),
+    };
+    confined(file)
+}
+
+fn confined(answer: Result<Response, Refusal>) -> Response {
+    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -104,22 +125,57 @@ pub(in crate::pages) async fn show(
     response
 }
 
-async fn board(state: &DashboardState, link: &str, secret: &str) -> Result<Response, Refusal> {
+async fn find(state: &DashboardState, link: &str, secret: &str) -> Result<SharedBoard, Refusal> {
     let link: LinkId = link.parse().map_err(|_| Refusal::NotFound)?;
     if state.business.is_none() || secret.len() > SECRET_CHARS_MAX {
         return Err(Refusal::NotFound);
     }
-    let shared = state.boards.find_shared(link, secret).await?.ok_or(Refusal::NotFound)?;
+    state.boards.find_shared(link, secret).await?.ok_or(Refusal::NotFound)
+}
+
+async fn board(state: &DashboardState, link: &str, secret: &str) -> Result<Response, Refusal> {
+    let shared = find(state, link, secret).await?;
     let calendar = Calendar::find(&shared.time_zone).unwrap_or_default();
     let now = state.clock.now();
     let asker = Asker { state, project: shared.project, calendar: &calendar, now, is_public: true };
+    let mut tiles = tiles(asker, &shared.board, &shared.insights).await;
+    let shown = shared.board.tiles.iter().filter(|tile| is_known(&shared, tile.insight));
+    for (card, tile) in tiles.iter_mut().zip(shown).filter(|(card, _)| card.view.is_some()) {
+        let file = |format: &str| format!("/shared/{link}/{secret}/{}?format={format}", tile.insight);
+        card.files = Some(Files { csv: file("csv"), json: file("json"), parquet: file("parquet") });
+    }
     Ok(respond::page(&SharedPage {
         assets: assets::paths(),
         at: At(now),
         people_min: PEOPLE_MIN,
-        tiles: tiles(asker, &shared.board, &shared.insights).await,
+        tiles,
         name: shared.board.name,
     }))
+}
+
+fn is_known(shared: &SharedBoard, insight: InsightId) -> bool {
+    shared.insights.iter().any(|it| it.id == insight)
+}
+
+async fn table(
+    state: &DashboardState,
+    (link, secret): (&str, &str),
+    insight: &str,
+    format: &str,
+) -> Result<Response, Refusal> {
+    let shared = find(state, link, secret).await?;
+    let insight: InsightId = insight.parse().map_err(|_| Refusal::NotFound)?;
+    let is_shown = shared.board.tiles.iter().any(|tile| tile.insight == insight);
+    let insight = shared.insights.iter().find(|it| it.id == insight && is_shown).ok_or(Refusal::NotFound)?;
+    let calendar = Calendar::find(&shared.time_zone).unwrap_or_default();
+    let now = state.clock.now();
+    let asker = Asker { state, project: shared.project, calendar: &calendar, now, is_public: true };
+    let answer = match asker.answer(&insight.question).await {
+        Ok(answer) => answer,
+        Err(refusal) => return Err(Refusal::Invalid(trouble(refusal, true))),
+    };
+    let table = answer.table(&insight.question, &calendar);
+    file(&table, format, Kind::of(&insight.question).word())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use belvedere_business_intelligence::insight::{
     Beginning, CohortId, Counted, DAYS, Every, FunnelQuestion, PathQuestion, Question, RetentionQuestion,
-    Return, STEPS_MAX, TrendQuestion, WINDOWS_DAYS, Way,
+    Return, SERIES_MAX, STEPS_MAX, SeriesQuestion, TrendQuestion, WINDOWS_DAYS, Way,
 };
 
 use crate::form::{Pairs, address};
@@ -78,10 +78,32 @@ pub(in crate::pages) fn read(kind: Kind, pairs: &Pairs) -> Result<Question, Refu
     })
 }
 
+/// What a series counts, of the fields whose names end with its number; a form sends the property also where it is of no
+/// use.
+fn series(pairs: &Pairs, number: &str) -> SeriesQuestion {
+    let text = |name: &str| pairs.text(&format!("{name}{number}"));
+    let measure = Counted::find(text("measure")).unwrap_or(Counted::Events);
+    let of = Some(text("of")).filter(|of| measure.reads_values() && !of.is_empty());
+    SeriesQuestion { event: text("event").to_owned(), measure, of: of.map(str::to_owned) }
+}
+
+/// How many series a formula speaks of.
+fn series_of(formula: &str) -> usize {
+    let letters = formula.chars().filter(char::is_ascii_alphabetic);
+    let places = letters.map(|letter| letter.to_ascii_uppercase() as usize - 'A' as usize + 1);
+    places.max().unwrap_or(1).min(SERIES_MAX)
+}
+
 pub(super) fn trend(pairs: &Pairs) -> Result<TrendQuestion, Refusal> {
+    let formula = pairs.some("formula");
+    let count = formula.as_deref().map_or(1, series_of);
+    let SeriesQuestion { event, measure, of } = series(pairs, "");
     Ok(TrendQuestion {
-        event: pairs.text("event").to_owned(),
-        measure: Counted::find(pairs.text("measure")).unwrap_or(Counted::Events),
+        event,
+        measure,
+        of,
+        more: (2..=count).map(|number| series(pairs, &number.to_string())).collect(),
+        formula,
         unit: Every::find(pairs.text("unit")).unwrap_or(Every::Day),
         days: days(pairs),
         by: pairs.some("by"),
@@ -119,18 +141,33 @@ pub(super) fn path(pairs: &Pairs) -> Result<PathQuestion, Refusal> {
     })
 }
 
+/// The names of the fields of the series behind the first one.
+const MORE: [(&str, &str, &str); SERIES_MAX - 1] = [
+    ("event2", "measure2", "of2"),
+    ("event3", "measure3", "of3"),
+    ("event4", "measure4", "of4"),
+    ("event5", "measure5", "of5"),
+];
+
 /// The query string that asks a question, without a question mark; `more` follows it.
 pub(in crate::pages) fn query(question: &Question, more: &[(&str, &str)]) -> String {
     let text = |number: u16| number.to_string();
     let people = question.cohort().map(|id| id.to_string()).unwrap_or_default();
     let mut pairs: Vec<(&str, String)> = match question {
-        Question::Trend(question) => vec![
-            ("event", question.event.clone()),
-            ("measure", question.measure.as_str().to_owned()),
-            ("unit", question.unit.as_str().to_owned()),
-            ("days", text(question.days)),
-            ("by", question.by.clone().unwrap_or_default()),
-        ],
+        Question::Trend(question) => {
+            let names = [("event", "measure", "of")].into_iter().chain(MORE);
+            let series = names.zip(question.series()).flat_map(|((event, measure, of), series)| {
+                let word = series.measure.as_str().to_owned();
+                [(event, series.event), (measure, word), (of, series.of.unwrap_or_default())]
+            });
+            let rest = [
+                ("formula", question.formula.clone().unwrap_or_default()),
+                ("unit", question.unit.as_str().to_owned()),
+                ("days", text(question.days)),
+                ("by", question.by.clone().unwrap_or_default()),
+            ];
+            series.chain(rest).collect()
+        }
         Question::Funnel(question) => {
             let steps = question.steps.iter().map(|step| ("step", step.clone()));
             let rest = [
@@ -180,6 +217,21 @@ mod tests {
                 days: 90,
                 by: by.clone(),
                 cohort,
+                ..TrendQuestion::default()
+            }),
+            Question::Trend(TrendQuestion {
+                measure: Counted::P95,
+                of: Some("amount".to_owned()),
+                more: vec![
+                    SeriesQuestion::default(),
+                    SeriesQuestion {
+                        event: "Order & more".to_owned(),
+                        measure: Counted::Sum,
+                        of: Some("tax".to_owned()),
+                    },
+                ],
+                formula: Some("(a + C) / B * 100".to_owned()),
+                ..TrendQuestion::default()
             }),
             Question::Funnel(FunnelQuestion {
                 steps: vec!["a=b".to_owned(), "a=b".to_owned(), "größer".to_owned()],
@@ -210,6 +262,9 @@ mod tests {
         }
         let odd = Pairs::of_query("days=31&unit=hour&people=").unwrap();
         assert_eq!(read(Kind::Trends, &odd).unwrap(), Question::Trend(TrendQuestion::default()));
+        let without_values = Pairs::of_query("measure=people&of=amount&measure2=sum&of2=x").unwrap();
+        let expected = TrendQuestion { measure: Counted::People, ..TrendQuestion::default() };
+        assert_eq!(read(Kind::Trends, &without_values).unwrap(), Question::Trend(expected));
         let wrong = Pairs::of_query("people=nobody").unwrap();
         assert!(matches!(read(Kind::Paths, &wrong), Err(Refusal::Invalid(_))));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use belvedere_business_intelligence::insight::{Cohort, CohortChange, CohortId, NewCohort, Rule};
+use belvedere_business_intelligence::insight::{Cohort, CohortChange, CohortId, CohortSize, NewCohort, Rule};
 use belvedere_storage::Timestamp;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -122,6 +122,34 @@ pub(in crate::api) async fn find_cohort(
     InProject(project): InProject,
 ) -> Result<Json<SavedCohortAnswer>, Problem> {
     Ok(Json(shared.cohorts.count_cohort(project.id, path.id("cohort")?).await?.into()))
+}
+
+/// How many people were in a cohort.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct CohortSizeAnswer {
+    /// When the week begins.
+    #[schema(value_type = String, format = DateTime)]
+    week: Timestamp,
+    /// Before this: the end of the week, or the present.
+    #[schema(value_type = String, format = DateTime)]
+    until: Timestamp,
+    /// How many; null for fewer than five.
+    size: Option<u64>,
+}
+
+/// List how many people a live cohort had at the end of each of the last 12 weeks
+#[utoipa::path(get, path = "/api/v1/cohorts/{id}/sizes", tag = "insights",
+    params(("id" = String, Path, description = "The cohort's id"), InProject),
+    responses((status = 200, description = "The oldest week first; none of a static one, which does not change",
+        body = Vec<CohortSizeAnswer>)))]
+pub(in crate::api) async fn list_cohort_sizes(
+    State(shared): State<Arc<Shared>>,
+    path: PathText,
+    InProject(project): InProject,
+) -> Result<Json<Vec<CohortSizeAnswer>>, Problem> {
+    let sizes = shared.cohorts.list_sizes(project.id, path.id("cohort")?).await?;
+    let answer = |it: CohortSize| CohortSizeAnswer { week: it.week, until: it.until, size: it.size };
+    Ok(Json(sizes.into_iter().map(answer).collect()))
 }
 
 /// Change the name of a cohort, or the rule of a live one

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[schema(example = json!({ "kind": "funnel", "steps": ["page_view", "Signed Up"], "window_days": 7, "days": 30 }))]
 pub(in crate::api) enum QuestionSchema {
-    /// How often something happens, over time.
+    /// How often something happens, or how much, over time.
     Trend(TrendSchema),
     /// How many people get through the steps of a way.
     Funnel(FunnelSchema),
@@ -19,13 +19,30 @@ pub(in crate::api) enum QuestionSchema {
     Path(PathSchema),
 }
 
-/// How often something happens, over time.
+/// What a series of a formula counts.
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct SeriesSchema {
+    /// The name of the events; all if left out.
+    event: Option<String>,
+    /// As of a trend.
+    measure: Option<String>,
+    /// As of a trend.
+    of: Option<String>,
+}
+
+/// How often something happens, or how much, over time.
 #[derive(Serialize, ToSchema)]
 pub(in crate::api) struct TrendSchema {
     /// The name of the events; all if left out.
     event: Option<String>,
-    /// `events` (if left out) or `people`.
+    /// `events` (if left out) or `people`; of values `sum`, `average`, `min`, `max`, `median`, `p75`, `p90`, `p95` or `p99`.
     measure: Option<String>,
+    /// The property whose numbers are the values; the value of the events if left out.
+    of: Option<String>,
+    /// The series B, C, .. of a formula; the one above is A. At most 4.
+    more: Option<Vec<SeriesSchema>>,
+    /// What is computed from the series, such as `A / B * 100`; then there is no breakdown.
+    formula: Option<String>,
     /// `day` (if left out), `week` or `month`.
     unit: Option<String>,
     /// The last so many days: 7, 30 (if left out), 90 or 180.
