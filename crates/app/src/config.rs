@@ -36,6 +36,8 @@ pub struct Config {
     pub redis: RedisSection,
     /// Keys.
     pub privacy: PrivacySection,
+    /// Where people are.
+    pub geo: GeoSection,
     /// What is logged, and how.
     pub log: LogSection,
     /// Which slices are switched on.
@@ -88,6 +90,14 @@ impl Default for ServerSection {
             metrics_token: String::new(),
         }
     }
+}
+
+/// `[geo]`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GeoSection {
+    /// A file in the MaxMind DB format with countries; empty for none.
+    pub database: PathBuf,
 }
 
 /// `[data]`

@@ -7,6 +7,7 @@ mod config;
 mod first_steps;
 mod maintenance;
 mod memory;
+mod places;
 mod runtime;
 mod self_report;
 mod settled;
@@ -37,7 +38,7 @@ use belvedere_intake::{
 };
 use belvedere_jobs::{JobQueue, RedisBus};
 use belvedere_kernel::{
-    Clock, InProcessBus, IntakeHandler, LiveBus, ProjectId, SubjectData, SystemClock, Tasks,
+    Clock, InProcessBus, IntakeHandler, LiveBus, Places, ProjectId, SubjectData, SystemClock, Tasks,
 };
 use belvedere_learning_analytics::{LearningParts, LearningService};
 use belvedere_privacy::{MasterKey, PrivacyService, VaultService};
@@ -306,15 +307,21 @@ impl App {
             zones: Some(Arc::new(Zones(Arc::clone(&accounts)))),
             learning: config.features.learning.then(|| learning.clone() as _),
         }));
+        let places = match config.geo.database.as_path() {
+            file if file.as_os_str().is_empty() => None,
+            file => Some(Arc::new(places::PlacesFile::open(file)?) as Arc<dyn Places>),
+        };
         let track = Arc::new(TrackService::new(TrackParts {
             db: db.clone(),
             clock: Arc::clone(&clock),
             gate: privacy.clone(),
             links: privacy.clone(),
+            consents: privacy.clone(),
             register: privacy.clone(),
             revenue: Some(business.clone()),
             scrubber: privacy.clone(),
             events: Arc::new(events.clone()),
+            places,
             bus: Arc::clone(&bus),
         }));
 
@@ -339,6 +346,7 @@ impl App {
         subject_data.push(learning.subject_data());
         subject_data.push(business.subject_data());
         subject_data.push(alerting.subject_data());
+        subject_data.push(privacy.consent_data());
 
         let quotas = Arc::new(QuotaBook::new(QuotaParts { db: db.clone(), clock: Arc::clone(&clock) }));
         let stats = Arc::new(IntakeStats::default());

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use belvedere_storage::{StorageError, Tx};
+use belvedere_storage::{StorageError, Timestamp, Tx};
 
 use crate::{ProjectId, SubjectId};
 
@@ -92,6 +92,68 @@ pub struct Admitted {
 pub trait ConsentGate: Send + Sync {
     /// Resolves `people` in their order, making subjects that do not exist yet.
     async fn admit(&self, tx: &Tx, people: &[RawPerson]) -> Result<Vec<Admitted>, StorageError>;
+}
+
+/// What somebody can consent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConsentPurpose {
+    /// What they do may be linked over time.
+    Analytics,
+    /// They may be contacted for marketing.
+    Marketing,
+    /// More than duration and outcome may be kept.
+    Detailed,
+    /// Where they are may be kept.
+    Location,
+}
+
+impl ConsentPurpose {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Analytics, Self::Marketing, Self::Detailed, Self::Location];
+
+    /// The purpose as a word: `analytics`, `marketing`, `detailed`, `location`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Analytics => "analytics",
+            Self::Marketing => "marketing",
+            Self::Detailed => "detailed",
+            Self::Location => "location",
+        }
+    }
+
+    /// The purpose that a word names.
+    #[must_use]
+    pub fn find(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.as_str() == word)
+    }
+}
+
+/// What somebody said they consent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsentStatement {
+    /// The project that they said it to.
+    pub project: ProjectId,
+    /// Who; one of the [`PersonRegister`].
+    pub subject: SubjectId,
+    /// To what.
+    pub purpose: ConsentPurpose,
+    /// Whether they do.
+    pub is_granted: bool,
+    /// When they said it.
+    pub at: Timestamp,
+    /// By what they said it, such as `context.consent`.
+    pub source: &'static str,
+}
+
+/// Where people say what they consent to.
+#[async_trait]
+pub trait ConsentRecords: Send + Sync {
+    /// Takes statements; how many of them are news. One that says the same as the last one, or that is no later, changes
+    /// nothing. They hold for what the [`ConsentGate`] admits in later transactions, in other processes within 5 s. To be
+    /// called after everybody of the transaction was admitted: it writes into the audit log.
+    async fn record_consents_in(&self, tx: &Tx, statements: &[ConsentStatement])
+    -> Result<u64, StorageError>;
 }
 
 /// A client's word that a visitor who was anonymous is a person with a user id.

@@ -12,6 +12,7 @@ mod intake;
 mod learning;
 mod membership;
 mod notify;
+mod places;
 mod scrub;
 mod subject_data;
 mod tasks;
@@ -21,7 +22,10 @@ pub use audit::{AuditSink, Entry, Outcome, ProjectOwners, Target};
 pub use batching::{BatchWriter, Batching};
 pub use chain::error_chain;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use consent::{Admitted, ConsentGate, Identity, IdentityLink, IdentityLinks, PersonRegister, RawPerson};
+pub use consent::{
+    Admitted, ConsentGate, ConsentPurpose, ConsentRecords, ConsentStatement, Identity, IdentityLink,
+    IdentityLinks, PersonRegister, RawPerson,
+};
 pub use identity::{Actor, ApiToken, IngestKey, Organisation, ProjectId, SubjectId, User, XapiKey};
 pub use intake::{
     Delivery, DeliveryError, HandlerError, IntakeHandler, ItemOutcome, Prepared, PreparedBatch, Rejected,
@@ -32,6 +36,7 @@ pub use membership::Membership;
 pub use notify::{
     InProcessBus, LiveBus, LiveMessage, Notice, NoticeKind, Notifier, ParseNoticeKindError, woken,
 };
+pub use places::{Place, Places};
 pub use scrub::{Removal, ScrubRules, Scrubber};
 pub use subject_data::{SubjectData, SubjectDataError, SubjectRecords};
 pub use tasks::Tasks;

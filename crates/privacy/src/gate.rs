@@ -11,10 +11,11 @@ use sea_orm::ConnectionTrait;
 
 use crate::MasterKey;
 use crate::cache::Cache;
+use crate::consent::{Consents, Said};
 use crate::identity::{self, Fingerprint, IdentityHasher, Lookup};
 use crate::salts::DailySalts;
 use crate::sealing::{self, KeyBytes, Purpose};
-use crate::settings::SettingsCache;
+use crate::settings::{Loaded, SettingsCache};
 use crate::store::{self, Found, NewSubject};
 use crate::vault::VaultService;
 
@@ -71,6 +72,7 @@ pub(crate) struct Gate {
     pub(crate) hasher: IdentityHasher,
     salts: DailySalts,
     remembered: Arc<Cache<Lookup, Known>>,
+    pub(crate) consents: Arc<Consents>,
 }
 
 impl Gate {
@@ -81,6 +83,7 @@ impl Gate {
             hasher: IdentityHasher::new(master_key),
             salts: DailySalts::new(master_key),
             remembered: Arc::new(Cache::new(REMEMBERED_MAX)),
+            consents: Arc::default(),
         }
     }
 
@@ -207,6 +210,7 @@ impl Gate {
         projects.sort_unstable();
         projects.dedup();
         let settings = self.settings.load(tx, &projects, now).await?;
+        let said = self.find_said(tx, raw, &settings, now).await?;
 
         let mut salted = None;
         let mut people: Vec<Person> = Vec::new();
@@ -215,7 +219,8 @@ impl Gate {
         let (mut admitted, mut places) = (Vec::with_capacity(raw.len()), Vec::with_capacity(raw.len()));
         for person in raw {
             let consent = settings.get(&person.project).map(|loaded| loaded.settings.consent_default);
-            let consent = consent.filter(|_| !person.refuses_analytics).unwrap_or_default();
+            let consent = said.get(person).copied().unwrap_or_default().over(consent.unwrap_or_default());
+            let consent = Some(consent).filter(|_| !person.refuses_analytics).unwrap_or_default();
             let is_lasting = consent.analytics || lasting == Lasting::Always;
             admitted.push(Admitted {
                 subject: None,
@@ -275,6 +280,46 @@ impl Gate {
             }
         }
         Ok((admitted, people, places))
+    }
+
+    /// What people with a user id said they consent to; empty where nobody of their project said anything.
+    async fn find_said<'a>(
+        &self,
+        tx: &Tx,
+        raw: &'a [RawPerson],
+        settings: &HashMap<ProjectId, Arc<Loaded>>,
+        now: Timestamp,
+    ) -> Result<HashMap<&'a RawPerson, Said>, StorageError> {
+        let mut lookups: BTreeMap<ProjectId, HashMap<&RawPerson, Lookup>> = BTreeMap::new();
+        for person in raw {
+            if settings.get(&person.project).is_some_and(|loaded| loaded.has_consents)
+                && let Some(("id", value)) = identity::canonical(&person.identity).key()
+            {
+                let lookup = self.hasher.lookup(person.project, "id", value);
+                lookups.entry(person.project).or_default().insert(person, lookup);
+            }
+        }
+        let mut all = HashMap::new();
+        for (project, people) in lookups {
+            let mut subjects: HashMap<Lookup, SubjectId> = HashMap::new();
+            let mut unknown = Vec::new();
+            for lookup in people.values() {
+                match self.recall(lookup, now) {
+                    Some(known) => drop(subjects.insert(*lookup, known.subject)),
+                    None => unknown.push(*lookup),
+                }
+            }
+            let found = store::find_subjects_by_lookup(tx, project, &unknown).await?;
+            subjects.extend(found.into_iter().map(|found| (found.lookup, found.subject)));
+            let known: Vec<SubjectId> = subjects.values().copied().collect();
+            let said = self.consents.load(tx, project, &known, now).await?;
+            all.extend(
+                people
+                    .into_iter()
+                    .filter_map(|(person, lookup)| Some((person, *said.get(subjects.get(&lookup)?)?))),
+            );
+        }
+        Ok(all)
     }
 
     /// Sets `known` of the people at `indices`, who belong to `project` and are not remembered.

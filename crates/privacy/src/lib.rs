@@ -5,11 +5,14 @@
 //!   key; everything else knows a [`SubjectId`].
 //! - The database alone reveals nobody: look-up columns are keyed hashes, and every key is wrapped by the
 //!   [`MasterKey`], which is not in the database.
-//! - Without consent to analytics nothing about a person is stored but a number that changes every day; the salt that
+//! - Without consent to analytics what a person does is stored under a number that changes every day; the salt that
 //!   made it is destroyed after 48 hours, so that not even the operator can link two days.
+//! - What a person says they consent to holds before what holds for who has not been asked; it is a log to which is only
+//!   added, with when and by what they said it.
 //! - Reading who a subject is leaves an entry in the audit log.
 
 mod cache;
+mod consent;
 mod entity;
 mod error;
 mod gate;

@@ -3,12 +3,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use belvedere_kernel::{
-    Actor, Admitted, AuditSink, Clock, ConsentGate, Entry, Identity, IdentityLink, IdentityLinks, KeyOwner,
-    Outcome, PersonRegister, ProjectId, RawPerson, ScrubRules, Scrubber, SubjectId, Target, Vault,
-    VaultError,
+    Actor, Admitted, AuditSink, Clock, ConsentGate, ConsentRecords, ConsentStatement, Entry, Identity,
+    IdentityLink, IdentityLinks, KeyOwner, Outcome, PersonRegister, ProjectId, RawPerson, ScrubRules,
+    Scrubber, SubjectData, SubjectId, Target, Vault, VaultError,
 };
 use belvedere_storage::{Database, StorageError, Tx};
 
+use crate::consent::ConsentData;
 use crate::gate::{self, Gate};
 use crate::scrub::Rules;
 use crate::settings::{self, SettingsCache};
@@ -16,8 +17,8 @@ use crate::{
     ChangeSettings, MasterKey, Privacy, PrivacyError, PrivacySettings, RevealSubject, VaultService, store,
 };
 
-/// The privacy slice over a database: [`Privacy`], and the kernel's [`ConsentGate`], [`IdentityLinks`], [`PersonRegister`],
-/// [`Scrubber`] and [`Vault`].
+/// The privacy slice over a database: [`Privacy`], and the kernel's [`ConsentGate`], [`ConsentRecords`], [`IdentityLinks`],
+/// [`PersonRegister`], [`Scrubber`] and [`Vault`].
 pub struct PrivacyService {
     db: Database,
     clock: Arc<dyn Clock>,
@@ -40,6 +41,16 @@ impl PrivacyService {
         let settings = Arc::new(SettingsCache::default());
         let gate = Gate::new(vault.clone(), Arc::clone(&settings), master_key);
         Self { db, clock, audit, vault, settings, gate }
+    }
+
+    /// What subjects said they consent to.
+    #[must_use]
+    pub fn consent_data(&self) -> Arc<dyn SubjectData> {
+        Arc::new(ConsentData {
+            db: self.db.clone(),
+            audit: Arc::clone(&self.audit),
+            consents: Arc::clone(&self.gate.consents),
+        })
     }
 
     async fn find_identity(
@@ -134,6 +145,25 @@ impl ConsentGate for PrivacyService {
 impl IdentityLinks for PrivacyService {
     async fn link_in(&self, tx: &Tx, links: &[IdentityLink]) -> Result<(), StorageError> {
         self.gate.link(tx, links, self.clock.now()).await.map_err(storage_error)
+    }
+}
+
+#[async_trait]
+impl ConsentRecords for PrivacyService {
+    async fn record_consents_in(
+        &self,
+        tx: &Tx,
+        statements: &[ConsentStatement],
+    ) -> Result<u64, StorageError> {
+        let recorded = self.gate.consents.record_in(tx, statements, (&*self.audit, self.clock.now())).await?;
+        if recorded > 0 {
+            let cache = Arc::clone(&self.settings);
+            let mut projects: Vec<ProjectId> = statements.iter().map(|statement| statement.project).collect();
+            projects.dedup();
+            // Whether anybody said something is remembered with them.
+            tx.after_commit(move || projects.into_iter().for_each(|project| cache.forget(project)));
+        }
+        Ok(recorded)
     }
 }
 

@@ -21,16 +21,18 @@ const REMEMBERED_MAX: usize = 10_000;
 pub(crate) struct Loaded {
     pub(crate) settings: PrivacySettings,
     pub(crate) rules: Arc<KeyRules>,
+    /// Whether anybody said what they consent to.
+    pub(crate) has_consents: bool,
 }
 
 impl Loaded {
-    fn new(settings: PrivacySettings) -> Self {
+    fn new(settings: PrivacySettings, has_consents: bool) -> Self {
         let rules = if settings.scrub_keys.is_empty() && settings.safe_keys.is_empty() {
             KeyRules::built_in()
         } else {
             Arc::new(KeyRules::new(&settings.scrub_keys, &settings.safe_keys))
         };
-        Self { settings, rules }
+        Self { settings, rules, has_consents }
     }
 }
 
@@ -70,6 +72,7 @@ impl SettingsCache {
         }
         let mut stored: HashMap<_, _> =
             store::list_settings(connection, &missing).await?.into_iter().collect();
+        let with_consents = store::consent::list_projects(connection, &missing).await?;
         let mut fresh = Vec::with_capacity(missing.len());
         for project in missing {
             let settings = match stored.remove(&project) {
@@ -78,7 +81,7 @@ impl SettingsCache {
                     StorageError::corrupt(format!("privacy_settings of project {project}: {error}"))
                 })?,
             };
-            fresh.push((project, Arc::new(Loaded::new(settings))));
+            fresh.push((project, Arc::new(Loaded::new(settings, with_consents.contains(&project)))));
         }
         loaded.extend(fresh.iter().cloned());
         self.with(|remembered| {

@@ -1,3 +1,5 @@
+pub(crate) mod consent;
+
 use belvedere_kernel::{KeyOwner, ProjectId, SubjectId};
 use belvedere_storage::{Dialect, Sql, StorageError, Timestamp, Tx, bulk, insert_all};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};

@@ -1,6 +1,6 @@
 //! Personal values are taken out of what goes with an event, before anything of it is stored. No I/O.
 
-use belvedere_kernel::{Identity, ProjectId, ScrubRules};
+use belvedere_kernel::{ConsentPurpose, Identity, ProjectId, ScrubRules};
 use serde_json::{Map, Value, json};
 
 use super::address::{path_of, without_query};
@@ -73,7 +73,8 @@ pub(crate) fn identity_of(event: &AnalyticsEvent, address: Option<&str>) -> Iden
         };
         identity.email = said(&["email", "$email"]);
         identity.username = said(&["username", "login"]);
-        identity.ip_address = event.context.ip.clone();
+        let is_located = !event.refuses(ConsentPurpose::Location);
+        identity.ip_address = event.context.ip.clone().filter(|_| is_located);
         identity.name = said(&["name", "fullName", "full_name"]).or_else(|| {
             let first = said(&["firstName", "first_name"])?;
             let last = said(&["lastName", "last_name"]);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use belvedere_event_store::{NAME_BYTES_MAX, TIME_MIN};
+use belvedere_kernel::ConsentPurpose;
 use belvedere_storage::{Id, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -23,9 +24,17 @@ pub const CATEGORIES_MAX: usize = 50;
 /// A clock may be wrong by a day.
 const AHEAD_MAX: Duration = Duration::from_secs(86_400);
 
-/// Categories of consent that cover analytics, as consent tools call them; OneTrust's `C0002` are performance cookies.
-const ANALYTICS_CATEGORIES: [&str; 6] =
-    ["analytics", "performance", "statistics", "statistical", "measurement", "c0002"];
+/// Categories of consent by the purpose that they cover, as consent tools call them; of OneTrust's, `C0002` are performance
+/// cookies and `C0004` those of targeting.
+const CATEGORIES: [(ConsentPurpose, &[&str]); 4] = [
+    (
+        ConsentPurpose::Analytics,
+        &["analytics", "performance", "statistics", "statistical", "measurement", "c0002"],
+    ),
+    (ConsentPurpose::Marketing, &["marketing", "advertising", "targeting", "c0004"]),
+    (ConsentPurpose::Detailed, &["detailed"]),
+    (ConsentPurpose::Location, &["location", "geolocation"]),
+];
 
 /// What kind of call an event came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -265,13 +274,26 @@ impl AnalyticsEvent {
         }
     }
 
-    /// Whether the user refuses analytics, as far as the event tells: one of the categories that cover it is refused. Who
-    /// is known by their address alone is never followed beyond a day.
+    /// What the user says they consent to, by purpose; refused if one of the categories that cover it is.
+    pub fn consents(&self) -> impl Iterator<Item = (ConsentPurpose, bool)> {
+        CATEGORIES.into_iter().filter_map(|(purpose, names)| {
+            let covers = |category: &str| names.contains(&category.to_ascii_lowercase().as_str());
+            let said = self.context.consent.iter().filter(|(category, _)| covers(category));
+            said.map(|(_, is_granted)| *is_granted).reduce(|all, one| all && one).map(|said| (purpose, said))
+        })
+    }
+
+    /// Whether the user refuses a purpose, as far as the event tells.
+    #[must_use]
+    pub fn refuses(&self, purpose: ConsentPurpose) -> bool {
+        self.consents().any(|said| said == (purpose, false))
+    }
+
+    /// Whether the user refuses analytics, as far as the event tells. Who is known by their address alone is never
+    /// followed beyond a day.
     #[must_use]
     pub fn refuses_analytics(&self) -> bool {
-        let covers = |category: &str| ANALYTICS_CATEGORIES.contains(&category.to_ascii_lowercase().as_str());
-        self.is_by_address
-            || self.context.consent.iter().any(|(category, is_granted)| !is_granted && covers(category))
+        self.is_by_address || self.refuses(ConsentPurpose::Analytics)
     }
 
     /// Whether the event has what its kind is of no use without, within all limits.
@@ -407,5 +429,16 @@ mod tests {
         assert!(!refuses(&[("Advertising", false), ("Analytics", true)]));
         assert!(refuses(&[("Analytics", false)]));
         assert!(refuses(&[("C0002", false), ("Analytics", true)]));
+        let mut event = AnalyticsEvent::track("ada", "Signed Up", NOW);
+        let said = [("ANALYTICS", true), ("C0004", false), ("Location", true), ("Essential", true)];
+        event.context.consent = said.map(|(category, said)| (category.to_owned(), said)).into();
+        assert_eq!(
+            event.consents().collect::<Vec<_>>(),
+            [
+                (ConsentPurpose::Analytics, true),
+                (ConsentPurpose::Marketing, false),
+                (ConsentPurpose::Location, true)
+            ]
+        );
     }
 }

@@ -1,13 +1,15 @@
 //! What arrives through the durable doors: the events that they have checked, as a JSON array.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use belvedere_event_store::{APPEND_EVENTS_MAX, Event};
 use belvedere_kernel::{
-    Admitted, Delivery, HandlerError, Identity, IdentityLink, IntakeHandler, ItemOutcome, LiveMessage,
-    Prepared, PreparedBatch, ProjectId, RawPerson, Rejected, Stored, Tally,
+    Admitted, ConsentPurpose, ConsentStatement, Delivery, HandlerError, Identity, IdentityLink,
+    IntakeHandler, ItemOutcome, LiveMessage, Prepared, PreparedBatch, ProjectId, RawPerson, Rejected, Stored,
+    Tally,
 };
 use belvedere_storage::{StorageError, Tx};
 use serde_json::json;
@@ -27,6 +29,9 @@ pub const ITEM: &str = "product_event";
 
 /// What an event is counted as besides where it tells of revenue.
 const REVENUE_ITEM: &str = "revenue_event";
+
+/// By what users say what they consent to.
+const CONSENT_SOURCE: &str = "context.consent";
 
 /// The topic of the message that tells how many events of a project were stored.
 const TOPIC: &str = "track.events";
@@ -127,7 +132,46 @@ impl Batch {
                 ..RawPerson::new(project, it.identity.clone())
             })
             .collect();
-        self.parts.gate.admit(tx, &people).await
+        let mut admitted = self.parts.gate.admit(tx, &people).await?;
+        for (it, admitted) in events.iter().zip(&mut admitted) {
+            admitted.detailed &= !it.event.refuses(ConsentPurpose::Detailed);
+            admitted.location &= !it.event.refuses(ConsentPurpose::Location);
+        }
+        Ok(admitted)
+    }
+
+    /// What users say in events they consent to. They are subjects that last, so that it holds for what they do later.
+    async fn read_consents(
+        &self,
+        tx: &Tx,
+        project: ProjectId,
+        events: &[Ready],
+    ) -> Result<Vec<ConsentStatement>, StorageError> {
+        let told: Vec<&AnalyticsEvent> =
+            events.iter().map(|it| &it.event).filter(|it| it.consents().next().is_some()).collect();
+        let users = told.into_iter().filter_map(|event| {
+            let identity = Identity { id: Some(event.user_id.clone()?), ..Identity::default() };
+            Some((event, RawPerson::new(project, identity)))
+        });
+        let (told, users): (Vec<&AnalyticsEvent>, Vec<RawPerson>) = users.unzip();
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        let subjects = self.parts.register.register(tx, &users).await?;
+        let mut statements = Vec::new();
+        for (event, subject) in told.iter().zip(subjects) {
+            let Some(subject) = subject else { continue };
+            statements.extend(event.consents().map(|(purpose, is_granted)| ConsentStatement {
+                project,
+                subject,
+                purpose,
+                is_granted,
+                at: event.timestamp,
+                source: CONSENT_SOURCE,
+            }));
+        }
+        statements.sort_by_key(|statement| statement.at);
+        Ok(statements)
     }
 
     /// Takes from events what they tell of revenue. Their customers last, like the contracts that they have.
@@ -194,7 +238,14 @@ impl Batch {
             .iter()
             .zip(admitted)
             .filter_map(|(it, admitted)| {
-                to_stored(&it.event, *admitted, it.sender.user_agent.as_deref(), &mut agents)
+                let is_told = admitted.analytics && admitted.location;
+                let place = self
+                    .parts
+                    .places
+                    .as_ref()
+                    .filter(|_| is_told)
+                    .and_then(|places| places.find(client_address(&it.event, &it.sender)?));
+                to_stored(&it.event, *admitted, (it.sender.user_agent.as_deref(), place), &mut agents)
             })
             .collect();
         let invalid = events.len() - aliases - stored.len();
@@ -221,6 +272,14 @@ impl Batch {
     }
 }
 
+/// Where the user is: the address that the client tells, else that of a request by a browser. Other requests come from
+/// servers.
+fn client_address(event: &AnalyticsEvent, sender: &Sender) -> Option<IpAddr> {
+    let is_browser = || sender.user_agent.as_deref().is_some_and(|agent| agent.starts_with("Mozilla/"));
+    let told = event.context.ip.as_deref();
+    told.or_else(|| sender.address.as_deref().filter(|_| is_browser()))?.parse().ok()
+}
+
 /// What an event says of a visitor and a user. Whoever refuses analytics is linked to nobody.
 fn link_of(project: ProjectId, event: &AnalyticsEvent) -> Option<IdentityLink> {
     let visitor = match event.kind {
@@ -239,15 +298,19 @@ fn link_of(project: ProjectId, event: &AnalyticsEvent) -> Option<IdentityLink> {
 #[async_trait]
 impl PreparedBatch for Batch {
     async fn store(&self, tx: &Tx) -> Result<Stored, HandlerError> {
-        // People of all projects before revenue of any, and that before events of any, each in the order of ids, as every other batch does it: two
-        // transactions then never wait for each other in a circle.
-        let mut admitted = Vec::with_capacity(self.projects.len());
+        // People of all projects before revenue of any, that before the audit log, and that before events of any, each in
+        // the order of ids, as every other batch does it: two transactions then never wait for each other in a circle.
+        let (mut admitted, mut consents) = (Vec::with_capacity(self.projects.len()), Vec::new());
         for (project, events) in &self.projects {
             admitted.push(self.admit(tx, *project, events).await?);
+            consents.extend(self.read_consents(tx, *project, events).await?);
         }
         let mut all = Stored::default();
         for ((project, events), admitted) in self.projects.iter().zip(&admitted) {
             all.tallies.extend(self.record_revenue(tx, *project, events, admitted).await?);
+        }
+        if !consents.is_empty() {
+            self.parts.consents.record_consents_in(tx, &consents).await?;
         }
         for ((project, events), admitted) in self.projects.iter().zip(&admitted) {
             let stored = self.append(tx, *project, events, admitted).await?;

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use belvedere_event_store::EventStore;
 use belvedere_kernel::{
-    Clock, ConsentGate, HandlerError, IdentityLinks, IntakeHandler, LiveBus, PersonRegister, PreparedBatch,
-    ProjectId, Scrubber,
+    Clock, ConsentGate, ConsentRecords, HandlerError, IdentityLinks, IntakeHandler, LiveBus, PersonRegister,
+    Places, PreparedBatch, ProjectId, Scrubber,
 };
 use belvedere_storage::{Database, StorageError};
 
@@ -23,6 +23,8 @@ pub struct TrackParts {
     pub gate: Arc<dyn ConsentGate>,
     /// From anonymous to known.
     pub links: Arc<dyn IdentityLinks>,
+    /// What people consent to.
+    pub consents: Arc<dyn ConsentRecords>,
     /// What takes personal data out of texts.
     pub scrubber: Arc<dyn Scrubber>,
     /// Lasting customers.
@@ -31,6 +33,8 @@ pub struct TrackParts {
     pub revenue: Option<Arc<BusinessService>>,
     /// Where events are kept.
     pub events: Arc<dyn EventStore>,
+    /// Where addresses are; none where nobody knows.
+    pub places: Option<Arc<dyn Places>>,
     /// Who hears of what just happened.
     pub bus: Arc<dyn LiveBus>,
 }

@@ -1,7 +1,7 @@
 //! An event as the event store keeps it, as far as the person consents. No I/O.
 
 use belvedere_event_store::{Event, PROPS_BYTES_MAX, TEXT_BYTES_MAX};
-use belvedere_kernel::{Admitted, SubjectId};
+use belvedere_kernel::{Admitted, Place, SubjectId};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -24,11 +24,11 @@ const LEFT_OUT: &str = "properties_left_out";
 /// Without consent to analytics the subject is one of a day, and there is neither session nor user agent nor the client's
 /// own id, no address of the referrer, no campaign, no group, no library and no language; of the properties those are left
 /// that are plain values and whose names are neither those of ids nor of campaigns. Without consent to location there is neither country nor
-/// time zone.
+/// time zone, and a region only with consent to details too. `sender` is the user agent of the request, and where the user is.
 pub(crate) fn to_stored(
     event: &AnalyticsEvent,
     admitted: Admitted,
-    sender: Option<&str>,
+    (sender, place): (Option<&str>, Option<Place>),
     agents: &mut Agents,
 ) -> Option<Event> {
     if event.kind == EventKind::Alias {
@@ -40,6 +40,12 @@ pub(crate) fn to_stored(
     let user_agent = context.user_agent.as_deref().or(sender).filter(|_| admitted.analytics);
     let agent = user_agent.map(|user_agent| agents.read(user_agent).clone()).unwrap_or_default();
     let agent = if admitted.analytics { told(event, agent) } else { agent };
+    let is_located = admitted.analytics && admitted.location;
+    let place = place.filter(|_| is_located);
+    let told_country = context.country.as_deref().filter(|_| is_located);
+    // What the client tells of the country need not be where its request came from.
+    let region = place.as_ref().filter(|_| admitted.detailed && told_country.is_none());
+    let region = region.and_then(|place| place.region.as_deref());
     let key = if admitted.analytics { "track.event" } else { "track.anonymous" };
     let stored = Event {
         subject: admitted.subject,
@@ -48,14 +54,14 @@ pub(crate) fn to_stored(
         lesson: text(&["lesson_id", "lessonId"]),
         exercise: text(&["exercise_id", "exerciseId"]),
         value: AMOUNTS.iter().find_map(|name| number_of(properties.get(*name)?)),
-        country: context.country.as_deref().filter(|_| admitted.analytics && admitted.location).map(short),
+        country: told_country.or(place.as_ref().map(|place| place.country.as_str())).map(short),
         browser: agent.browser,
         os: agent.os,
         device: agent.device,
         referrer: referrer(event).map(|host| short(&host)),
         utm_source: context.campaign.source.as_deref().filter(|_| admitted.analytics).map(short),
         plan,
-        props: to_text(props(event, admitted))?,
+        props: to_text(props(event, admitted, region))?,
         ..Event::new(hashed(&[key, &event.message_id]), event.timestamp, event.stored_name())
     };
     stored.check(0).is_ok().then_some(stored)
@@ -91,7 +97,7 @@ fn referrer(event: &AnalyticsEvent) -> Option<String> {
     (own.as_ref() != Some(&host)).then_some(host)
 }
 
-fn props(event: &AnalyticsEvent, admitted: Admitted) -> Map<String, Value> {
+fn props(event: &AnalyticsEvent, admitted: Admitted, region: Option<&str>) -> Map<String, Value> {
     let mut props = event.properties.clone();
     if matches!(event.kind, EventKind::Identify | EventKind::Group) {
         props.extend(event.traits.clone());
@@ -128,6 +134,7 @@ fn props(event: &AnalyticsEvent, admitted: Admitted) -> Map<String, Value> {
     }
     if admitted.analytics && admitted.location {
         add("timezone", context.timezone.as_deref());
+        add("region", region);
     }
     props
 }
@@ -259,7 +266,7 @@ mod tests {
 
     fn stored(event: &AnalyticsEvent, analytics: bool, location: bool) -> Event {
         let admitted = Admitted { subject: Some(SubjectId(4)), analytics, detailed: false, location };
-        to_stored(event, admitted, None, &mut Agents::default()).unwrap()
+        to_stored(event, admitted, (None, None), &mut Agents::default()).unwrap()
     }
 
     fn props(stored: &Event) -> Value {
@@ -326,7 +333,7 @@ mod tests {
         let name = |kind| {
             let event = AnalyticsEvent { kind, name: "Pricing".to_owned(), ..event() };
             let admitted = Admitted { subject: None, analytics: true, detailed: true, location: true };
-            to_stored(&event, admitted, None, &mut Agents::default()).map(|stored| stored.name)
+            to_stored(&event, admitted, (None, None), &mut Agents::default()).map(|stored| stored.name)
         };
         let names = [
             EventKind::Track,
@@ -352,7 +359,7 @@ mod tests {
         assert_eq!(stored(&event, true, true).referrer, None);
         let admitted = Admitted { subject: None, analytics: true, detailed: true, location: true };
         let of = |event: &AnalyticsEvent, sender| {
-            to_stored(event, admitted, Some(sender), &mut Agents::default()).unwrap().browser
+            to_stored(event, admitted, (Some(sender), None), &mut Agents::default()).unwrap().browser
         };
         assert_eq!(of(&event, CHROME), text("Chrome"));
         assert_eq!(of(&event, "analytics-python/2.4.0"), None);

@@ -1,5 +1,6 @@
 //! Product events through the service and its handler, with the real consent gate, on both databases.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +9,8 @@ use async_trait::async_trait;
 use belvedere_event_store::query::{QueryLimits, QueryService};
 use belvedere_event_store::{Batch, Embedded, EventStore, Limits, Select, TextField};
 use belvedere_kernel::{
-    Actor, AuditSink, Clock, Delivery, Entry, InProcessBus, ItemOutcome, LiveBus, ManualClock, Organisation,
-    ProjectId, SubjectId, Tasks,
+    Actor, AuditSink, Clock, Delivery, Entry, Identity, InProcessBus, ItemOutcome, LiveBus, ManualClock,
+    Organisation, PersonRegister, Place, Places, ProjectId, RawPerson, SubjectId, Tasks,
 };
 use belvedere_privacy::{
     ChangeSettings, ConsentDefault, MasterKey, Privacy, PrivacyService, PrivacySettings, RevealSubject,
@@ -33,6 +34,8 @@ belvedere_storage::database_tests!(
     a_known_user_keeps_what_it_did_and_a_second_identify_steals_nobody,
     who_somebody_is_reaches_neither_the_events_nor_who_looks,
     consent_in_the_context_is_respected,
+    consent_of_a_known_person_is_kept_and_holds_for_what_they_do_later,
+    where_somebody_is_follows_from_their_address_with_consent_only,
     who_is_known_by_an_address_is_a_visitor_of_a_day,
     without_consent_nobody_is_followed,
     what_is_paid_is_one_customers_whatever_they_consent_to,
@@ -47,6 +50,16 @@ const START: Timestamp = Timestamp::from_micros(1_795_867_200_000_000);
 const PROJECT: ProjectId = ProjectId(1);
 const ORGANISATION: Id<Organisation> = Id::from_bytes([1; 16]);
 const OFFICER: Actor = Actor::User(Id::from_bytes([2; 16]));
+
+/// Knows of one address.
+struct Tyrol;
+
+impl Places for Tyrol {
+    fn find(&self, address: IpAddr) -> Option<Place> {
+        let place = Place { country: "AT".to_owned(), region: Some("Tyrol".to_owned()) };
+        (address.to_string() == "203.0.113.9").then_some(place)
+    }
+}
 
 struct NoAudit;
 
@@ -113,13 +126,22 @@ impl World {
             clock: clock.clone(),
             gate: privacy.clone(),
             links: privacy.clone(),
+            consents: privacy.clone(),
             scrubber: privacy.clone(),
             register: privacy.clone(),
             revenue: Some(business.clone()),
             events: Arc::new(events.clone()),
+            places: Some(Arc::new(Tyrol)),
             bus: bus.clone(),
         });
         Self { db, service, business, events, privacy, clock, bus, directory }
+    }
+
+    /// The subject of a user id that lasts.
+    async fn find(&self, user: &str) -> i64 {
+        let identity = Identity { id: Some(user.to_owned()), ..Identity::default() };
+        let found = self.privacy.find(&[RawPerson::new(PROJECT, identity)]).await.unwrap();
+        found[0].unwrap().0
     }
 
     async fn with_consent(db: TestDatabase) -> Self {
@@ -384,6 +406,129 @@ async fn consent_in_the_context_is_respected(db: TestDatabase) {
     let props = world.props().await;
     let with_order: Vec<&Value> = props.iter().filter(|props| props.get("order_id").is_some()).collect();
     assert_eq!(with_order.len(), 1, "{props:?}");
+}
+
+async fn consent_of_a_known_person_is_kept_and_holds_for_what_they_do_later(db: TestDatabase) {
+    // Who has not been asked is not followed.
+    let world = World::new(db, ConsentDefault::default()).await;
+    let says = |number, user: &str, at: &str, preferences: Value| {
+        item(
+            number,
+            "track",
+            json!({"userId": user, "timestamp": at, "context": {"consent": {"categoryPreferences": preferences}}}),
+        )
+    };
+    let does = |number, user: &str| item(number, "track", json!({ "userId": user }));
+    world
+        .segment(json!([
+            says(
+                1,
+                "ada",
+                "2026-11-28T11:00:00Z",
+                json!({"Analytics": true, "C0004": false, "Essential": true})
+            ),
+            says(2, "bob", "2026-11-28T11:00:00Z", json!({"Analytics": false})),
+            item(
+                3,
+                "track",
+                json!({"anonymousId": "v1",
+                "context": {"consent": {"categoryPreferences": {"Analytics": true}}}})
+            ),
+        ]))
+        .await;
+    let data = world.privacy.consent_data();
+    let said = async |subject| {
+        let records = data.export(PROJECT, SubjectId(subject), None).await.unwrap().records;
+        let line = |it: &Value| {
+            let word = |name: &str| it[name].as_str().unwrap().to_owned();
+            format!("{} {} {} {}", word("at"), word("purpose"), word("state"), word("source"))
+        };
+        records.iter().map(line).collect::<Vec<_>>()
+    };
+    let ada = world.find("ada").await;
+    let bob = world.find("bob").await;
+    assert_eq!(
+        said(ada).await,
+        [
+            "2026-11-28T11:00:00Z analytics given context.consent",
+            "2026-11-28T11:00:00Z marketing refused context.consent",
+        ]
+    );
+    assert_eq!(said(bob).await, ["2026-11-28T11:00:00Z analytics refused context.consent"]);
+    world.clock.advance(Duration::from_secs(86_400));
+    world.segment(json!([does(4, "ada"), does(5, "bob")])).await;
+    world.clock.advance(Duration::from_secs(86_400));
+    world.segment(json!([does(6, "ada"), does(7, "bob")])).await;
+    let seen = world.seen().await;
+    let of = |name: &str| seen.iter().find(|(it, _)| it == name).unwrap().1.unwrap();
+    assert_eq!((of("E4"), of("E6")), (ada, ada), "what she does is linked over days");
+    assert!(of("E5") != of("E7") && of("E5") != bob, "he is another every day");
+    // What comes late changes nothing, and a later word does.
+    world.segment(json!([says(8, "ada", "2026-11-28T10:00:00Z", json!({"Analytics": false}))])).await;
+    world.segment(json!([says(9, "ada", "2026-11-30T11:00:00Z", json!({"Analytics": false}))])).await;
+    world.segment(json!([does(10, "ada")])).await;
+    assert_eq!(said(ada).await[2..], ["2026-11-30T11:00:00Z analytics withdrawn context.consent"]);
+    let seen = world.seen().await;
+    assert_ne!(seen.iter().find(|(it, _)| it == "E10").unwrap().1, Some(ada));
+    assert_eq!(data.erase(PROJECT, SubjectId(ada)).await.unwrap(), 3);
+    assert_eq!(data.count(PROJECT, SubjectId(ada)).await.unwrap(), 0);
+}
+
+async fn where_somebody_is_follows_from_their_address_with_consent_only(db: TestDatabase) {
+    let all = ConsentDefault { analytics: true, location: true, detailed: true, ..ConsentDefault::default() };
+    let world = World::new(db, all).await;
+    let batch = json!({"batch": [
+        item(1, "track", json!({"userId": "ada"})),
+        item(2, "track", json!({"userId": "ada", "context": {"ip": "198.51.100.1"}})),
+        item(3, "track", json!({"userId": "ada", "context": {"location": {"country": "NL"}}})),
+        item(4, "track", json!({"userId": "ada", "context": {"consent": {"categoryPreferences": {"Analytics": false}}}})),
+        item(5, "track", json!({"userId": "bob", "context": {"ip": "203.0.113.9",
+            "consent": {"categoryPreferences": {"Location": false}}}})),
+    ]});
+    let received = read_segment(batch.to_string().as_bytes(), SegmentCall::Batch, START).unwrap();
+    let body = serde_json::to_vec(&received.events).unwrap();
+    let send = async |agent: &str, body: &[u8]| {
+        let delivery = Delivery {
+            remote_ip: Some("203.0.113.9".to_owned()),
+            user_agent: Some(agent.to_owned()),
+            ..delivery(body.to_vec())
+        };
+        let prepared = world.service.intake_handler().prepare(vec![delivery]).await.unwrap();
+        world.db.write(async |tx| prepared.batch.store(tx).await).await.unwrap();
+    };
+    send("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", &body).await;
+    // A server's address says nothing of its users; and he said no before.
+    let later = json!({"batch": [
+        item(6, "track", json!({"userId": "eve"})),
+        item(7, "track", json!({"userId": "bob", "context": {"ip": "203.0.113.9"}})),
+    ]});
+    let received = read_segment(later.to_string().as_bytes(), SegmentCall::Batch, START).unwrap();
+    send("analytics-python/2.4.0", &serde_json::to_vec(&received.events).unwrap()).await;
+    let mut places = Vec::new();
+    for batch in world.batches().await {
+        for row in 0..batch.count {
+            let text = |field| batch.text(field, row).unwrap_or_default().to_owned();
+            let props: Value = serde_json::from_str(batch.props.get(row)).unwrap_or_default();
+            let region = props["region"].as_str().unwrap_or_default().to_owned();
+            assert!(!props.to_string().contains("203.0.113") && !props.to_string().contains("198.51.100"));
+            places.push((text(TextField::Name), text(TextField::Country), region));
+        }
+    }
+    places.sort();
+    let places: Vec<_> =
+        places.iter().map(|(name, country, region)| (&**name, &**country, &**region)).collect();
+    assert_eq!(
+        places,
+        [
+            ("E1", "AT", "Tyrol"),
+            ("E2", "", ""),
+            ("E3", "NL", ""),
+            ("E4", "", ""),
+            ("E5", "", ""),
+            ("E6", "", ""),
+            ("E7", "", ""),
+        ]
+    );
 }
 
 async fn who_is_known_by_an_address_is_a_visitor_of_a_day(db: TestDatabase) {
