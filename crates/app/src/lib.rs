@@ -284,6 +284,10 @@ impl App {
             Arc::clone(&bus),
         ));
 
+        let places = match config.geo.database.as_path() {
+            file if file.as_os_str().is_empty() => None,
+            file => Some(Arc::new(places::PlacesFile::open(file)?) as Arc<dyn Places>),
+        };
         let learning = Arc::new(LearningService::new(LearningParts {
             db: db.clone(),
             clock: Arc::clone(&clock),
@@ -294,6 +298,7 @@ impl App {
             bus: Arc::clone(&bus),
             notifier: Some(alerting.clone()),
             zones: Some(Arc::new(Zones(Arc::clone(&accounts)))),
+            places: places.clone(),
         }));
 
         let business = Arc::new(BusinessService::new(BusinessParts {
@@ -307,10 +312,6 @@ impl App {
             zones: Some(Arc::new(Zones(Arc::clone(&accounts)))),
             learning: config.features.learning.then(|| learning.clone() as _),
         }));
-        let places = match config.geo.database.as_path() {
-            file if file.as_os_str().is_empty() => None,
-            file => Some(Arc::new(places::PlacesFile::open(file)?) as Arc<dyn Places>),
-        };
         let track = Arc::new(TrackService::new(TrackParts {
             db: db.clone(),
             clock: Arc::clone(&clock),

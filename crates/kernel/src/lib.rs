@@ -36,7 +36,7 @@ pub use membership::Membership;
 pub use notify::{
     InProcessBus, LiveBus, LiveMessage, Notice, NoticeKind, Notifier, ParseNoticeKindError, woken,
 };
-pub use places::{Place, Places};
+pub use places::{Place, Places, browser_address};
 pub use scrub::{Removal, ScrubRules, Scrubber};
 pub use subject_data::{SubjectData, SubjectDataError, SubjectRecords};
 pub use tasks::Tasks;

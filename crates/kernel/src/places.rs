@@ -9,6 +9,14 @@ pub struct Place {
     pub region: Option<String>,
 }
 
+/// The address of who sent a request, where it is that of a browser: other requests come from servers, and say nothing of
+/// where their users are.
+#[must_use]
+pub fn browser_address(user_agent: Option<&str>, address: Option<&str>) -> Option<IpAddr> {
+    let is_browser = user_agent.is_some_and(|agent| agent.starts_with("Mozilla/"));
+    address.filter(|_| is_browser)?.parse().ok()
+}
+
 /// Who knows where addresses are. An address is asked for where its owner consents to location, and not kept.
 pub trait Places: Send + Sync {
     /// The place of an address; none where it is not known.

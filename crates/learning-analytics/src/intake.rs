@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use belvedere_event_store::Event;
 use belvedere_kernel::{
     Admitted, Delivery, HandlerError, Identity, IntakeHandler, ItemOutcome, Prepared, PreparedBatch,
-    ProjectId, RawPerson, Rejected, ScrubRules, Stored, Tally,
+    ProjectId, RawPerson, Rejected, ScrubRules, Stored, Tally, browser_address,
 };
 use belvedere_storage::{StorageError, Timestamp, Tx};
 use jiff::tz::TimeZone;
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::digest::Ground;
 use crate::entry::{Entry, StoredParts, to_stored};
-use crate::event::{EventType, LearningEvent, Metadata};
+use crate::event::{EventType, LearningEvent, Location, Metadata};
 use crate::service::Core;
 use crate::structure::CourseStructure;
 
@@ -38,12 +38,28 @@ impl IntakeHandler for EventsHandler {
         let (mut events, mut rejected) = (Vec::new(), Vec::new());
         for (index, delivery) in deliveries.iter().enumerate() {
             match serde_json::from_slice::<Vec<LearningEvent>>(&delivery.body) {
-                Ok(read) => events.extend(read.into_iter().map(|event| (delivery.project, event))),
+                Ok(read) => {
+                    let location = self.location_of(delivery);
+                    events.extend(read.into_iter().map(|mut event| {
+                        event.location = event.location.or_else(|| location.clone());
+                        (delivery.project, event)
+                    }));
+                }
                 Err(error) => rejected.push(Rejected { index, reason: format!("learning events: {error}") }),
             }
         }
         let batch = Batch::prepare(Arc::clone(&self.0), events).await?;
         Ok(Prepared { batch: Box::new(batch), rejected })
+    }
+}
+
+impl EventsHandler {
+    /// Where the browser that sent a delivery is; kept of its events as far as their learners consent.
+    fn location_of(&self, delivery: &Delivery) -> Option<Location> {
+        let places = self.0.parts.places.as_ref()?;
+        let address = browser_address(delivery.user_agent.as_deref(), delivery.remote_ip.as_deref())?;
+        let place = places.find(address)?;
+        Some(Location { country: Some(place.country), region: place.region, timezone: None })
     }
 }
 

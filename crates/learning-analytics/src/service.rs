@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use belvedere_event_store::{EventStore, Fields, ProjectZones, Select};
 use belvedere_kernel::{
-    AuditSink, Clock, ConsentGate, Entry, HandlerError, IntakeHandler, LiveBus, Notifier, PreparedBatch,
-    ProjectId, Scrubber, SubjectData, SubjectId, Target,
+    AuditSink, Clock, ConsentGate, Entry, HandlerError, IntakeHandler, LiveBus, Notifier, Places,
+    PreparedBatch, ProjectId, Scrubber, SubjectData, SubjectId, Target,
 };
 use belvedere_storage::{Cursor, Database, Id, Page, PageRequest, StorageError, Timestamp};
 use jiff::tz::TimeZone;
@@ -69,6 +69,8 @@ pub struct LearningParts {
     pub notifier: Option<Arc<dyn Notifier>>,
     /// By whose days streaks are counted; UTC where nobody says.
     pub zones: Option<Arc<dyn ProjectZones>>,
+    /// Where addresses are; none where nobody knows.
+    pub places: Option<Arc<dyn Places>>,
 }
 
 pub(crate) struct Core {

@@ -9,6 +9,7 @@ mod reads;
 mod tracker;
 mod tutor;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +17,7 @@ use async_trait::async_trait;
 use belvedere_event_store::{Embedded, Limits as StoreLimits};
 use belvedere_kernel::{
     Actor, Admitted, AuditSink, ConsentGate, Entry, InProcessBus, LiveBus, LiveMessage, ManualClock, Notice,
-    Notifier, ProjectId, RawPerson, Removal, ScrubRules, Scrubber, SubjectId,
+    Notifier, Place, Places, ProjectId, RawPerson, Removal, ScrubRules, Scrubber, SubjectId,
 };
 use belvedere_storage::testing::TestDatabase;
 use belvedere_storage::{Id, StorageError, Timestamp, Tx};
@@ -97,6 +98,15 @@ impl Notifier for Notices {
     }
 }
 
+/// Every address is there.
+struct Tyrol;
+
+impl Places for Tyrol {
+    fn find(&self, _: IpAddr) -> Option<Place> {
+        Some(Place { country: "AT".to_owned(), region: Some("Tyrol".to_owned()) })
+    }
+}
+
 pub(crate) struct World {
     pub(crate) db: TestDatabase,
     pub(crate) service: LearningService,
@@ -134,6 +144,7 @@ impl World {
             bus,
             notifier: Some(notices.clone()),
             zones: None,
+            places: Some(Arc::new(Tyrol)),
         });
         Self { db, service, events, entries, clock, notices, messages, directory }
     }

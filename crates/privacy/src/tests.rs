@@ -1,3 +1,4 @@
+mod consent;
 mod link;
 
 use std::path::PathBuf;

@@ -145,6 +145,7 @@ impl Process {
             bus: bus.clone(),
             notifier: None,
             zones: None,
+            places: None,
         });
         let service = Arc::new(XapiService::new(XapiParts {
             db: db.database(),

@@ -9,7 +9,7 @@ use belvedere_event_store::{APPEND_EVENTS_MAX, Event};
 use belvedere_kernel::{
     Admitted, ConsentPurpose, ConsentStatement, Delivery, HandlerError, Identity, IdentityLink,
     IntakeHandler, ItemOutcome, LiveMessage, Prepared, PreparedBatch, ProjectId, RawPerson, Rejected, Stored,
-    Tally,
+    Tally, browser_address,
 };
 use belvedere_storage::{StorageError, Tx};
 use serde_json::json;
@@ -272,12 +272,12 @@ impl Batch {
     }
 }
 
-/// Where the user is: the address that the client tells, else that of a request by a browser. Other requests come from
-/// servers.
+/// Where the user is: the address that the client tells, else that of a request by a browser.
 fn client_address(event: &AnalyticsEvent, sender: &Sender) -> Option<IpAddr> {
-    let is_browser = || sender.user_agent.as_deref().is_some_and(|agent| agent.starts_with("Mozilla/"));
-    let told = event.context.ip.as_deref();
-    told.or_else(|| sender.address.as_deref().filter(|_| is_browser()))?.parse().ok()
+    match &event.context.ip {
+        Some(told) => told.parse().ok(),
+        None => browser_address(sender.user_agent.as_deref(), sender.address.as_deref()),
+    }
 }
 
 /// What an event says of a visitor and a user. Whoever refuses analytics is linked to nobody.

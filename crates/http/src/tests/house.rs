@@ -582,6 +582,7 @@ impl House {
             bus: Arc::new(InProcessBus::default()),
             notifier: None,
             zones: None,
+            places: None,
         }));
         let queries = QueryService::new(Arc::new(store.clone()), 1 << 20, 1, QueryLimits::default());
         let queries: Arc<dyn Queries> = Arc::new(queries);

@@ -1,12 +1,14 @@
-use belvedere_event_store::{EventStore, Select};
+use belvedere_event_store::{EventStore, Select, TextField};
 use belvedere_kernel::{Delivery, ItemOutcome, LearningNumbers, NoticeKind, StrugglingNumbers, SubjectId};
 use belvedere_storage::database_tests;
 use belvedere_storage::testing::TestDatabase;
 
 use super::*;
+use crate::event::Location;
 
 database_tests!(
     deliveries_are_stored_counted_and_told_of,
+    where_a_browser_is_counts_where_the_event_does_not_say,
     milestones_are_told_once_in_the_batch_that_makes_them_true,
     struggling_is_told_once_and_cleared_and_feedback_gives_precision,
     what_became_true_is_noticed_once_and_with_its_reasons,
@@ -52,6 +54,36 @@ async fn deliveries_are_stored_counted_and_told_of(db: TestDatabase) {
         batches.iter().flat_map(|batch| (0..batch.count).map(|row| batch.props.get(row))).collect();
     assert!(props.iter().any(|props| props.contains("[removed]")), "{props:?}");
     assert!(!props.iter().any(|props| props.contains("4711")), "{props:?}");
+}
+
+async fn where_a_browser_is_counts_where_the_event_does_not_say(db: TestDatabase) {
+    let world = World::new(db);
+    let mut told = attempt(1, 2, "e2", true);
+    told.location = Some(Location { country: Some("NL".to_owned()), ..Location::default() });
+    let sent = [
+        ("Mozilla/5.0 (X11; Linux x86_64)", vec![attempt(1, 1, "e1", true), told]),
+        ("python-requests/2.32", vec![attempt(1, 3, "e3", true)]),
+    ];
+    let deliveries = sent.map(|(agent, events)| Delivery {
+        remote_ip: Some("203.0.113.9".to_owned()),
+        user_agent: Some(agent.to_owned()),
+        ..delivery(body(&events))
+    });
+    let prepared = world.service.intake_handler().prepare(deliveries.into()).await.unwrap();
+    world.db.write(async |tx| prepared.batch.store(tx).await).await.unwrap();
+    let mut places = Vec::new();
+    for batch in world.events.load(Select::all(PROJECT)).await.unwrap() {
+        for row in 0..batch.count {
+            let text = |field| batch.text(field, row).unwrap_or_default().to_owned();
+            let props = batch.props.get(row);
+            assert!(!props.contains("203.0.113"), "{props}");
+            let is_in_tyrol = props.contains(r#""region":"Tyrol""#);
+            places.push((text(TextField::Exercise), text(TextField::Country), is_in_tyrol));
+        }
+    }
+    places.sort();
+    let places: Vec<_> = places.iter().map(|(of, country, region)| (&**of, &**country, *region)).collect();
+    assert_eq!(places, [("e1", "AT", true), ("e2", "NL", false), ("e3", "", false)]);
 }
 
 async fn milestones_are_told_once_in_the_batch_that_makes_them_true(db: TestDatabase) {
