@@ -416,7 +416,7 @@ async fn every_number_is_that_of_plain_loops(db: TestDatabase) {
 mod large {
     /// Twenty thousand people, on SQLite; a minute or more.
     #[test]
-    #[ignore = "takes minutes; run it by name"]
+    #[ignore = "takes minutes without optimisation, seconds with it; run it by name"]
     fn every_number_of_a_large_company_is_that_of_plain_loops() {
         belvedere_storage::testing::run(async {
             super::check(belvedere_storage::testing::TestDatabase::sqlite().await, 20_000).await;
