@@ -34,6 +34,7 @@ mod m20261129_000027_business;
 mod m20261129_000028_insights;
 mod m20261129_000029_cohorts;
 mod m20261129_000030_consents;
+mod m20261129_000031_waiting;
 
 /// Applies the migrations in order.
 pub struct Migrator;
@@ -70,6 +71,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000028_insights::Migration),
             Box::new(m20261129_000029_cohorts::Migration),
             Box::new(m20261129_000030_consents::Migration),
+            Box::new(m20261129_000031_waiting::Migration),
         ]
     }
 

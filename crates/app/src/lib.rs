@@ -430,6 +430,7 @@ impl App {
         }
         if self.role.works() {
             self.tasks.spawn("jobs", maintenance::runner(self).run(self.tasks.clone()));
+            self.tasks.spawn("learners", Arc::clone(&self.learning).run(self.tasks.clone()));
             self.tasks.spawn("deliveries", maintenance::delivery_runner(self).run(self.tasks.clone()));
         }
         if self.role.schedules() {

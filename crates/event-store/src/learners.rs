@@ -23,14 +23,11 @@ pub trait LearnerEvents: Send + Sync {
     async fn withdraw_in(&self, tx: &Tx, project: ProjectId, gone: &[Event]) -> Result<(), EventStoreError>;
 }
 
-/// Folds the events of one transaction.
-///
-/// Projects are locked by [`LearnerFold::complete_in`], in the order of their ids, all of them before anything of the
-/// audit log or of the event store is; then two transactions never wait for each other in a circle.
+/// Takes part in one transaction that appends events.
 #[async_trait]
 pub trait LearnerFold: Send + Sync {
-    /// Locks a project until the transaction ends, and writes into events what they mean to a learner today: what is
-    /// folded, now and whenever it is made anew from the log, stands in the event.
+    /// Writes into events what they mean to a learner today: what is folded, soon and whenever it is made anew from the log,
+    /// stands in the event.
     ///
     /// # Errors
     /// A storage error.
@@ -41,7 +38,7 @@ pub trait LearnerFold: Send + Sync {
         events: &mut [Event],
     ) -> Result<(), StorageError>;
 
-    /// Folds those of the completed events of a project that were new to the event store; once for each project.
+    /// Has those of the completed events of a project folded, after the commit, that were new to the event store.
     ///
     /// # Errors
     /// A storage error.

@@ -232,6 +232,13 @@ pub(crate) fn render_storage(text: &mut String, sums: &[StorageSum]) {
     }
 }
 
+/// How many appends wait for what is kept of learners.
+pub(crate) fn render_waiting(text: &mut String, appends: u64) {
+    let name = "belvedere_learning_waiting";
+    head(text, name, "gauge", "Commits of xAPI statements that are not yet in the learners' progress.");
+    line(text, name, "", appends);
+}
+
 // Writing to a string cannot fail, hence the ignored results.
 fn head(text: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");

@@ -15,7 +15,7 @@ use serde::Serialize;
 use subtle::ConstantTimeEq;
 
 use crate::address::{ClientAddress, Peer};
-use crate::metrics::render_storage;
+use crate::metrics::{render_storage, render_waiting};
 use crate::problem::Problem;
 use crate::routes::{Access, Routes, bearer};
 use crate::state::Shared;
@@ -75,6 +75,9 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     // The numbers of this process do not wait for a database that is away.
     if let Ok(Ok(sums)) = tokio::time::timeout(PING_TIMEOUT, shared.project_limits.list_storage()).await {
         render_storage(&mut text, &sums);
+    }
+    if let Ok(Ok(waiting)) = tokio::time::timeout(PING_TIMEOUT, shared.learning.count_waiting()).await {
+        render_waiting(&mut text, waiting);
     }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

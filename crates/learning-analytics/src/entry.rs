@@ -148,7 +148,7 @@ pub(crate) fn is_right(success: Option<bool>, score: Option<f64>) -> bool {
 }
 
 /// What is folded of an event.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub(crate) kind: EventType,
     pub(crate) key: EventKey,

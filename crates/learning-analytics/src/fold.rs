@@ -1,8 +1,8 @@
-//! Events that other slices append, statements above all: read as events of this slice, folded with the append, and taken
-//! out when they leave.
+//! Events that other slices append, statements above all: read as events of this slice, noted with the append to be folded,
+//! and taken out when they leave.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use belvedere_event_store::{Event, EventStoreError, LearnerEvents, LearnerFold, PROPS_BYTES_MAX};
@@ -11,22 +11,20 @@ use belvedere_storage::{StorageError, Timestamp, Tx};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
-use crate::digest::Ground;
-use crate::entry::{Entry, StoredParts};
 use crate::event::{AHEAD_MAX, EventType, LearningEvent, Metadata, SECONDS_MAX, is_complete, to_thousandth};
+use crate::history::EventKey;
 use crate::intake::{day_of, skills_of};
 use crate::rebuild::rebuild_without;
 use crate::service::{Core, LearningService};
 use crate::sheet::item_sums;
 use crate::store;
 use crate::structure::CourseStructure;
+use crate::waiting::entries_of;
 
-/// The folding of one transaction.
+/// What the events of one transaction are completed with.
 struct Fold {
     core: Arc<Core>,
     zones: BTreeMap<ProjectId, TimeZone>,
-    /// Of the projects that are locked.
-    grounds: Mutex<BTreeMap<ProjectId, Ground>>,
 }
 
 #[async_trait]
@@ -36,23 +34,32 @@ impl LearnerEvents for LearningService {
         for project in projects {
             zones.insert(*project, self.core.time_zone(*project).await?);
         }
-        Ok(Box::new(Fold { core: Arc::clone(&self.core), zones, grounds: Mutex::default() }))
+        Ok(Box::new(Fold { core: Arc::clone(&self.core), zones }))
     }
 
     async fn withdraw_in(&self, tx: &Tx, project: ProjectId, gone: &[Event]) -> Result<(), EventStoreError> {
-        let entries = entries_of(gone);
+        let mut entries = entries_of(gone);
         if entries.is_empty() {
             return Ok(());
         }
+        let keys: BTreeSet<EventKey> = entries.iter().map(|(_, entry)| entry.key).collect();
         let rules = store::lock_project(tx, project).await?;
         let structures = store::list_structures(tx, project).await?;
-        store::subtract_items(tx, project, &item_sums(entries.iter().map(|(_, entry)| entry))).await?;
-        let keys = entries.iter().map(|(_, entry)| entry.key).collect();
         let subjects: BTreeSet<SubjectId> = entries.iter().filter_map(|(subject, _)| *subject).collect();
         for subject in subjects {
             let by = (&structures, rules.as_slice());
             rebuild_without(&self.core, tx, (project, subject), &keys, by).await?;
         }
+        // Of what still waits to be folded nothing has followed.
+        let mut unfolded = BTreeSet::new();
+        store::change_waiting(tx, project, |waiting| {
+            let before = waiting.len();
+            waiting.retain(|(_, entry)| !keys.contains(&entry.key) || !unfolded.insert(entry.key));
+            waiting.len() < before
+        })
+        .await?;
+        entries.retain(|(_, entry)| !unfolded.contains(&entry.key));
+        store::subtract_items(tx, project, &item_sums(entries.iter().map(|(_, entry)| entry))).await?;
         Ok(())
     }
 }
@@ -66,33 +73,21 @@ impl LearnerFold for Fold {
         events: &mut [Event],
     ) -> Result<(), StorageError> {
         let courses = events.iter().filter_map(|event| event.course.as_deref()).collect();
-        let ground = Ground::lock(tx, project, &courses).await?;
+        let structures = store::load_structures(tx, project, &courses).await?;
         let now = self.core.parts.clock.now();
         let zone = self.zones.get(&project).cloned().unwrap_or(TimeZone::UTC);
         for event in events {
-            let structure = event.course.as_ref().and_then(|course| ground.structures.get(course));
+            let structure = event.course.as_ref().and_then(|course| structures.get(course));
             if let Some(props) = complete(event, &zone, structure, now) {
                 event.props = props;
             }
         }
-        self.grounds.lock().unwrap_or_else(PoisonError::into_inner).insert(project, ground);
         Ok(())
     }
 
     async fn fold_in(&self, tx: &Tx, project: ProjectId, new: &[&Event]) -> Result<(), StorageError> {
-        let ground = self.grounds.lock().unwrap_or_else(PoisonError::into_inner).remove(&project);
-        let Some(ground) = ground else { return Ok(()) };
-        let entries = entries_of(new.iter().copied());
-        let messages = self.core.digest_in(tx, project, &entries, &ground).await?;
-        let bus = Arc::clone(&self.core.parts.bus);
-        tx.after_commit(move || messages.into_iter().for_each(|message| bus.publish(message)));
-        Ok(())
+        self.core.wait_in(tx, project, new).await
     }
-}
-
-fn entries_of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<(Option<SubjectId>, Entry)> {
-    let entries = events.into_iter();
-    entries.filter_map(|event| Some((event.subject, StoredParts::of(event).entry()?))).collect()
 }
 
 /// The properties of an event with its day and its skills, and numbers as the door has them; none if the door would not
@@ -136,6 +131,7 @@ fn complete(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry::StoredParts;
 
     const NOW: Timestamp = Timestamp::from_micros(1_795_867_200_000_000);
 

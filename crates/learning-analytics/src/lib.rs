@@ -1,8 +1,8 @@
 //! Learning analytics: from what learners do to progress, mastery, milestones, and who is stuck and on what.
 //!
 //! Invariants:
-//! - An event is appended to the event store and folded into what is kept of its learner in one transaction, once,
-//!   however often it is delivered.
+//! - An event is folded into what is kept of its learner once, however often it is delivered: in the transaction that appends
+//!   it to the event store, or within about a second, if another slice appends it and somebody waits for the answer.
 //! - What is folded from a set of events does not depend on the order in which they arrive: it can be made anew from the
 //!   log of events, and is then the same. Only flags, and when milestones were told, are a record of what was said.
 //! - Who a learner is and what may be kept of an event is decided by the consent gate before anything is stored.
@@ -81,6 +81,7 @@ mod tests;
 mod told;
 mod tracker;
 pub mod tutor;
+mod waiting;
 
 use async_trait::async_trait;
 use belvedere_kernel::{ProjectId, SubjectId};
@@ -164,6 +165,12 @@ pub trait Learning: LearningReports {
 /// What is computed from the events, or from what is kept of all learners, when somebody asks.
 #[async_trait]
 pub trait LearningReports: Send + Sync {
+    /// How many appends of other slices wait to be folded, in all projects.
+    ///
+    /// # Errors
+    /// A storage error, as everywhere here.
+    async fn count_waiting(&self) -> Result<u64, LearningError>;
+
     /// What happens at this moment: everything that was stored before the call.
     async fn find_now(&self, project: ProjectId) -> Result<LearningNow, LearningError>;
 

@@ -66,6 +66,20 @@ pub(crate) async fn read_kept(
     Ok(Kept { sheet, milestones })
 }
 
+/// The events of a learner in the log, but for those that wait to be folded; the project is locked.
+///
+/// What is in the log before it is read is in the list of those that wait, or was folded, before that is read after it.
+async fn read_folded(
+    core: &Core,
+    tx: &Tx,
+    (project, subject): (ProjectId, SubjectId),
+) -> Result<Vec<Entry>, EventStoreError> {
+    let mut entries = read_log(&*core.parts.events, project, subject).await?;
+    let waiting = store::list_waiting_of(tx, project, subject).await?;
+    entries.retain(|entry| !waiting.contains(&entry.key));
+    Ok(entries)
+}
+
 /// Makes what is kept of a learner anew from the log. What is kept is as it should be unless somebody changed the
 /// database, or declared lessons or rules after the events.
 pub(crate) async fn rebuild(
@@ -80,7 +94,7 @@ pub(crate) async fn rebuild(
         .write(async |tx: &Tx| {
             // From here on nothing of the project is folded until the end.
             let rules = store::lock_project(tx, project).await?;
-            let entries = read_log(&*core.parts.events, project, subject).await?;
+            let entries = read_folded(core, tx, (project, subject)).await?;
             let wanted = follow(subject, &entries, &structures, &rules);
             let kept = read_kept(tx, project, subject).await?;
             let is_changed = wanted != kept;
@@ -102,7 +116,7 @@ pub(crate) async fn rebuild_without(
     gone: &BTreeSet<EventKey>,
     (structures, rules): (&BTreeMap<String, CourseStructure>, &[Rule]),
 ) -> Result<(), EventStoreError> {
-    let mut entries = read_log(&*core.parts.events, project, subject).await?;
+    let mut entries = read_folded(core, tx, (project, subject)).await?;
     let sheet = store::read_sheet(tx, project, subject).await?;
     let folded = sheet.learners.get(&subject).map_or(0, |learner| learner.events);
     if folded != entries.len() as u64 {

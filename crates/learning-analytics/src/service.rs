@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use belvedere_event_store::{EventStore, Fields, ProjectZones, Select};
 use belvedere_kernel::{
     AuditSink, Clock, ConsentGate, Entry, HandlerError, IntakeHandler, LiveBus, Notifier, Places,
-    PreparedBatch, ProjectId, Scrubber, SubjectData, SubjectId, Target,
+    PreparedBatch, ProjectId, Scrubber, SubjectData, SubjectId, Target, Tasks,
 };
 use belvedere_storage::{Cursor, Database, Id, Page, PageRequest, StorageError, Timestamp};
 use jiff::tz::TimeZone;
@@ -109,6 +109,19 @@ impl LearningService {
     #[must_use]
     pub fn intake_handler(&self) -> Arc<dyn IntakeHandler> {
         Arc::new(EventsHandler(Arc::clone(&self.core)))
+    }
+
+    /// Folds the events that other slices append, until `tasks` are told to stop.
+    pub async fn run(self: Arc<Self>, tasks: Tasks) {
+        self.core.fold_on(&tasks).await;
+    }
+
+    /// Folds the events that other slices have appended and that still wait.
+    ///
+    /// # Errors
+    /// A storage error that passes; then some of them wait still.
+    pub async fn fold_waiting(&self) -> Result<(), LearningError> {
+        Ok(self.core.fold_waiting().await?)
     }
 
     /// What is kept of learners.
@@ -500,6 +513,10 @@ impl Learning for LearningService {
 
 #[async_trait]
 impl LearningReports for LearningService {
+    async fn count_waiting(&self) -> Result<u64, LearningError> {
+        Ok(store::count_waiting(self.core.parts.db.read()).await?)
+    }
+
     async fn find_now(&self, project: ProjectId) -> Result<LearningNow, LearningError> {
         let asked = self.core.parts.clock.now();
         let mut seen = self.core.seen.lock().await;

@@ -9,6 +9,7 @@ mod sheet;
 mod sql;
 mod struggling;
 mod tables;
+mod waiting;
 
 pub(crate) use declared::{
     find_rules, find_structure, list_structures, load_structures, lock_project, save_rules, save_structure,
@@ -26,3 +27,7 @@ pub(crate) use participants::{read_participants, read_tests};
 pub(crate) use presence::read_presence;
 pub(crate) use sheet::{count_subject, erase_subject, load_sheet, read_sheet, replace_subject, save_sheet};
 pub(crate) use struggling::count_struggling;
+pub(crate) use waiting::{
+    Waiting, change_waiting, count_tries, count_waiting, delete_waiting, insert_waiting, list_due,
+    list_waiting_of, list_waiting_projects, postpone_waiting,
+};

@@ -74,7 +74,15 @@ impl SubjectData for LearnerData {
         let erased = self.0.parts.db.write(async |tx| {
             // Nobody folds meanwhile, who would write back what was loaded before.
             store::lock_project(tx, project).await?;
-            let rows = store::erase_subject(tx, project, subject).await?;
+            let mut rows = store::erase_subject(tx, project, subject).await?;
+            // What waits counts for the sums of exercises, and for nobody.
+            store::change_waiting(tx, project, |waiting| {
+                let own = waiting.iter_mut().filter(|(of, _)| *of == Some(subject));
+                let count = own.map(|(of, _)| *of = None).count() as u64;
+                rows += count;
+                count > 0
+            })
+            .await?;
             if rows > 0 {
                 let of = ("learning", "learning_subject_erased");
                 let detail = json!({ "rows_deleted": rows });
@@ -87,6 +95,9 @@ impl SubjectData for LearnerData {
     }
 
     async fn count(&self, project: ProjectId, subject: SubjectId) -> Result<u64, SubjectDataError> {
-        store::count_subject(self.0.parts.db.read(), project, subject).await.map_err(failed)
+        let db = self.0.parts.db.read();
+        let rows = store::count_subject(db, project, subject).await.map_err(failed)?;
+        let waiting = store::list_waiting_of(db, project, subject).await.map_err(failed)?;
+        Ok(rows + waiting.len() as u64)
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use belvedere_event_store::{Event, LearnerFold};
 use belvedere_jobs::{JobsError, NewJob};
 use belvedere_kernel::{Actor, Entry, ProjectId, SubjectId, Target, XapiKey};
-use belvedere_storage::{Id, Sql, StorageError, Timestamp, Tx, bulk, execute_sql, query_sql};
+use belvedere_storage::{Dialect, Id, Sql, StorageError, Timestamp, Tx, bulk, execute_sql, query_sql};
 use bytes::Bytes;
 use sea_orm::Value;
 use serde_json::json;
@@ -314,8 +314,8 @@ impl ProjectWork<'_> {
             Work::Document(_) => None,
         });
         let ids: Vec<Value> = given.flatten().filter(|it| it.is_given_id).map(|it| id_value(it.id)).collect();
-        let mut sql =
-            Sql::new(self.tx, "SELECT statement_id, digest, flags FROM xapi_statement WHERE project_id = ");
+        let mut sql = Sql::new(self.tx, "SELECT statement_id, digest, flags FROM ");
+        sql.push(by_id(self.tx)).push(" WHERE project_id = ");
         sql.bind(self.project.0).push(" AND statement_id");
         let mut known = HashMap::new();
         for row in sql.fetch_in(self.tx, &ids).await? {
@@ -450,6 +450,15 @@ impl ProjectWork<'_> {
             draft.event(it.statement.id, Timestamp::from_micros(it.stored), admitted)
         });
         Ok(events.collect())
+    }
+}
+
+/// The table of statements, when they are looked for by their ids: SQLite would go through all of a project as soon as it is
+/// asked for several, because the order in which they lie begins with the project too.
+pub(crate) fn by_id(tx: &Tx) -> &'static str {
+    match Dialect::of(tx) {
+        Dialect::Sqlite => "xapi_statement INDEXED BY xapi_statement_id",
+        Dialect::Postgres => "xapi_statement",
     }
 }
 

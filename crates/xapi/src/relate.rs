@@ -7,7 +7,7 @@ use belvedere_kernel::SubjectId;
 use belvedere_storage::{Id, Sql, StorageError, bulk, query_sql};
 
 use crate::XapiError;
-use crate::commit::{Accepted, IS_VOIDED, IS_VOIDING, ProjectWork, id_value};
+use crate::commit::{Accepted, IS_VOIDED, IS_VOIDING, ProjectWork, by_id, id_value};
 use crate::posting::{self, Term, late};
 use crate::statement::Ifi;
 use crate::statement::references::References;
@@ -110,15 +110,15 @@ impl ProjectWork<'_> {
         let targets: Vec<[u8; 16]> = voiding.filter_map(|it| it.statement.references.target).collect();
         if !targets.is_empty() {
             let valid = format!("flags & {} = 0 AND project_id = ", IS_VOIDED | IS_VOIDING);
-            let mut sql =
-                Sql::new(self.tx, &format!("SELECT statement_id FROM xapi_statement WHERE {valid}"));
+            let table = by_id(self.tx);
+            let mut sql = Sql::new(self.tx, &format!("SELECT statement_id FROM {table} WHERE {valid}"));
             sql.bind(self.project.0).push(" AND statement_id");
             let values: Vec<_> = targets.iter().copied().map(id_value).collect();
             for row in sql.fetch_in(self.tx, &values).await? {
                 let id: Id<()> = row.try_get_by_index(0).map_err(StorageError::from)?;
                 voided.earlier.push(id.to_bytes());
             }
-            let set = format!("UPDATE xapi_statement SET flags = flags | {IS_VOIDED} WHERE {valid}");
+            let set = format!("UPDATE {table} SET flags = flags | {IS_VOIDED} WHERE {valid}");
             let mut sql = Sql::new(self.tx, &set);
             sql.bind(self.project.0).push(" AND statement_id");
             sql.execute_in(self.tx, &values).await?;

@@ -49,6 +49,9 @@ const RATE: u64 = 100_000;
 /// Times that a question is asked before it counts.
 const WARM_UP: usize = 3;
 
+/// Between two questions of somebody who looks at a page.
+const PAUSE: Duration = Duration::from_millis(100);
+
 const WEEK_SECONDS: u64 = 7 * 86_400;
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -156,7 +159,7 @@ fn measure(options: &Options, events: u64, directory: &Path, is_largest: bool) -
         "\npeak RSS of the server that was asked all questions: {peak:.0} MB, with rollups {peak_rolled:.0} MB\n"
     );
     if is_largest && options.ingest_seconds > 0 {
-        ingest(options, &filled, &questions, &warm)?;
+        ingest(options, &filled, &questions)?;
     }
     Ok(())
 }
@@ -271,27 +274,34 @@ fn print(
 }
 
 /// Appends at a rate to a copy of the store by one process while another is asked.
-fn ingest(
-    options: &Options,
-    filled: &Filled,
-    questions: &[Question],
-    idle: &[(Duration, Value)],
-) -> Result<()> {
+fn ingest(options: &Options, filled: &Filled, questions: &[Question]) -> Result<()> {
     let copy = filled.directory.with_extension("ingest");
     let _ = std::fs::remove_dir_all(&copy);
     program("cp", &["-a", &filled.directory.display().to_string(), &copy.display().to_string()]).run()?;
     let filled = Filled { directory: copy.clone(), ..*filled };
-    let done = ingest_into(options, &filled, questions, idle);
+    let done = ingest_into(options, &filled, questions);
     let _ = std::fs::remove_dir_all(&copy);
     done
 }
 
-fn ingest_into(
-    options: &Options,
-    filled: &Filled,
+/// Asks one question after the other until `is_over`, at the pace of somebody who looks at a page: the times of each.
+fn look(
+    client: &mut Client,
+    server: &Api,
     questions: &[Question],
-    idle: &[(Duration, Value)],
-) -> Result<()> {
+    mut is_over: impl FnMut() -> Result<bool>,
+) -> Result<Vec<Vec<Duration>>> {
+    let mut times = vec![Vec::new(); questions.len()];
+    while !is_over()? {
+        for (question, times) in questions.iter().zip(&mut times) {
+            times.push(ask(client, server, question)?.0);
+            std::thread::sleep(PAUSE);
+        }
+    }
+    Ok(times)
+}
+
+fn ingest_into(options: &Options, filled: &Filled, questions: &[Question]) -> Result<()> {
     let server = filled.start(Rollups::Off)?;
     let mut client = Client::connect(&server.host)?;
     for question in questions {
@@ -304,16 +314,12 @@ fn ingest_into(
         Ok(answer["series"][0]["events"].as_u64().unwrap_or(0))
     };
     let before = counted()?;
+    let started = Instant::now();
+    let length = Duration::from_secs(options.ingest_seconds);
+    let idle = look(&mut client, &server, questions, || Ok(started.elapsed() > length))?;
     let more = [filled.events.to_string(), options.ingest_seconds.to_string(), RATE.to_string()];
     let mut loader = filled.loader(&["ingest"], &server.project, &more)?;
-    let mut times = vec![Vec::new(); questions.len()];
-    while loader.try_wait()?.is_none() {
-        for (question, times) in questions.iter().zip(&mut times) {
-            times.push(ask(&mut client, &server, question)?.0);
-            // Somebody who looks at a page, not a load.
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
+    let times = look(&mut client, &server, questions, || Ok(loader.try_wait()?.is_some()))?;
     let appended = finish(loader)?;
     let found = counted()? - before;
     let events = appended["events"].as_u64().unwrap_or(0);
@@ -322,11 +328,13 @@ fn ingest_into(
         "{events} events appended in {} s by another process, {} a second, the longest transaction {} ms; all are found.\n",
         appended["seconds"], appended["events_per_second"], appended["longest_append_ms"]
     );
-    println!("| question, while events come in | median ms | of its time without |");
-    println!("|---|---|---|");
-    for ((question, times), (idle, _)) in questions.iter().zip(times).zip(idle) {
-        let time = median(times);
-        println!("| {} | {:.1} | {:.2} |", question.title, ms(time), ms(time) / ms(*idle));
+    println!(
+        "| question, at the same pace | idle, median ms | while events come in, median ms | of its time idle |"
+    );
+    println!("|---|---|---|---|");
+    for ((question, idle), times) in questions.iter().zip(idle).zip(times) {
+        let (idle, time) = (median(idle), median(times));
+        println!("| {} | {:.1} | {:.1} | {:.2} |", question.title, ms(idle), ms(time), ms(time) / ms(idle));
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! The xAPI record store: statements stored per second, each on disk before its answer, and questions to many.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use super::load::{Target, quantile};
@@ -37,14 +37,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         cargo(&["build", "--release", "--package", "api"]).run()?;
     }
     println!("{}", machine());
-    println!("| statements per POST | concurrency | statements/s | p50 ms | p95 ms | CPU ms/statement |");
-    println!("|---|---|---|---|---|---|");
+    println!(
+        "| statements per POST | concurrency | statements/s | p50 ms | p95 ms | in progress/s | CPU ms/statement |"
+    );
+    println!("|---|---|---|---|---|---|---|");
     let server = Api::start_in(None, options.postgres.as_deref(), &[])?;
     let target = Target { host: &server.host, path: "/xapi/statements", headers: &server.xapi_headers };
     // Everybody has been seen once: a platform meets few of its learners for the first time.
     let everybody: Vec<String> = (0..LEARNERS).map(|learner| statement_of(learner, learner)).collect();
     let everybody: Vec<String> = everybody.chunks(200).map(|some| format!("[{}]", some.join(","))).collect();
     target.load(&everybody, 4)?;
+    wait_for_progress(&server)?;
     let mut stored = LEARNERS;
     for (size, requests) in [(1, options.requests), (50, options.requests / 10)] {
         for concurrency in [1, 4, 16, 64] {
@@ -55,12 +58,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let started = Instant::now();
             let latencies = target.load(&bodies, concurrency)?;
             let took = started.elapsed().as_secs_f64();
+            wait_for_progress(&server)?;
+            let followed = started.elapsed().as_secs_f64();
             let cpu = (server.cpu_ms()? - cpu) / (requests * size) as f64;
             println!(
-                "| {size} | {concurrency} | {:.0} | {:.2} | {:.2} | {cpu:.3} |",
+                "| {size} | {concurrency} | {:.0} | {:.2} | {:.2} | {:.0} | {cpu:.3} |",
                 (requests * size) as f64 / took,
                 quantile(&latencies, 0.5),
-                quantile(&latencies, 0.95)
+                quantile(&latencies, 0.95),
+                (requests * size) as f64 / followed,
             );
         }
     }
@@ -78,6 +84,23 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Waits until all statements are in what is kept of their learners.
+fn wait_for_progress(server: &Api) -> Result<()> {
+    let mut client = Client::connect(&server.host)?;
+    let deadline = Instant::now() + Duration::from_secs(300);
+    loop {
+        let answer = client.send("GET", "/metrics", "", b"")?;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        let waiting = text.lines().find_map(|line| line.strip_prefix("belvedere_learning_waiting "));
+        match waiting.and_then(|number| number.parse::<u64>().ok()) {
+            Some(0) => return Ok(()),
+            None => bail!("/metrics does not say what waits: status {}", answer.status),
+            Some(waiting) => ensure!(Instant::now() < deadline, "{waiting} commits wait after 300 s"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// A statement of about a kilobyte, as a learning platform sends it.

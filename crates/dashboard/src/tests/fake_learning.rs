@@ -308,6 +308,10 @@ impl Learning for FakeLearning {
 
 #[async_trait]
 impl LearningReports for FakeLearning {
+    async fn count_waiting(&self) -> Result<u64, LearningError> {
+        Ok(0)
+    }
+
     async fn find_now(&self, project: ProjectId) -> Result<LearningNow, LearningError> {
         let is_known = project == PROJECT;
         let latest = LatestEvent {

@@ -10,6 +10,7 @@ mod tracker;
 mod twin;
 mod unordered;
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::ops::Range;
 
@@ -262,15 +263,15 @@ impl Kernel for Funnel<'_> {
         let answer = |group: Group, numbers: &[usize], held: Option<&(dyn Fn(u32) -> bool + Sync)>| {
             let step = |step: usize| {
                 let times = &partial.since_before[step];
-                let mut times: Vec<i64> = match held {
-                    None => times.clone(),
+                let times: Cow<'_, [i64]> = match held {
+                    None => times.into(),
                     Some(held) => {
                         let pairs = times.iter().zip(&partial.groups[step]);
                         pairs.filter(|(_, group)| held(**group)).map(|(time, _)| *time).collect()
                     }
                 };
                 let subjects = numbers.iter().map(|&number| reached[number][step]).sum();
-                FunnelStep { subjects, median_ms: median(&mut times) }
+                FunnelStep { subjects, median_ms: median(&times) }
             };
             let threads = if held.is_some() { 1 } else { threads };
             FunnelGroup { group, steps: make_each(steps, threads, step) }

@@ -14,16 +14,40 @@ pub fn nearest_rank(count: usize, per_mille: u16) -> Option<usize> {
     (count > 0).then(|| rank.max(1) - 1)
 }
 
-/// The quantiles of values, which are used up; none if there is no value.
+/// The quantiles of values that lie in several places; none if there is no value.
 ///
 /// The shares ascend. NaN ranks above all.
 #[must_use]
-pub fn quantiles<const N: usize>(values: &mut [f64], per_milles: [u16; N]) -> Option<[f64; N]> {
-    let mut ranks = [0; N];
+pub fn quantiles<const N: usize>(places: &[&[f64]], per_milles: [u16; N]) -> Option<[f64; N]> {
+    quantiles_within(
+        places,
+        Spread::of(places.iter().copied().flatten().map(|&value| ordered(value))),
+        per_milles,
+    )
+}
+
+/// The same of values whose least and greatest are known; zeros of both signs may stand for each other there.
+#[must_use]
+pub(crate) fn quantiles_between<const N: usize>(
+    places: &[&[f64]],
+    (least, most): (f64, f64),
+    per_milles: [u16; N],
+) -> Option<[f64; N]> {
+    let least = if least == 0.0 { -0.0 } else { least };
+    let most = if most == 0.0 { 0.0 } else { most };
+    quantiles_within(places, Spread { least: ordered(least), most: ordered(most) }, per_milles)
+}
+
+fn quantiles_within<const N: usize>(
+    places: &[&[f64]],
+    spread: Spread,
+    per_milles: [u16; N],
+) -> Option<[f64; N]> {
+    let (mut ranks, count) = ([0; N], places.iter().map(|values| values.len()).sum());
     for (rank, per_mille) in ranks.iter_mut().zip(per_milles) {
-        *rank = nearest_rank(values.len(), per_mille)?;
+        *rank = nearest_rank(count, per_mille)?;
     }
-    let left = narrow(values, &mut ranks, ordered);
+    let mut left = narrow(places, count, spread, &mut ranks, ordered);
     let (mut found, mut below) = ([0.0; N], 0);
     for (found, rank) in found.iter_mut().zip(ranks) {
         let (_, value, _) = left.get_mut(below..)?.select_nth_unstable_by(rank - below, f64::total_cmp);
@@ -32,12 +56,28 @@ pub fn quantiles<const N: usize>(values: &mut [f64], per_milles: [u16; N]) -> Op
     Some(found)
 }
 
-/// The median of whole numbers, which are used up; none if there is none.
+/// The median of whole numbers; none if there is none.
 #[must_use]
-pub fn median(values: &mut [i64]) -> Option<i64> {
+pub fn median(values: &[i64]) -> Option<i64> {
+    let key = |value: i64| value.cast_unsigned() ^ (1 << 63);
     let mut rank = [nearest_rank(values.len(), 500)?];
-    let left = narrow(values, &mut rank, |value| value.cast_unsigned() ^ (1 << 63));
+    let spread = Spread::of(values.iter().map(|&value| key(value)));
+    let mut left = narrow(&[values], values.len(), spread, &mut rank, key);
     Some(*left.select_nth_unstable(rank[0]).1)
+}
+
+/// The least and the greatest key of values.
+#[derive(Clone, Copy)]
+struct Spread {
+    least: u64,
+    most: u64,
+}
+
+impl Spread {
+    fn of(keys: impl Iterator<Item = u64>) -> Self {
+        let none = Self { least: u64::MAX, most: 0 };
+        keys.fold(none, |it, key| Self { least: it.least.min(key), most: it.most.max(key) })
+    }
 }
 
 /// Fewer values are looked through as they are.
@@ -46,42 +86,49 @@ const NARROWED_FROM: usize = 256;
 /// A share of this many is what is left of values that are spread evenly.
 const BINS_LOG2: u32 = 10;
 
-/// Leaves only values near some ranks, at the front in any order, and turns the ranks, which ascend, into theirs.
+/// Only values near some ranks, in any order; the ranks, which ascend, become theirs.
 ///
-/// Values are counted by the first bits in which their keys differ, and all bins without a rank are left out: three
+/// Values are counted by the first bits in which their keys differ, and all bins without a rank are left out: two
 /// passes without a branch that depends on a value. `key` is in the order of the values.
-fn narrow<'a, T: Copy>(values: &'a mut [T], ranks: &mut [usize], key: impl Fn(T) -> u64) -> &'a mut [T] {
-    if values.len() < NARROWED_FROM {
-        return values;
+fn narrow<T: Copy + Default>(
+    places: &[&[T]],
+    count: usize,
+    spread: Spread,
+    ranks: &mut [usize],
+    key: impl Fn(T) -> u64,
+) -> Vec<T> {
+    if count < NARROWED_FROM {
+        return places.concat();
     }
-    let (mut least, mut most) = (u64::MAX, 0);
-    for &value in values.iter() {
-        let key = key(value);
-        (least, most) = (least.min(key), most.max(key));
+    let shift = (u64::BITS - (spread.most - spread.least).leading_zeros()).saturating_sub(BINS_LOG2);
+    let bin = |value: T| ((key(value) - spread.least) >> shift) as usize % (1 << BINS_LOG2);
+    let mut counts = [0_u32; 1 << BINS_LOG2];
+    for values in places {
+        values.iter().for_each(|&value| counts[bin(value)] += 1);
     }
-    let shift = (u64::BITS - (most - least).leading_zeros()).saturating_sub(BINS_LOG2);
-    let bin = |value: T| ((key(value) - least) >> shift) as usize % (1 << BINS_LOG2);
-    let mut counts = [0_usize; 1 << BINS_LOG2];
-    values.iter().for_each(|&value| counts[bin(value)] += 1);
     let mut is_left = [false; 1 << BINS_LOG2];
-    // Values in bins before this one, and those of them that are left out.
-    let (mut at, mut before, mut left_out) = (0, 0, 0);
+    // Values in bins before this one, and those of them that are left.
+    let (mut at, mut before, mut kept) = (0, 0, 0);
     for rank in ranks {
-        while before + counts[at] <= *rank {
-            before += counts[at];
-            left_out += if is_left[at] { 0 } else { counts[at] };
+        while before + counts[at] as usize <= *rank {
+            before += counts[at] as usize;
+            kept += if is_left[at] { counts[at] as usize } else { 0 };
             at += 1;
         }
         is_left[at] = true;
-        *rank -= left_out;
+        *rank -= before - kept;
     }
-    let mut left = 0;
-    for place in 0..values.len() {
-        let value = values[place];
-        values[left] = value;
-        left += usize::from(is_left[bin(value)]);
+    kept += counts[at] as usize;
+    // One place more, into which what is left out is written after the last.
+    let (mut left, mut next) = (vec![T::default(); kept + 1], 0);
+    for values in places {
+        for &value in *values {
+            left[next] = value;
+            next += usize::from(is_left[bin(value)]);
+        }
     }
-    &mut values[..left]
+    left.truncate(kept);
+    left
 }
 
 /// Whole numbers in the order of [`f64::total_cmp`].
@@ -112,7 +159,7 @@ mod tests {
     fn selected_quantiles_are_those_of_sorted_values() {
         let mut random = Random::new(4);
         for _ in 0..3_000 {
-            let mut values: Vec<f64> =
+            let values: Vec<f64> =
                 (0..random.range(0, 40)).map(|_| random.range::<i32>(-9, 9).into()).collect();
             let mut sorted = values.clone();
             sorted.sort_by(f64::total_cmp);
@@ -123,9 +170,10 @@ mod tests {
                     share >= usize::from(per_mille) * sorted.len()
                 })
             });
-            let mut whole: Vec<i64> = values.iter().map(|&value| value as i64).collect();
-            assert_eq!(median(&mut whole), expected[0].map(|value| value as i64));
-            let found = quantiles(&mut values, PERCENTILES);
+            let whole: Vec<i64> = values.iter().map(|&value| value as i64).collect();
+            assert_eq!(median(&whole), expected[0].map(|value| value as i64));
+            let (one, other) = values.split_at(values.len() / 3);
+            let found = quantiles(&[one, other], PERCENTILES);
             assert_eq!(found.map(|found| found.map(Some)), expected[0].map(|_| expected));
         }
     }
@@ -141,16 +189,23 @@ mod tests {
                 true => random.pick(&odd),
                 false => random.range::<i64>(-spread, spread) as f64 * scale,
             };
-            let mut values: Vec<f64> = (0..count).map(|_| value()).collect();
-            let mut whole: Vec<i64> =
+            let values: Vec<f64> = (0..count).map(|_| value()).collect();
+            let whole: Vec<i64> =
                 (0..count).map(|_| random.pick(&[i64::MIN, -1, 7, 7, i64::MAX]) / (round + 1)).collect();
             let (mut sorted, mut sorted_whole) = (values.clone(), whole.clone());
             sorted.sort_by(f64::total_cmp);
             sorted_whole.sort_unstable();
             let expected =
                 PERCENTILES.map(|per_mille| sorted[nearest_rank(count, per_mille).unwrap()].to_bits());
-            assert_eq!(quantiles(&mut values, PERCENTILES).unwrap().map(f64::to_bits), expected);
-            assert_eq!(median(&mut whole), Some(sorted_whole[count.div_ceil(2) - 1]));
+            let (one, other) = values.split_at(count / 2);
+            assert_eq!(quantiles(&[one, other], PERCENTILES).unwrap().map(f64::to_bits), expected);
+            if values.iter().all(|value| !value.is_nan()) {
+                let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+                let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let found = quantiles_between(&[&values], (least, most), PERCENTILES);
+                assert_eq!(found.unwrap().map(f64::to_bits), expected);
+            }
+            assert_eq!(median(&whole), Some(sorted_whole[count.div_ceil(2) - 1]));
         }
     }
 }

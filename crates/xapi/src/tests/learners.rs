@@ -25,6 +25,8 @@ belvedere_storage::database_tests!(
     without_consent_a_statement_counts_for_a_number_of_the_day,
     while_learning_is_off_nothing_is_folded,
     writers_of_the_same_learners_do_not_block_each_other,
+    whoever_was_erased_does_not_come_back_by_what_waits,
+    what_cannot_be_folded_waits_by_itself,
     a_learner_read_as_statements_and_told_again_is_the_same,
 );
 
@@ -229,8 +231,21 @@ impl World {
         self.privacy.find(&[RawPerson::new(project, identity)]).await.unwrap()[0]
     }
 
+    async fn fold(&self) {
+        self.learning.fold_waiting().await.unwrap();
+    }
+
+    /// How many learners' numbers stand at events that wait to be folded.
+    async fn waiting(&self) -> usize {
+        let rows = query_sql(self.db.read(), "SELECT entries FROM learning_waiting", []).await.unwrap();
+        let entries = rows.iter().map(|row| row.try_get_by_index::<String>(0).unwrap());
+        let entries = entries.map(|text| serde_json::from_str::<Vec<(Option<i64>, Value)>>(&text).unwrap());
+        entries.flatten().filter(|(subject, _)| subject.is_some()).count()
+    }
+
     /// Everything that follows from the events of a project, but for flags and who is which number.
     async fn kept(&self, project: ProjectId) -> Value {
+        self.fold().await;
         let mut all = Vec::new();
         for user in ["ada", "bob"] {
             all.extend(self.kept_of(project, user).await);
@@ -321,7 +336,12 @@ async fn statements_and_native_events_give_the_same_learners_in_any_order(db: Te
                 if random.below(4) == 0 {
                     world.events.seal(project).await.unwrap();
                 }
+                if random.below(4) == 0 {
+                    world.fold().await;
+                }
             }
+            // Whatever waits, what is kept is what follows from the rest.
+            world.is_that_of_the_log(project).await;
             assert_eq!(world.event_ids(project).await.len(), acts.len());
             let kept = world.kept(project).await;
             match &expected {
@@ -360,6 +380,7 @@ async fn a_statement_counts_once_and_once_with_the_event_of_its_id(db: TestDatab
         store_in(&world.service, project, &statements_of(&acts)).await.unwrap();
         assert!(world.learning.record_events(project, natives_of(&acts)).await.unwrap() == 0);
     }
+    world.fold().await;
     let mut events = 0;
     for user in ["ada", "bob"] {
         let subject = world.subject(project, user).await.unwrap();
@@ -380,6 +401,8 @@ async fn what_is_voided_leaves_events_and_progress(db: TestDatabase) {
     // A third lies in segments, a third in the tail; of the rest, some are voided before they come, or as they come.
     store_in(&world.service, project, &statements_of(&acts[..20])).await.unwrap();
     world.events.seal(project).await.unwrap();
+    // What came later waits still when it is withdrawn.
+    world.fold().await;
     store_in(&world.service, project, &statements_of(&acts[20..40])).await.unwrap();
     store_in(&world.service, project, &json!([voiding(&target(40))])).await.unwrap();
     let mut last = statements_of(&acts[40..]);
@@ -431,6 +454,7 @@ async fn without_consent_a_statement_counts_for_a_number_of_the_day(db: TestData
     acts.retain(|act| act.native.user_id == "ada" && act.native.course_id == "http://c/0");
     assert!(acts.len() > 3);
     store_in(&world.service, project, &statements_of(&acts)).await.unwrap();
+    world.fold().await;
     let lasting = world.subject(project, "ada").await.unwrap();
     assert!(world.learning.find_learner(project, lasting).await.unwrap().is_none());
     let list = || ListLearners { project, course: "http://c/0".to_owned(), page: PageRequest::first(10) };
@@ -502,12 +526,14 @@ async fn a_learner_read_as_statements_and_told_again_is_the_same(db: TestDatabas
     assert_eq!(told.len(), count);
     assert!(told.is_sorted_by_key(|it| std::cmp::Reverse(it["timestamp"].as_str().unwrap().to_owned())));
     store_in(&world.service, twin, &told.clone().into()).await.unwrap();
+    world.fold().await;
     let user = format!("learner-{subject}");
     let (one, other) =
         (world.kept_of(project, "ada").await.unwrap(), world.kept_of(twin, &user).await.unwrap());
     pretty_equal(&one, &other, "told again");
     // Where they come from they are known.
     store_in(&world.service, project, &told.into()).await.unwrap();
+    world.fold().await;
     assert_eq!(world.event_ids(project).await.len(), count);
     assert_eq!(world.kept_of(project, "ada").await.unwrap(), one);
 }
@@ -576,9 +602,19 @@ async fn writers_of_the_same_learners_do_not_block_each_other(db: TestDatabase) 
             }
         });
     }
+    // Both processes fold, while there is something and in the end.
+    for learning in [world.learning.clone(), other.learning.clone()] {
+        writers.spawn(async move {
+            for _ in 0..8 {
+                learning.fold_waiting().await.unwrap();
+            }
+        });
+    }
     while let Some(ended) = writers.join_next().await {
         ended.unwrap();
     }
+    let (one, two) = tokio::join!(world.learning.fold_waiting(), other.learning.fold_waiting());
+    one.and(two).unwrap();
     for (project, acts) in projects.into_iter().zip(&of_projects) {
         let ids: BTreeSet<[u8; 16]> = acts.iter().map(Act::id).collect();
         assert_eq!(world.event_ids(project).await, ids);
@@ -590,4 +626,67 @@ async fn writers_of_the_same_learners_do_not_block_each_other(db: TestDatabase) 
         assert_eq!(events, 96);
         world.is_that_of_the_log(project).await;
     }
+}
+
+async fn whoever_was_erased_does_not_come_back_by_what_waits(db: TestDatabase) {
+    let world = World::of(db, true);
+    let project = ProjectId(1);
+    world.found(project).await;
+    let acts = acts(&mut Random(31), 40);
+    let own = acts.iter().filter(|act| act.native.user_id == "ada").count();
+    store_in(&world.service, project, &statements_of(&acts)).await.unwrap();
+    let (ada, learners) = (world.subject(project, "ada").await.unwrap(), world.learning.subject_data());
+    assert_eq!(world.waiting().await, 40);
+    assert_eq!(learners.count(project, ada).await.unwrap(), own as u64);
+    assert_eq!(learners.erase(project, ada).await.unwrap(), own as u64);
+    assert_eq!(learners.count(project, ada).await.unwrap(), 0);
+    assert_eq!(world.waiting().await, 40 - own);
+    world.fold().await;
+    assert!(world.learning.find_learner(project, ada).await.unwrap().is_none());
+    let bob = world.subject(project, "bob").await.unwrap();
+    assert_eq!(world.learning.find_learner(project, bob).await.unwrap().unwrap().events, 40 - own as u64);
+    // The sums of everybody have all of it.
+    let sql = "SELECT attempts FROM learning_item WHERE project_id = 1 AND item_key = 0";
+    let rows = query_sql(world.db.read(), sql, []).await.unwrap();
+    let attempts = acts.iter().filter(|act| act.native.event_type == EventType::ExerciseAttempt).count();
+    assert_eq!(rows[0].try_get_by_index::<i64>(0).unwrap(), attempts as i64);
+}
+
+async fn what_cannot_be_folded_waits_by_itself(db: TestDatabase) {
+    let world = World::of(db, true);
+    let project = ProjectId(1);
+    world.found(project).await;
+    let acts = acts(&mut Random(47), 60);
+    let of = |user: &str| acts.iter().filter(|act| act.native.user_id == user).cloned().collect::<Vec<_>>();
+    let (of_ada, of_bob) = (of("ada"), of("bob"));
+    store_in(&world.service, project, &statements_of(&of_ada[..5])).await.unwrap();
+    world.fold().await;
+    let ada = world.subject(project, "ada").await.unwrap();
+    let spoil = "UPDATE learning_learner SET state = 'spoilt' WHERE subject_id = $1";
+    world.db.write(async |tx| execute_sql(tx, spoil, [ada.0.into()]).await).await.unwrap();
+    store_in(&world.service, project, &statements_of(&of_ada[5..8])).await.unwrap();
+    for chunk in of_bob.chunks(3) {
+        store_in(&world.service, project, &statements_of(chunk)).await.unwrap();
+    }
+    world.fold().await;
+    let bob = world.subject(project, "bob").await.unwrap();
+    assert_eq!(world.learning.find_learner(project, bob).await.unwrap().unwrap().events, of_bob.len() as u64);
+    assert_eq!(world.waiting().await, 3);
+    // It is tried again, but not at once, and later each time.
+    world.clock.advance(std::time::Duration::from_secs(10));
+    world.fold().await;
+    world
+        .db
+        .write(async |tx| {
+            execute_sql(tx, "DELETE FROM learning_learner WHERE subject_id = $1", [ada.0.into()]).await
+        })
+        .await
+        .unwrap();
+    world.clock.advance(std::time::Duration::from_secs(10));
+    world.fold().await;
+    assert_eq!(world.waiting().await, 3);
+    world.clock.advance(std::time::Duration::from_secs(10));
+    world.fold().await;
+    assert_eq!(world.waiting().await, 0);
+    assert_eq!(world.learning.find_learner(project, ada).await.unwrap().unwrap().events, 3);
 }

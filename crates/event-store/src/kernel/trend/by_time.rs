@@ -3,7 +3,7 @@
 use super::{NO_VALUES, Trend, TrendPart, Values};
 use crate::kernel::make_each;
 use crate::kernel::plan::Names;
-use crate::kernel::quantile::{PERCENTILES, quantiles};
+use crate::kernel::quantile::{PERCENTILES, quantiles_between};
 
 /// Sums that are added up side by side, so that one addition need not wait for the one before.
 const LANES: usize = 8;
@@ -49,35 +49,50 @@ impl Trend<'_> {
     fn bounds(&self, segment: usize, buckets: usize) -> Vec<usize> {
         let regions = &self.plan.compiled(segment).regions;
         let times = &self.plan.segments[segment].values_in_time().times;
-        (0..=buckets as u32).map(|before| times.partition_point(|&time| regions.of(time) <= before)).collect()
+        let region = |time: Option<&u32>| time.map_or(0, |&time| regions.of(time));
+        let (first, last) = (region(times.first()), region(times.last()));
+        let bound = |before: u32| match before {
+            _ if before < first => 0,
+            _ if before >= last => times.len(),
+            _ => times.partition_point(|&time| regions.of(time) <= before),
+        };
+        (0..=buckets as u32).map(bound).collect()
     }
 
     /// The cells of a bucket, one per series.
     fn read_bucket(&self, bucket: usize, bounds: &[Vec<usize>]) -> Vec<Cell> {
+        let segments = || {
+            self.plan.segments.iter().enumerate().zip(bounds).map(|((segment, columns), bounds)| {
+                let names = &self.plan.compiled(segment).names;
+                (segment, columns, names, bounds[bucket]..bounds[bucket + 1])
+            })
+        };
+        let keeps = self.query.measures.percentiles;
+        if self.groups.is_none() && segments().all(|(_, _, names, _)| matches!(names, Names::Same(_))) {
+            let whole = segments().filter(|(_, _, names, _)| !matches!(names, Names::Same(0)));
+            let places = whole.map(|(_, columns, _, places)| &columns.values_in_time().values[places]);
+            return vec![cell(&places.collect::<Vec<_>>(), keeps)];
+        }
         let mut values: Vec<Vec<f64>> = vec![Vec::new(); self.series()];
-        for ((segment, columns), bounds) in self.plan.segments.iter().enumerate().zip(bounds) {
-            let (in_time, names) = (columns.values_in_time(), &self.plan.compiled(segment).names);
-            let places = bounds[bucket]..bounds[bucket + 1];
-            match (names, &self.groups) {
-                (Names::Same(0), _) => {}
-                (Names::Same(_), None) => values[0].extend_from_slice(&in_time.values[places]),
-                _ => {
-                    for (&row, &value) in in_time.rows[places.clone()].iter().zip(&in_time.values[places]) {
-                        let row = row as usize;
-                        if names.mask(columns.names[row]) != 0 {
-                            let number = self.groups.as_ref().map_or(0, |it| it.of(segment, columns, row));
-                            values[number as usize].push(value);
-                        }
-                    }
+        for (segment, columns, names, places) in segments() {
+            let in_time = columns.values_in_time();
+            for (&row, &value) in in_time.rows[places.clone()].iter().zip(&in_time.values[places]) {
+                let row = row as usize;
+                if names.mask(columns.names[row]) != 0 {
+                    let number = self.groups.as_ref().map_or(0, |it| it.of(segment, columns, row));
+                    values[number as usize].push(value);
                 }
             }
         }
-        let keeps = self.query.measures.percentiles;
-        let cell = |mut values: Vec<f64>| {
-            (summarize(&values), if keeps { quantiles(&mut values, PERCENTILES) } else { None })
-        };
-        values.into_iter().map(cell).collect()
+        values.iter().map(|values| cell(&[values], keeps)).collect()
     }
+}
+
+/// The cell of values that lie in several places.
+fn cell(places: &[&[f64]], keeps: bool) -> Cell {
+    let mut all = NO_VALUES;
+    places.iter().for_each(|values| all.merge(&summarize(values)));
+    (all, if keeps { quantiles_between(places, (all.min, all.max), PERCENTILES) } else { None })
 }
 
 fn summarize(values: &[f64]) -> Values {

@@ -42,8 +42,6 @@ pub(super) fn percentiles(
     threads: usize,
 ) -> Vec<Option<[f64; PERCENTILES.len()]>> {
     make_each(cells, threads, |cell| {
-        let mut all = Vec::new();
-        parts.iter().for_each(|part| all.extend_from_slice(part.of(cell)));
-        quantiles(&mut all, PERCENTILES)
+        quantiles(&parts.iter().map(|part| part.of(cell)).collect::<Vec<_>>(), PERCENTILES)
     })
 }

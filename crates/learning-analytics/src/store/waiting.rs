@@ -1,0 +1,148 @@
+//! Events that are appended and wait to be folded: a row for each append.
+
+use std::collections::BTreeSet;
+
+use belvedere_kernel::{ProjectId, SubjectId};
+use belvedere_storage::{Id, StorageError, Timestamp, Tx, execute_sql, query_sql};
+use sea_orm::ConnectionTrait;
+
+use super::sql::{count, get, state, text};
+use crate::entry::Entry;
+use crate::history::EventKey;
+
+/// Rows that are read at once.
+const PAGE: i64 = 64;
+
+/// The most projects that are listed at once.
+const PROJECTS_MAX: i64 = 1_000;
+
+/// The events of one append that wait.
+pub(crate) struct Waiting {
+    pub(crate) id: Id<Waiting>,
+    /// Whom each is about, if anybody, and what is folded of it.
+    pub(crate) entries: Vec<(Option<SubjectId>, Entry)>,
+}
+
+pub(crate) async fn insert_waiting(tx: &Tx, project: ProjectId, new: &Waiting) -> Result<(), StorageError> {
+    let sql =
+        "INSERT INTO learning_waiting (project_id, id, entries, tries, due_at) VALUES ($1, $2, $3, 0, 0)";
+    execute_sql(tx, sql, [project.0.into(), new.id.into(), text(&new.entries)?]).await.map(drop)
+}
+
+/// How many rows there are.
+pub(crate) async fn count_waiting(connection: &impl ConnectionTrait) -> Result<u64, StorageError> {
+    let rows = query_sql(connection, "SELECT COUNT(*) FROM learning_waiting", []).await?;
+    rows.first().map_or(Ok(0), |row| count(row, 0))
+}
+
+/// The projects of which something waits that is due.
+pub(crate) async fn list_waiting_projects(
+    connection: &impl ConnectionTrait,
+    now: Timestamp,
+) -> Result<Vec<ProjectId>, StorageError> {
+    let sql =
+        "SELECT DISTINCT project_id FROM learning_waiting WHERE due_at <= $1 ORDER BY project_id LIMIT $2";
+    let rows = query_sql(connection, sql, [now.into(), PROJECTS_MAX.into()]).await?;
+    rows.iter().map(|row| Ok(ProjectId(get(row, 0)?))).collect()
+}
+
+/// What is due of a project: the oldest rows, at most 64, until they have `events` or more.
+pub(crate) async fn list_due(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+    now: Timestamp,
+    events: usize,
+) -> Result<Vec<Waiting>, StorageError> {
+    let sql = "SELECT id, entries FROM learning_waiting WHERE project_id = $1 AND due_at <= $2 ORDER BY id LIMIT $3";
+    let (mut due, mut found) = (Vec::new(), 0);
+    for row in query_sql(connection, sql, [project.0.into(), now.into(), PAGE.into()]).await? {
+        if found >= events {
+            break;
+        }
+        let waiting = Waiting { id: get(&row, 0)?, entries: state(&row, 1)? };
+        found += waiting.entries.len();
+        due.push(waiting);
+    }
+    Ok(due)
+}
+
+/// How often folding the row has failed.
+pub(crate) async fn count_tries(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+    id: Id<Waiting>,
+) -> Result<u64, StorageError> {
+    let sql = "SELECT tries FROM learning_waiting WHERE project_id = $1 AND id = $2";
+    let rows = query_sql(connection, sql, [project.0.into(), id.into()]).await?;
+    rows.first().map_or(Ok(0), |row| count(row, 0))
+}
+
+/// Notes that folding a row failed, and when it is tried again.
+pub(crate) async fn postpone_waiting(
+    tx: &Tx,
+    project: ProjectId,
+    id: Id<Waiting>,
+    due: Timestamp,
+) -> Result<(), StorageError> {
+    let sql = "UPDATE learning_waiting SET tries = tries + 1, due_at = $3 WHERE project_id = $1 AND id = $2";
+    execute_sql(tx, sql, [project.0.into(), id.into(), due.into()]).await.map(drop)
+}
+
+pub(crate) async fn delete_waiting(tx: &Tx, project: ProjectId, id: Id<Waiting>) -> Result<(), StorageError> {
+    let sql = "DELETE FROM learning_waiting WHERE project_id = $1 AND id = $2";
+    execute_sql(tx, sql, [project.0.into(), id.into()]).await.map(drop)
+}
+
+/// What waits of a project behind a row, due or not; at most 64 rows.
+async fn list_behind(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+    behind: Id<Waiting>,
+) -> Result<Vec<Waiting>, StorageError> {
+    let sql =
+        "SELECT id, entries FROM learning_waiting WHERE project_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+    let rows = query_sql(connection, sql, [project.0.into(), behind.into(), PAGE.into()]).await?;
+    rows.iter().map(|row| Ok(Waiting { id: get(row, 0)?, entries: state(row, 1)? })).collect()
+}
+
+/// The events of a subject that wait.
+pub(crate) async fn list_waiting_of(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+    subject: SubjectId,
+) -> Result<BTreeSet<EventKey>, StorageError> {
+    let (mut keys, mut behind) = (BTreeSet::new(), Id::from_bytes([0; 16]));
+    loop {
+        let page = list_behind(connection, project, behind).await?;
+        let Some(last) = page.last() else { return Ok(keys) };
+        behind = last.id;
+        let own = page.iter().flat_map(|waiting| &waiting.entries).filter(|(of, _)| *of == Some(subject));
+        keys.extend(own.map(|(_, entry)| entry.key));
+    }
+}
+
+/// Goes through everything of a project that waits; `change` says whether it changed something, and rows of which nothing
+/// is left go. The project is locked.
+pub(crate) async fn change_waiting(
+    tx: &Tx,
+    project: ProjectId,
+    mut change: impl FnMut(&mut Vec<(Option<SubjectId>, Entry)>) -> bool + Send,
+) -> Result<(), StorageError> {
+    let mut behind = Id::from_bytes([0; 16]);
+    loop {
+        let page = list_behind(tx, project, behind).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        behind = last.id;
+        for mut waiting in page {
+            if !change(&mut waiting.entries) {
+                continue;
+            }
+            if waiting.entries.is_empty() {
+                delete_waiting(tx, project, waiting.id).await?;
+            } else {
+                let sql = "UPDATE learning_waiting SET entries = $3 WHERE project_id = $1 AND id = $2";
+                execute_sql(tx, sql, [project.0.into(), waiting.id.into(), text(&waiting.entries)?]).await?;
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Events that other slices append are noted with the append, and folded after it, those of many appends at once: whoever
+//! waits for an answer waits for what is written of the events, not for what follows from them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use belvedere_event_store::Event;
+use belvedere_kernel::{LiveMessage, ProjectId, SubjectId, Tasks, error_chain, woken};
+use belvedere_storage::{Id, StorageError, Tx};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::digest::Ground;
+use crate::entry::{Entry, StoredParts};
+use crate::service::Core;
+use crate::store::{self, Waiting};
+
+/// The topic that wakes whoever folds.
+const WAKE_TOPIC: &str = "wake.learning";
+
+/// How many events are folded in one transaction, those of its last append included: others write in between.
+const EVENTS: usize = 128;
+
+/// The least time between two rounds: where appends come one after the other, those that came meanwhile are folded
+/// together, and the first after a pause waits for nothing.
+const GATHER: Duration = Duration::from_millis(200);
+
+/// How often to look when nobody wakes.
+const POLL: Duration = Duration::from_secs(1);
+
+/// How long something waits that could not be folded; twice as long each time.
+const POSTPONED_MIN: Duration = Duration::from_secs(10);
+const POSTPONED_MAX: Duration = Duration::from_secs(3_600);
+
+/// What is folded of events, with whom they are about.
+pub(crate) fn entries_of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<(Option<SubjectId>, Entry)> {
+    let entries = events.into_iter();
+    entries.filter_map(|event| Some((event.subject, StoredParts::of(event).entry()?))).collect()
+}
+
+impl Core {
+    /// Notes new events in the transaction that appends them.
+    pub(crate) async fn wait_in(
+        &self,
+        tx: &Tx,
+        project: ProjectId,
+        new: &[&Event],
+    ) -> Result<(), StorageError> {
+        let entries = entries_of(new.iter().copied());
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let waiting = Waiting { id: Id::generate(self.parts.clock.now()), entries };
+        store::insert_waiting(tx, project, &waiting).await?;
+        let bus = Arc::clone(&self.parts.bus);
+        tx.after_commit(move || {
+            bus.publish(LiveMessage { project: None, topic: WAKE_TOPIC.to_owned(), data: Value::Null });
+        });
+        Ok(())
+    }
+
+    /// Folds what waits, round by round, until `tasks` are told to stop.
+    pub(crate) async fn fold_on(&self, tasks: &Tasks) {
+        let mut messages = self.parts.bus.subscribe();
+        let mut is_failing = false;
+        while !tasks.is_stopped() {
+            let begun = Instant::now();
+            let folded = self.fold_waiting().await;
+            if is_failing != folded.is_err() {
+                is_failing = folded.is_err();
+                match folded {
+                    Err(error) => tracing::warn!(
+                        error = error_chain(&error),
+                        "learners cannot be kept, their events wait"
+                    ),
+                    Ok(()) => tracing::info!("learners are kept again"),
+                }
+            }
+            tokio::select! {
+                () = tasks.stopped() => return,
+                () = woken(&mut messages, WAKE_TOPIC), if !is_failing => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+            tokio::time::sleep_until(begun + GATHER).await;
+        }
+    }
+
+    /// Folds everything that waits and is due. An append that cannot be folded is put off by itself.
+    pub(crate) async fn fold_waiting(&self) -> Result<(), StorageError> {
+        loop {
+            let projects = store::list_waiting_projects(self.parts.db.read(), self.parts.clock.now()).await?;
+            if projects.is_empty() {
+                return Ok(());
+            }
+            for project in projects {
+                match self.fold_due(project, EVENTS).await {
+                    Err(error) if !error.is_transient() => self.fold_first(project).await?,
+                    folded => folded?,
+                }
+            }
+        }
+    }
+
+    async fn fold_due(&self, project: ProjectId, events: usize) -> Result<(), StorageError> {
+        let work = async |tx: &Tx| {
+            // From here on nobody else folds anything of the project.
+            let rules = store::lock_project(tx, project).await?;
+            let due = store::list_due(tx, project, self.parts.clock.now(), events).await?;
+            for waiting in &due {
+                store::delete_waiting(tx, project, waiting.id).await?;
+            }
+            let entries: Vec<_> = due.into_iter().flat_map(|waiting| waiting.entries).collect();
+            let courses = entries.iter().map(|(_, entry)| entry.course.as_str()).collect();
+            let structures = store::load_structures(tx, project, &courses).await?;
+            let messages = self.digest_in(tx, project, &entries, &Ground { rules, structures }).await?;
+            let bus = Arc::clone(&self.parts.bus);
+            tx.after_commit(move || messages.into_iter().for_each(|message| bus.publish(message)));
+            Ok(())
+        };
+        self.parts.db.write(work).await
+    }
+
+    /// Folds the oldest append by itself; one that cannot be folded waits.
+    async fn fold_first(&self, project: ProjectId) -> Result<(), StorageError> {
+        let (db, now) = (&self.parts.db, self.parts.clock.now());
+        let Some(first) = store::list_due(db.read(), project, now, 1).await?.pop() else { return Ok(()) };
+        let error = match self.fold_due(project, 1).await {
+            Err(error) if !error.is_transient() => error,
+            folded => return folded,
+        };
+        let tries = store::count_tries(db.read(), project, first.id).await?;
+        let pause = POSTPONED_MIN.saturating_mul(1 << tries.min(16)).min(POSTPONED_MAX);
+        tracing::error!(
+            %project, append = %first.id, events = first.entries.len(), error = error_chain(&error),
+            "events of learners cannot be folded, they wait"
+        );
+        db.write(async |tx| store::postpone_waiting(tx, project, first.id, now.plus(pause)).await).await
+    }
+}
