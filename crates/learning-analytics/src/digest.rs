@@ -214,18 +214,26 @@ async fn reach_milestones(
     rules: &[Rule],
     now: Timestamp,
 ) -> Result<Vec<StoredMilestone>, StorageError> {
-    let exercises = rules.iter().filter_map(|rule| match rule {
-        Rule::ExercisesWithoutHint { exercises } => Some(*exercises),
-        _ => None,
-    });
-    let mut unhinted = match exercises.max() {
-        Some(most) => store::load_unhinted(tx, project, &touched.solving, most).await?,
-        None => BTreeMap::new(),
-    };
     let mut known: BTreeMap<(SubjectId, String, String), Option<i64>> = BTreeMap::new();
     for it in store::load_milestones(tx, project, &touched.all).await? {
         known.insert((it.subject, it.rule, it.course), it.reached_micros);
     }
+    let exercises = rules.iter().filter_map(|rule| match rule {
+        Rule::ExercisesWithoutHint { exercises } => Some(*exercises),
+        _ => None,
+    });
+    let (least, most) = (exercises.clone().min(), exercises.max());
+    // Whoever was right less often has not solved as many, and had not before.
+    let is_told: BTreeSet<SubjectId> = known.keys().map(|(subject, _, _)| *subject).collect();
+    let right = |subject: &SubjectId| sheet.learners.get(subject).map_or(0, |it| it.history.counts.correct);
+    let can_have = |subject: &&SubjectId| {
+        is_told.contains(subject) || least.is_some_and(|least| right(subject) >= u64::from(least))
+    };
+    let solving: BTreeSet<SubjectId> = touched.solving.iter().filter(can_have).copied().collect();
+    let mut unhinted = match most {
+        Some(most) => store::load_unhinted(tx, project, &solving, most).await?,
+        None => BTreeMap::new(),
+    };
     let (mut changed, mut new) = (Vec::new(), Vec::new());
     for subject in &touched.all {
         // Only rules whose facts were loaded.

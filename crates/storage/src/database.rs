@@ -11,10 +11,15 @@ use sea_orm::{
 };
 use sea_orm_migration::MigratorTrait;
 
+use crate::checkpoint::Checkpoints;
 use crate::{Dialect, StorageError, Tx};
 
 /// The key of the PostgreSQL advisory lock under which migrations run, so that two starting processes do not race.
 const MIGRATION_LOCK: i64 = 0x42_45_4c_56;
+
+/// Pages of 4 KiB in the log of SQLite from which on a writer moves them into the database file itself, if they are not
+/// there already.
+const LOG_PAGES_MAX: u32 = 16_000;
 
 /// Where the database is and how many connections it may have.
 #[derive(Debug, Clone)]
@@ -59,6 +64,7 @@ impl DatabaseConfig {
 pub struct Database {
     reader: DatabaseConnection,
     writer: DatabaseConnection,
+    pub(crate) checkpoints: Option<Arc<Checkpoints>>,
     url: Arc<str>,
     write_timeout: Duration,
     #[cfg(feature = "testing")]
@@ -71,17 +77,19 @@ impl Database {
     /// # Errors
     /// [`StorageError::Unavailable`] when it cannot be reached.
     pub async fn connect(config: &DatabaseConfig) -> Result<Self, StorageError> {
-        let (reader, writer) = if config.url.starts_with("sqlite:") {
+        let (reader, writer, checkpoints) = if config.url.starts_with("sqlite:") {
             let writer = sea_orm::Database::connect(sqlite_options(config, 1)).await?;
             let reader = sea_orm::Database::connect(sqlite_options(config, config.connections_max)).await?;
-            (reader, writer)
+            let mover = sea_orm::Database::connect(sqlite_options(config, 1)).await?;
+            (reader, writer, Checkpoints::new(&config.url, mover).map(Arc::new))
         } else {
             let connection = sea_orm::Database::connect(postgres_options(config)).await?;
-            (connection.clone(), connection)
+            (connection.clone(), connection, None)
         };
         Ok(Self {
             reader,
             writer,
+            checkpoints,
             url: config.url.as_str().into(),
             write_timeout: config.write_timeout,
             #[cfg(feature = "testing")]
@@ -139,6 +147,9 @@ impl Database {
         match work(&tx).await {
             Ok(value) => {
                 tx.commit().await.map_err(StorageError::from)?;
+                if let Some(checkpoints) = &self.checkpoints {
+                    checkpoints.begin_if_due();
+                }
                 Ok(value)
             }
             Err(error) => {
@@ -208,6 +219,9 @@ impl Database {
     pub async fn close(&self) -> Result<(), StorageError> {
         self.reader.clone().close().await?;
         self.writer.clone().close().await?;
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.close().await?;
+        }
         Ok(())
     }
 
@@ -267,7 +281,7 @@ fn sqlite_options(config: &DatabaseConfig, connections: u32) -> ConnectOptions {
             .pragma("secure_delete", "ON")
             .pragma("temp_store", "MEMORY")
             .pragma("cache_size", if is_reader { "-2000" } else { "-6000" })
-            .pragma("wal_autocheckpoint", "4000")
+            .pragma("wal_autocheckpoint", LOG_PAGES_MAX.to_string())
             .pragma("journal_size_limit", "67108864");
         if is_reader { sqlite.pragma("query_only", "ON") } else { sqlite }
     });

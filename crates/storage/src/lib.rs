@@ -9,6 +9,7 @@
 //! - The same code and the same migrations run on SQLite and on PostgreSQL.
 
 mod bulk;
+mod checkpoint;
 mod database;
 mod dialect;
 mod error;

@@ -75,6 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         target.load(&bodies(stored, requests, 200), 4)?;
         stored += requests * 200;
     }
+    wait_for_progress(&server)?;
     ask(&server, options.questions, stored)?;
     println!("\npeak RSS {:.0} MB", server.peak_rss_mb()?);
     if options.postgres.is_none() {
