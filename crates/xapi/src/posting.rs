@@ -16,9 +16,8 @@ use crate::packing::{put_varint, varints};
 /// Turns a key into that of what is found by it later.
 const LATE: i64 = 0x5a5a_0f0f_3c3c_6996;
 
-/// Blocks that are read at once; fewer where reading goes on behind a gap, of which the next gap may leave most unused.
+/// Blocks that are read at once.
 const BLOCKS: i64 = 64;
-const BLOCKS_BEHIND_GAP: i64 = 4;
 
 /// What a statement can be found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,8 +90,6 @@ struct Stream {
     read: Vec<i64>,
     /// Where reading goes on; none at the end.
     next: Option<i64>,
-    /// Blocks that are read next if there is no gap.
-    blocks: i64,
 }
 
 /// One condition: the instants under any of its keys.
@@ -131,9 +128,7 @@ impl Stream {
                 }
             }
             let Some(next) = self.next else { return Ok(None) };
-            let is_gap = range.is_before(next, from);
-            let start = if is_gap { from } else { next };
-            self.blocks = if is_gap { BLOCKS_BEHIND_GAP } else { self.blocks };
+            let start = if range.is_before(next, from) { from } else { next };
             self.load(connection, range, start).await?;
         }
     }
@@ -153,14 +148,13 @@ impl Stream {
             let sql = format!("{head} < $3 ORDER BY first_stored DESC LIMIT $4");
             rows.extend(query_sql(connection, &sql, bound(start, 1)).await?);
             let sql = format!("{head} >= $3 ORDER BY first_stored LIMIT $4");
-            rows.extend(query_sql(connection, &sql, bound(start, self.blocks)).await?);
+            rows.extend(query_sql(connection, &sql, bound(start, BLOCKS)).await?);
         } else {
             let sql = format!("{head} <= $3 ORDER BY first_stored DESC LIMIT $4");
-            rows = query_sql(connection, &sql, bound(start, self.blocks)).await?;
+            rows = query_sql(connection, &sql, bound(start, BLOCKS)).await?;
         }
-        let full = usize::try_from(self.blocks).unwrap_or(usize::MAX);
+        let full = usize::try_from(BLOCKS).unwrap_or(usize::MAX);
         let is_end = rows.len() < full;
-        self.blocks = (self.blocks * 2).min(BLOCKS);
         let mut last_first = start;
         let mut instants = Vec::new();
         for row in rows {
@@ -196,7 +190,7 @@ impl Stream {
 
 impl Union {
     pub(crate) fn new(keys: &[i64], from: i64) -> Self {
-        let stream = |key: &i64| Stream { key: *key, read: Vec::new(), next: Some(from), blocks: BLOCKS };
+        let stream = |key: &i64| Stream { key: *key, read: Vec::new(), next: Some(from) };
         Self { streams: keys.iter().map(stream).collect() }
     }
 
