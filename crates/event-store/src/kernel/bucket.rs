@@ -84,6 +84,22 @@ impl Regions {
         }
     }
 
+    /// Where in ascending times each of so many buckets begins, and the last one ends.
+    pub(crate) fn bounds(&self, times: &[u32], buckets: usize) -> Vec<usize> {
+        let region = |time: Option<&u32>| time.map_or(0, |&time| self.of(time));
+        let (first, last) = (region(times.first()), region(times.last()));
+        let mut from = 0;
+        let bound = |before: u32| match before {
+            _ if before < first => 0,
+            _ if before >= last => times.len(),
+            _ => {
+                from += times[from..].partition_point(|&time| self.of(time) <= before);
+                from
+            }
+        };
+        (0..=buckets as u32).map(bound).collect()
+    }
+
     /// Hands the region of each time to `take`, in their order, with the other item of the pair.
     #[inline]
     pub(crate) fn each<T: Copy>(&self, of: impl Iterator<Item = (T, u32)>, mut take: impl FnMut(T, u32)) {

@@ -1,5 +1,6 @@
 //! Numbers over time: events, subjects, and what their values add up to.
 
+mod by_name;
 mod by_time;
 mod flat;
 mod values;
@@ -264,12 +265,14 @@ impl Kernel for Trend<'_> {
 
     /// None where subjects do not matter: what is read by time is read at the end.
     fn segments(&self) -> &[&Columns] {
-        if self.is_read_by_time() { &[] } else { &self.plan.segments }
+        if self.is_read_by_time() || self.is_counted_by_name() { &[] } else { &self.plan.segments }
     }
 
     fn prepare(&self, threads: usize) {
         if self.is_read_by_time() {
             self.sort_by_time(threads);
+        } else if self.is_counted_by_name() {
+            self.sort_names(threads);
         }
     }
 
@@ -277,7 +280,7 @@ impl Kernel for Trend<'_> {
         let (start, buckets) = (self.plan.clamp(subjects.clone()).start, self.query.buckets.len());
         let (cells, measures) = (self.cells(), self.query.measures);
         let mut part = self.empty_part();
-        if self.is_read_by_time() {
+        if self.is_read_by_time() || self.is_counted_by_name() {
             return Ok(part);
         }
         // The last subject that was seen in each cell, and in each series.
@@ -339,6 +342,8 @@ impl Kernel for Trend<'_> {
     fn finish(&self, partial: TrendPart, threads: usize) -> Vec<Series> {
         let (partial, percentiles) = if self.is_read_by_time() {
             self.read_by_time(threads)
+        } else if self.is_counted_by_name() {
+            (self.count_by_name(), vec![None; self.cells()])
         } else {
             let percentiles = percentiles(&partial.kept, self.cells(), threads);
             (partial, percentiles)

@@ -47,16 +47,8 @@ impl Trend<'_> {
 
     /// Where in the values of a segment each bucket begins, and the last one ends.
     fn bounds(&self, segment: usize, buckets: usize) -> Vec<usize> {
-        let regions = &self.plan.compiled(segment).regions;
         let times = &self.plan.segments[segment].values_in_time().times;
-        let region = |time: Option<&u32>| time.map_or(0, |&time| regions.of(time));
-        let (first, last) = (region(times.first()), region(times.last()));
-        let bound = |before: u32| match before {
-            _ if before < first => 0,
-            _ if before >= last => times.len(),
-            _ => times.partition_point(|&time| regions.of(time) <= before),
-        };
-        (0..=buckets as u32).map(bound).collect()
+        self.plan.compiled(segment).regions.bounds(times, buckets)
     }
 
     /// The cells of a bucket, one per series.
