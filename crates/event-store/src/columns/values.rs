@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use crate::kernel::quantile::code_of;
+
 /// Rows that share a word of bits.
 const WORD: usize = u64::BITS as usize;
 
@@ -29,6 +31,8 @@ pub struct ValuesInTime {
     pub rows: Vec<u32>,
     /// Its value.
     pub values: Vec<f64>,
+    /// The first 16 bits by which values are ordered, see [`code_of`](crate::kernel::quantile::code_of).
+    pub codes: Vec<u16>,
 }
 
 impl Values {
@@ -79,17 +83,19 @@ impl Values {
                 |((row, _), place)| u128::from(times[row as usize]) << 64 | u128::from(row) << 32 | place;
             let mut keys: Vec<u128> = self.rows().zip(0_u128..).map(key).collect();
             keys.sort_unstable();
+            let values: Vec<f64> = keys.iter().map(|key| self.set[*key as u32 as usize]).collect();
             ValuesInTime {
                 times: keys.iter().map(|key| (key >> 64) as u32).collect(),
                 rows: keys.iter().map(|key| (key >> 32) as u32).collect(),
-                values: keys.iter().map(|key| self.set[*key as u32 as usize]).collect(),
+                codes: values.iter().copied().map(code_of).collect(),
+                values,
             }
         })
     }
 
     /// How many bytes of memory they take, in the order of time too.
     pub(crate) fn weight(&self) -> usize {
-        self.bits.len() * 12 + self.set.len() * 24
+        self.bits.len() * 12 + self.set.len() * 26
     }
 }
 

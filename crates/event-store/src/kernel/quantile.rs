@@ -26,16 +26,46 @@ pub fn quantiles<const N: usize>(places: &[&[f64]], per_milles: [u16; N]) -> Opt
     )
 }
 
-/// The same of values whose least and greatest are known; zeros of both signs may stand for each other there.
+/// The first 16 bits of a value in the order of [`f64::total_cmp`]: its sign, its exponent and four bits more.
 #[must_use]
-pub(crate) fn quantiles_between<const N: usize>(
-    places: &[&[f64]],
+pub fn code_of(value: f64) -> u16 {
+    (ordered(value) >> 48) as u16
+}
+
+/// Codes between which values are looked for by them.
+const CODES_MAX: usize = 4_096;
+
+/// The same of values that have their codes beside them, and of which the least and the greatest are known, where zeros of
+/// both signs may stand for each other: two passes over two bytes for each value.
+#[must_use]
+pub(crate) fn quantiles_by_code<const N: usize>(
+    places: &[(&[f64], &[u16])],
     (least, most): (f64, f64),
     per_milles: [u16; N],
 ) -> Option<[f64; N]> {
-    let least = if least == 0.0 { -0.0 } else { least };
-    let most = if most == 0.0 { 0.0 } else { most };
-    quantiles_within(places, Spread { least: ordered(least), most: ordered(most) }, per_milles)
+    let first = code_of(if least == 0.0 { -0.0 } else { least });
+    let last = code_of(if most == 0.0 { 0.0 } else { most });
+    let (mut ranks, count) = ([0; N], places.iter().map(|(values, _)| values.len()).sum());
+    let width = usize::from(last.saturating_sub(first)) + 1;
+    if count < NARROWED_FROM || width > CODES_MAX {
+        return quantiles(&places.iter().map(|(values, _)| *values).collect::<Vec<_>>(), per_milles);
+    }
+    for (rank, per_mille) in ranks.iter_mut().zip(per_milles) {
+        *rank = nearest_rank(count, per_mille)?;
+    }
+    let mut counts = vec![0_u32; width];
+    for (_, codes) in places {
+        codes.iter().for_each(|code| counts[usize::from(code - first)] += 1);
+    }
+    let (is_left, kept) = bins_of(&counts, &mut ranks);
+    let mut left = Gathered::new(kept);
+    for (values, codes) in places {
+        values
+            .iter()
+            .zip(*codes)
+            .for_each(|(&value, code)| left.put(value, is_left[usize::from(code - first)]));
+    }
+    select(left.finish(), ranks)
 }
 
 fn quantiles_within<const N: usize>(
@@ -47,10 +77,14 @@ fn quantiles_within<const N: usize>(
     for (rank, per_mille) in ranks.iter_mut().zip(per_milles) {
         *rank = nearest_rank(count, per_mille)?;
     }
-    let mut left = narrow(places, count, spread, &mut ranks, ordered);
+    select(narrow(places, count, spread, &mut ranks, ordered), ranks)
+}
+
+/// The values of ascending ranks.
+fn select<const N: usize>(mut values: Vec<f64>, ranks: [usize; N]) -> Option<[f64; N]> {
     let (mut found, mut below) = ([0.0; N], 0);
     for (found, rank) in found.iter_mut().zip(ranks) {
-        let (_, value, _) = left.get_mut(below..)?.select_nth_unstable_by(rank - below, f64::total_cmp);
+        let (_, value, _) = values.get_mut(below..)?.select_nth_unstable_by(rank - below, f64::total_cmp);
         (*found, below) = (*value, rank);
     }
     Some(found)
@@ -106,7 +140,17 @@ fn narrow<T: Copy + Default>(
     for values in places {
         values.iter().for_each(|&value| counts[bin(value)] += 1);
     }
-    let mut is_left = [false; 1 << BINS_LOG2];
+    let (is_left, kept) = bins_of(&counts, ranks);
+    let mut left = Gathered::new(kept);
+    for values in places {
+        values.iter().for_each(|&value| left.put(value, is_left[bin(value)]));
+    }
+    left.finish()
+}
+
+/// The bins that have a rank, and how many values are in them; the ranks, which ascend, become those among these values.
+fn bins_of(counts: &[u32], ranks: &mut [usize]) -> (Vec<bool>, usize) {
+    let mut is_left = vec![false; counts.len()];
     // Values in bins before this one, and those of them that are left.
     let (mut at, mut before, mut kept) = (0, 0, 0);
     for rank in ranks {
@@ -118,17 +162,31 @@ fn narrow<T: Copy + Default>(
         is_left[at] = true;
         *rank -= before - kept;
     }
-    kept += counts[at] as usize;
-    // One place more, into which what is left out is written after the last.
-    let (mut left, mut next) = (vec![T::default(); kept + 1], 0);
-    for values in places {
-        for &value in *values {
-            left[next] = value;
-            next += usize::from(is_left[bin(value)]);
-        }
+    (is_left, kept + counts[at] as usize)
+}
+
+/// Values that are put side by side without a branch.
+struct Gathered<T> {
+    /// One place more than there are values, for what is left out after the last.
+    values: Vec<T>,
+    next: usize,
+}
+
+impl<T: Copy + Default> Gathered<T> {
+    fn new(count: usize) -> Self {
+        Self { values: vec![T::default(); count + 1], next: 0 }
     }
-    left.truncate(kept);
-    left
+
+    #[inline]
+    fn put(&mut self, value: T, is_in: bool) {
+        self.values[self.next] = value;
+        self.next += usize::from(is_in);
+    }
+
+    fn finish(mut self) -> Vec<T> {
+        self.values.truncate(self.next);
+        self.values
+    }
 }
 
 /// Whole numbers in the order of [`f64::total_cmp`].
@@ -202,7 +260,9 @@ mod tests {
             if values.iter().all(|value| !value.is_nan()) {
                 let least = values.iter().copied().fold(f64::INFINITY, f64::min);
                 let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                let found = quantiles_between(&[&values], (least, most), PERCENTILES);
+                let codes: Vec<u16> = values.iter().copied().map(code_of).collect();
+                let (codes, more) = codes.split_at(count / 2);
+                let found = quantiles_by_code(&[(one, codes), (other, more)], (least, most), PERCENTILES);
                 assert_eq!(found.unwrap().map(f64::to_bits), expected);
             }
             assert_eq!(median(&whole), Some(sorted_whole[count.div_ceil(2) - 1]));

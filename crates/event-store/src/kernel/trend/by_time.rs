@@ -3,7 +3,7 @@
 use super::{NO_VALUES, Trend, TrendPart, Values};
 use crate::kernel::make_each;
 use crate::kernel::plan::Names;
-use crate::kernel::quantile::{PERCENTILES, quantiles_between};
+use crate::kernel::quantile::{PERCENTILES, quantiles_by_code};
 
 /// Sums that are added up side by side, so that one addition need not wait for the one before.
 const LANES: usize = 8;
@@ -62,29 +62,34 @@ impl Trend<'_> {
         let keeps = self.query.measures.percentiles;
         if self.groups.is_none() && segments().all(|(_, _, names, _)| matches!(names, Names::Same(_))) {
             let whole = segments().filter(|(_, _, names, _)| !matches!(names, Names::Same(0)));
-            let places = whole.map(|(_, columns, _, places)| &columns.values_in_time().values[places]);
+            let places = whole.map(|(_, columns, _, places)| {
+                let in_time = columns.values_in_time();
+                (&in_time.values[places.clone()], &in_time.codes[places])
+            });
             return vec![cell(&places.collect::<Vec<_>>(), keeps)];
         }
-        let mut values: Vec<Vec<f64>> = vec![Vec::new(); self.series()];
+        let mut series: Vec<(Vec<f64>, Vec<u16>)> = vec![Default::default(); self.series()];
         for (segment, columns, names, places) in segments() {
             let in_time = columns.values_in_time();
-            for (&row, &value) in in_time.rows[places.clone()].iter().zip(&in_time.values[places]) {
-                let row = row as usize;
+            for place in places {
+                let row = in_time.rows[place] as usize;
                 if names.mask(columns.names[row]) != 0 {
                     let number = self.groups.as_ref().map_or(0, |it| it.of(segment, columns, row));
-                    values[number as usize].push(value);
+                    let (values, codes) = &mut series[number as usize];
+                    values.push(in_time.values[place]);
+                    codes.push(in_time.codes[place]);
                 }
             }
         }
-        values.iter().map(|values| cell(&[values], keeps)).collect()
+        series.iter().map(|(values, codes)| cell(&[(values, codes)], keeps)).collect()
     }
 }
 
 /// The cell of values that lie in several places.
-fn cell(places: &[&[f64]], keeps: bool) -> Cell {
+fn cell(places: &[(&[f64], &[u16])], keeps: bool) -> Cell {
     let mut all = NO_VALUES;
-    places.iter().for_each(|values| all.merge(&summarize(values)));
-    (all, if keeps { quantiles_between(places, (all.min, all.max), PERCENTILES) } else { None })
+    places.iter().for_each(|(values, _)| all.merge(&summarize(values)));
+    (all, if keeps { quantiles_by_code(places, (all.min, all.max), PERCENTILES) } else { None })
 }
 
 fn summarize(values: &[f64]) -> Values {
