@@ -32,38 +32,34 @@ pub fn code_of(value: f64) -> u16 {
     (ordered(value) >> 48) as u16
 }
 
-/// Codes between which values are looked for by them.
-const CODES_MAX: usize = 4_096;
+/// The greatest codes that are told apart, which is 64 powers of two; those below are taken together.
+const CODES_MAX: u16 = 1_024;
 
-/// The same of values that have their codes beside them, and of which the least and the greatest are known, where zeros of
-/// both signs may stand for each other: two passes over two bytes for each value.
+/// The same of values that have their codes beside them and are not greater than `most`, where zeros of both signs may stand
+/// for each other: two passes over two bytes for each value.
 #[must_use]
 pub(crate) fn quantiles_by_code<const N: usize>(
     places: &[(&[f64], &[u16])],
-    (least, most): (f64, f64),
+    most: f64,
     per_milles: [u16; N],
 ) -> Option<[f64; N]> {
-    let first = code_of(if least == 0.0 { -0.0 } else { least });
-    let last = code_of(if most == 0.0 { 0.0 } else { most });
     let (mut ranks, count) = ([0; N], places.iter().map(|(values, _)| values.len()).sum());
-    let width = usize::from(last.saturating_sub(first)) + 1;
-    if count < NARROWED_FROM || width > CODES_MAX {
+    if count < NARROWED_FROM {
         return quantiles(&places.iter().map(|(values, _)| *values).collect::<Vec<_>>(), per_milles);
     }
+    let before = code_of(if most == 0.0 { 0.0 } else { most }).saturating_sub(CODES_MAX - 1);
+    let bin = |code: &u16| usize::from(code.saturating_sub(before) % CODES_MAX);
     for (rank, per_mille) in ranks.iter_mut().zip(per_milles) {
         *rank = nearest_rank(count, per_mille)?;
     }
-    let mut counts = vec![0_u32; width];
+    let mut counts = [0_u32; CODES_MAX as usize];
     for (_, codes) in places {
-        codes.iter().for_each(|code| counts[usize::from(code - first)] += 1);
+        codes.iter().for_each(|code| counts[bin(code)] += 1);
     }
     let (is_left, kept) = bins_of(&counts, &mut ranks);
     let mut left = Gathered::new(kept);
     for (values, codes) in places {
-        values
-            .iter()
-            .zip(*codes)
-            .for_each(|(&value, code)| left.put(value, is_left[usize::from(code - first)]));
+        values.iter().zip(*codes).for_each(|(&value, code)| left.put(value, is_left[bin(code)]));
     }
     select(left.finish(), ranks)
 }
@@ -258,11 +254,10 @@ mod tests {
             let (one, other) = values.split_at(count / 2);
             assert_eq!(quantiles(&[one, other], PERCENTILES).unwrap().map(f64::to_bits), expected);
             if values.iter().all(|value| !value.is_nan()) {
-                let least = values.iter().copied().fold(f64::INFINITY, f64::min);
                 let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let codes: Vec<u16> = values.iter().copied().map(code_of).collect();
                 let (codes, more) = codes.split_at(count / 2);
-                let found = quantiles_by_code(&[(one, codes), (other, more)], (least, most), PERCENTILES);
+                let found = quantiles_by_code(&[(one, codes), (other, more)], most, PERCENTILES);
                 assert_eq!(found.unwrap().map(f64::to_bits), expected);
             }
             assert_eq!(median(&whole), Some(sorted_whole[count.div_ceil(2) - 1]));

@@ -89,7 +89,7 @@ impl Trend<'_> {
 fn cell(places: &[(&[f64], &[u16])], keeps: bool) -> Cell {
     let mut all = NO_VALUES;
     places.iter().for_each(|(values, _)| all.merge(&summarize(values)));
-    (all, if keeps { quantiles_by_code(places, (all.min, all.max), PERCENTILES) } else { None })
+    (all, if keeps { quantiles_by_code(places, all.max, PERCENTILES) } else { None })
 }
 
 fn summarize(values: &[f64]) -> Values {
