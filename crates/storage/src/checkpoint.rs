@@ -34,6 +34,7 @@ impl Checkpoints {
     }
 
     /// Begins to move the log, if it is long and nobody does.
+    #[expect(clippy::disallowed_methods, reason = "close() waits for the connection, and so for the task")]
     pub(crate) fn begin_if_due(self: &Arc<Self>) {
         {
             let mut looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
