@@ -106,9 +106,8 @@ impl Core {
             // From here on nobody else folds anything of the project.
             let rules = store::lock_project(tx, project).await?;
             let due = store::list_due(tx, project, self.parts.clock.now(), events).await?;
-            for waiting in &due {
-                store::delete_waiting(tx, project, waiting.id).await?;
-            }
+            let ids: Vec<Id<Waiting>> = due.iter().map(|waiting| waiting.id).collect();
+            store::delete_waiting(tx, project, &ids).await?;
             let entries: Vec<_> = due.into_iter().flat_map(|waiting| waiting.entries).collect();
             let courses = entries.iter().map(|(_, entry)| entry.course.as_str()).collect();
             let structures = store::load_structures(tx, project, &courses).await?;

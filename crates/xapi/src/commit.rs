@@ -1,8 +1,7 @@
 //! One transaction for the work of many requests.
 //!
-//! Locks are taken in one order: projects by number, in each the row that orders its writers, then subjects; then, again by
-//! number, what is kept of learners; then the audit log; the event store last. Two transactions therefore wait for each
-//! other, but never in a circle.
+//! Locks are taken in one order: projects by number, in each the row that orders its writers, then subjects; then the audit
+//! log; the event store last. Two transactions therefore wait for each other, but never in a circle.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

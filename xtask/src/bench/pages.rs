@@ -149,13 +149,7 @@ fn measure(directory: &Path, options: &Options) -> Result<()> {
     let mut client = Client::connect(&server.host)?;
     for (title, path) in PAGES {
         let path = format!("/projects/{}{path}", server.project);
-        let mut times = Vec::with_capacity(options.rounds + 1);
-        for _ in 0..=options.rounds {
-            let started = Instant::now();
-            let response = client.send("GET", &path, &headers, b"")?;
-            ensure!(response.status == 200, "{path}: status {}", response.status);
-            times.push(started.elapsed());
-        }
+        let times = ask_often(&mut client, &path, &headers, options.rounds)?;
         print!("| {title} | {}", row(times));
         if let Some(browser) = browser.as_ref().filter(|_| !path.contains("fragment")) {
             let address = format!("http://{}{path}", server.host);
@@ -187,6 +181,17 @@ fn measure(directory: &Path, options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// How long a page takes the first time, and so many times more.
+fn ask_often(client: &mut Client, path: &str, headers: &str, rounds: usize) -> Result<Vec<Duration>> {
+    let ask = |_| {
+        let started = Instant::now();
+        let response = client.send("GET", path, headers, b"")?;
+        ensure!(response.status == 200, "{path}: status {}", response.status);
+        Ok(started.elapsed())
+    };
+    (0..=rounds).map(ask).collect()
+}
+
 /// The page of all numbers after another restart, which has it ready because it was looked at before.
 fn looked_at_before(directory: &Path, options: &Options) -> Result<()> {
     let server = Api::start_in(Some(directory.to_owned()), None, &[])?;
@@ -194,13 +199,7 @@ fn looked_at_before(directory: &Path, options: &Options) -> Result<()> {
     std::thread::sleep(UNLOOKED);
     let mut client = Client::connect(&server.host)?;
     let path = format!("/projects/{}/business", server.project);
-    let mut times = Vec::with_capacity(options.rounds + 1);
-    for _ in 0..=options.rounds {
-        let started = Instant::now();
-        let response = client.send("GET", &path, &headers, b"")?;
-        ensure!(response.status == 200, "{path}: status {}", response.status);
-        times.push(started.elapsed());
-    }
+    let times = ask_often(&mut client, &path, &headers, options.rounds)?;
     println!("| Executive, {} s after a restart | {}", UNLOOKED.as_secs(), row(times));
     Ok(())
 }

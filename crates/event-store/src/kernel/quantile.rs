@@ -19,11 +19,18 @@ pub fn nearest_rank(count: usize, per_mille: u16) -> Option<usize> {
 /// The shares ascend. NaN ranks above all.
 #[must_use]
 pub fn quantiles<const N: usize>(places: &[&[f64]], per_milles: [u16; N]) -> Option<[f64; N]> {
-    quantiles_within(
-        places,
-        Spread::of(places.iter().copied().flatten().map(|&value| ordered(value))),
-        per_milles,
-    )
+    let count = places.iter().map(|values| values.len()).sum();
+    let mut ranks = ranks_of(count, per_milles)?;
+    select(narrow(places, count, &mut ranks, ordered), ranks)
+}
+
+/// Places of quantiles among so many values in ascending order; none if there is no value.
+fn ranks_of<const N: usize>(count: usize, per_milles: [u16; N]) -> Option<[usize; N]> {
+    let mut ranks = [0; N];
+    for (rank, per_mille) in ranks.iter_mut().zip(per_milles) {
+        *rank = nearest_rank(count, per_mille)?;
+    }
+    Some(ranks)
 }
 
 /// The first 16 bits of a value in the order of [`f64::total_cmp`]: its sign, its exponent and four bits more.
@@ -43,15 +50,13 @@ pub(crate) fn quantiles_by_code<const N: usize>(
     most: f64,
     per_milles: [u16; N],
 ) -> Option<[f64; N]> {
-    let (mut ranks, count) = ([0; N], places.iter().map(|(values, _)| values.len()).sum());
+    let count = places.iter().map(|(values, _)| values.len()).sum();
     if count < NARROWED_FROM {
         return quantiles(&places.iter().map(|(values, _)| *values).collect::<Vec<_>>(), per_milles);
     }
     let before = code_of(if most == 0.0 { 0.0 } else { most }).saturating_sub(CODES_MAX - 1);
     let bin = |code: &u16| usize::from(code.saturating_sub(before) % CODES_MAX);
-    for (rank, per_mille) in ranks.iter_mut().zip(per_milles) {
-        *rank = nearest_rank(count, per_mille)?;
-    }
+    let mut ranks = ranks_of(count, per_milles)?;
     let mut counts = [0_u32; CODES_MAX as usize];
     for (_, codes) in places {
         codes.iter().for_each(|code| counts[bin(code)] += 1);
@@ -62,18 +67,6 @@ pub(crate) fn quantiles_by_code<const N: usize>(
         values.iter().zip(*codes).for_each(|(&value, code)| left.put(value, is_left[bin(code)]));
     }
     select(left.finish(), ranks)
-}
-
-fn quantiles_within<const N: usize>(
-    places: &[&[f64]],
-    spread: Spread,
-    per_milles: [u16; N],
-) -> Option<[f64; N]> {
-    let (mut ranks, count) = ([0; N], places.iter().map(|values| values.len()).sum());
-    for (rank, per_mille) in ranks.iter_mut().zip(per_milles) {
-        *rank = nearest_rank(count, per_mille)?;
-    }
-    select(narrow(places, count, spread, &mut ranks, ordered), ranks)
 }
 
 /// The values of ascending ranks.
@@ -91,23 +84,8 @@ fn select<const N: usize>(mut values: Vec<f64>, ranks: [usize; N]) -> Option<[f6
 pub fn median(values: &[i64]) -> Option<i64> {
     let key = |value: i64| value.cast_unsigned() ^ (1 << 63);
     let mut rank = [nearest_rank(values.len(), 500)?];
-    let spread = Spread::of(values.iter().map(|&value| key(value)));
-    let mut left = narrow(&[values], values.len(), spread, &mut rank, key);
+    let mut left = narrow(&[values], values.len(), &mut rank, key);
     Some(*left.select_nth_unstable(rank[0]).1)
-}
-
-/// The least and the greatest key of values.
-#[derive(Clone, Copy)]
-struct Spread {
-    least: u64,
-    most: u64,
-}
-
-impl Spread {
-    fn of(keys: impl Iterator<Item = u64>) -> Self {
-        let none = Self { least: u64::MAX, most: 0 };
-        keys.fold(none, |it, key| Self { least: it.least.min(key), most: it.most.max(key) })
-    }
 }
 
 /// Fewer values are looked through as they are.
@@ -118,20 +96,24 @@ const BINS_LOG2: u32 = 10;
 
 /// Only values near some ranks, in any order; the ranks, which ascend, become theirs.
 ///
-/// Values are counted by the first bits in which their keys differ, and all bins without a rank are left out: two
+/// Values are counted by the first bits in which their keys differ, and all bins without a rank are left out: three
 /// passes without a branch that depends on a value. `key` is in the order of the values.
 fn narrow<T: Copy + Default>(
     places: &[&[T]],
     count: usize,
-    spread: Spread,
     ranks: &mut [usize],
     key: impl Fn(T) -> u64,
 ) -> Vec<T> {
     if count < NARROWED_FROM {
         return places.concat();
     }
-    let shift = (u64::BITS - (spread.most - spread.least).leading_zeros()).saturating_sub(BINS_LOG2);
-    let bin = |value: T| ((key(value) - spread.least) >> shift) as usize % (1 << BINS_LOG2);
+    let (mut least, mut most) = (u64::MAX, 0);
+    for &value in places.iter().copied().flatten() {
+        let key = key(value);
+        (least, most) = (least.min(key), most.max(key));
+    }
+    let shift = (u64::BITS - (most - least).leading_zeros()).saturating_sub(BINS_LOG2);
+    let bin = |value: T| ((key(value) - least) >> shift) as usize % (1 << BINS_LOG2);
     let mut counts = [0_u32; 1 << BINS_LOG2];
     for values in places {
         values.iter().for_each(|&value| counts[bin(value)] += 1);

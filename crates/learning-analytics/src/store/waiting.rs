@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use belvedere_kernel::{ProjectId, SubjectId};
-use belvedere_storage::{Id, StorageError, Timestamp, Tx, execute_sql, query_sql};
+use belvedere_storage::{Id, Sql, StorageError, Timestamp, Tx, execute_sql, query_sql};
 use sea_orm::ConnectionTrait;
 
 use super::sql::{count, get, state, text};
@@ -88,9 +88,14 @@ pub(crate) async fn postpone_waiting(
     execute_sql(tx, sql, [project.0.into(), id.into(), due.into()]).await.map(drop)
 }
 
-pub(crate) async fn delete_waiting(tx: &Tx, project: ProjectId, id: Id<Waiting>) -> Result<(), StorageError> {
-    let sql = "DELETE FROM learning_waiting WHERE project_id = $1 AND id = $2";
-    execute_sql(tx, sql, [project.0.into(), id.into()]).await.map(drop)
+pub(crate) async fn delete_waiting(
+    tx: &Tx,
+    project: ProjectId,
+    ids: &[Id<Waiting>],
+) -> Result<(), StorageError> {
+    let mut sql = Sql::new(tx, "DELETE FROM learning_waiting WHERE project_id = ");
+    sql.bind(project.0).push(" AND id");
+    sql.execute_in(tx, ids).await.map(drop)
 }
 
 /// What waits of a project behind a row, due or not; at most 64 rows.
@@ -138,7 +143,7 @@ pub(crate) async fn change_waiting(
                 continue;
             }
             if waiting.entries.is_empty() {
-                delete_waiting(tx, project, waiting.id).await?;
+                delete_waiting(tx, project, &[waiting.id]).await?;
             } else {
                 let sql = "UPDATE learning_waiting SET entries = $3 WHERE project_id = $1 AND id = $2";
                 execute_sql(tx, sql, [project.0.into(), waiting.id.into(), text(&waiting.entries)?]).await?;
