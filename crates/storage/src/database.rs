@@ -81,7 +81,7 @@ impl Database {
             let writer = sea_orm::Database::connect(sqlite_options(config, 1)).await?;
             let reader = sea_orm::Database::connect(sqlite_options(config, config.connections_max)).await?;
             let mover = sea_orm::Database::connect(sqlite_options(config, 1)).await?;
-            (reader, writer, Checkpoints::new(&config.url, mover).map(Arc::new))
+            (reader, writer, Some(Arc::new(Checkpoints::new(mover))))
         } else {
             let connection = sea_orm::Database::connect(postgres_options(config)).await?;
             (connection.clone(), connection, None)
