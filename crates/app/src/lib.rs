@@ -348,6 +348,7 @@ impl App {
         subject_data.push(business.subject_data());
         subject_data.push(alerting.subject_data());
         subject_data.push(privacy.consent_data());
+        subject_data.push(privacy.link_data());
 
         let quotas = Arc::new(QuotaBook::new(QuotaParts { db: db.clone(), clock: Arc::clone(&clock) }));
         let stats = Arc::new(IntakeStats::default());

@@ -25,6 +25,10 @@ const REMEMBERED_MAX: usize = 60_000;
 /// How long an anonymous id may be remembered that is not linked: so long may a link by another process go unnoticed.
 const UNLINKED_MAX: Duration = Duration::from_secs(5);
 
+/// How long what leads to somebody by a link may be remembered: so long may another process's erasure of the link go
+/// unnoticed.
+const LINKED_MAX: Duration = Duration::from_secs(60);
+
 /// What is remembered of a subject.
 #[derive(Clone, Copy)]
 pub(crate) struct Known {
@@ -43,6 +47,19 @@ impl Known {
 
     fn is_fresh(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
+    }
+}
+
+/// Subjects by their look-ups. A clone is the same memory.
+#[derive(Clone)]
+pub(crate) struct Remembered(Arc<Cache<Lookup, Known>>);
+
+impl Remembered {
+    /// Forgets look-ups at once, and again after the commit, as others may have looked meanwhile.
+    pub(crate) fn forget_in(&self, tx: &Tx, lookups: Vec<Lookup>) {
+        let remembered = Arc::clone(&self.0);
+        lookups.iter().for_each(|lookup| remembered.remove(lookup));
+        tx.after_commit(move || lookups.iter().for_each(|lookup| remembered.remove(lookup)));
     }
 }
 
@@ -71,7 +88,7 @@ pub(crate) struct Gate {
     pub(crate) settings: Arc<SettingsCache>,
     pub(crate) hasher: IdentityHasher,
     salts: DailySalts,
-    remembered: Arc<Cache<Lookup, Known>>,
+    pub(crate) remembered: Remembered,
     pub(crate) consents: Arc<Consents>,
 }
 
@@ -82,7 +99,7 @@ impl Gate {
             settings,
             hasher: IdentityHasher::new(master_key),
             salts: DailySalts::new(master_key),
-            remembered: Arc::new(Cache::new(REMEMBERED_MAX)),
+            remembered: Remembered(Arc::new(Cache::new(REMEMBERED_MAX))),
             consents: Arc::default(),
         }
     }
@@ -119,6 +136,7 @@ impl Gate {
         &self,
         connection: &impl ConnectionTrait,
         raw: &[RawPerson],
+        now: Timestamp,
     ) -> Result<Vec<Option<SubjectId>>, StorageError> {
         let lookup = |person: &RawPerson| {
             let identity = identity::canonical(&person.identity);
@@ -130,7 +148,7 @@ impl Gate {
         let mut unknown: BTreeMap<ProjectId, Vec<Lookup>> = BTreeMap::new();
         for (person, lookup) in raw.iter().zip(&lookups) {
             let Some(lookup) = lookup else { continue };
-            match self.remembered.get(lookup) {
+            match self.recall(lookup, now) {
                 Some(known) => drop(found.insert(*lookup, known.subject)),
                 None => unknown.entry(person.project).or_default().push(*lookup),
             }
@@ -168,11 +186,14 @@ impl Gate {
         let hits = learned.into_iter().filter_map(|index| {
             let person = people.get(index)?;
             let known = person.known?;
-            let is_passing = person.is_anonymous && !known.is_linked;
-            let until = is_passing.then(|| now.plus(UNLINKED_MAX));
+            let longest = match known.is_linked {
+                true => Some(LINKED_MAX),
+                false => person.is_anonymous.then_some(UNLINKED_MAX),
+            };
+            let until = longest.map(|longest| now.plus(longest));
             Some((person.lookup, Known { until, ..known }))
         });
-        let (hits, remembered) = (hits.collect::<Vec<_>>(), Arc::clone(&self.remembered));
+        let (hits, remembered) = (hits.collect::<Vec<_>>(), Arc::clone(&self.remembered.0));
         if !hits.is_empty() {
             tx.after_commit(move || {
                 hits.into_iter().for_each(|(lookup, known)| remembered.insert(lookup, known))
@@ -187,14 +208,7 @@ impl Gate {
 
     /// What is remembered of a look-up and still holds.
     pub(crate) fn recall(&self, lookup: &Lookup, now: Timestamp) -> Option<Known> {
-        self.remembered.get(lookup).filter(|known| known.is_fresh(now))
-    }
-
-    /// Forgets look-ups at once, and again after the commit, as others may have looked meanwhile.
-    pub(crate) fn forget_in(&self, tx: &Tx, lookups: Vec<Lookup>) {
-        let remembered = Arc::clone(&self.remembered);
-        lookups.iter().for_each(|lookup| remembered.remove(lookup));
-        tx.after_commit(move || lookups.iter().for_each(|lookup| remembered.remove(lookup)));
+        self.remembered.0.get(lookup).filter(|known| known.is_fresh(now))
     }
 
     /// Decides what each person's project allows, and brings spellings of the same person together. Returns for each

@@ -1,11 +1,17 @@
 //! From anonymous to known: which subject a linked visitor has from then on.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
-use belvedere_kernel::{Identity, IdentityLink, ProjectId, RawPerson, SubjectId, VaultError};
-use belvedere_storage::{Timestamp, Tx};
+use async_trait::async_trait;
+use belvedere_kernel::{
+    AuditSink, Entry, Identity, IdentityLink, ProjectId, RawPerson, SubjectData, SubjectDataError, SubjectId,
+    SubjectRecords, VaultError,
+};
+use belvedere_storage::{Database, StorageError, Timestamp, Tx};
+use serde_json::json;
 
-use crate::gate::{Gate, Lasting};
+use crate::gate::{Gate, Lasting, Remembered};
 use crate::identity::{self, Lookup};
 use crate::store;
 
@@ -99,7 +105,7 @@ impl Gate {
             .into_iter()
             .filter_map(|(lookup, target)| Some((lookup, subject_of(target)?)))
             .collect();
-        self.forget_in(tx, links.iter().map(|(lookup, _)| *lookup).collect());
+        self.remembered.forget_in(tx, links.iter().map(|(lookup, _)| *lookup).collect());
         Ok(store::insert_links(tx, project, links, now).await?)
     }
 }
@@ -135,4 +141,61 @@ fn plan(project: ProjectId, pairs: Vec<Pair>, known: &HashMap<Lookup, (SubjectId
         plan.links.push((pair.anonymous, target));
     }
     plan
+}
+
+const NAME: &str = "links";
+
+/// Which ids lead to a subject by a link, for whoever exports and erases it. An id that led there is a stranger's from
+/// then on.
+pub(crate) struct LinkData {
+    pub(crate) db: Database,
+    pub(crate) audit: Arc<dyn AuditSink>,
+    pub(crate) remembered: Remembered,
+}
+
+fn failed(error: &StorageError) -> SubjectDataError {
+    SubjectDataError { what: NAME, why: error.to_string(), is_transient: error.is_transient() }
+}
+
+#[async_trait]
+impl SubjectData for LinkData {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    /// When each id was linked; the ids themselves are kept as keyed hashes only.
+    async fn export(
+        &self,
+        project: ProjectId,
+        subject: SubjectId,
+        after: Option<String>,
+    ) -> Result<SubjectRecords, SubjectDataError> {
+        let after = after.map(|place| place.parse().map_err(|_| StorageError::corrupt("place in links")));
+        let after = after.transpose().map_err(|error| failed(&error))?.unwrap_or(0);
+        let page = store::list_links(self.db.read(), project, subject, after).await;
+        let page = page.map_err(|error| failed(&error))?;
+        let next = (page.len() == store::LINKS_PAGE).then(|| (after + page.len() as u64).to_string());
+        let records = page.into_iter().map(|linked_at| json!({ "linked_at": linked_at })).collect();
+        Ok(SubjectRecords { records, next })
+    }
+
+    async fn erase(&self, project: ProjectId, subject: SubjectId) -> Result<u64, SubjectDataError> {
+        let erased = self.db.write(async |tx| {
+            // Nobody links somebody to the subject until the transaction ends.
+            store::lock_counter(tx, project).await?;
+            let lookups = store::delete_links(tx, project, subject).await?;
+            let deleted = lookups.len() as u64;
+            if deleted > 0 {
+                let (of, detail) = (("privacy", "links_erased"), json!({ "rows_deleted": deleted }));
+                self.audit.record(tx, Entry::of_erasure(of, project, subject, detail)).await?;
+                self.remembered.forget_in(tx, lookups);
+            }
+            Ok::<u64, StorageError>(deleted)
+        });
+        erased.await.map_err(|error| failed(&error))
+    }
+
+    async fn count(&self, project: ProjectId, subject: SubjectId) -> Result<u64, SubjectDataError> {
+        store::count_links(self.db.read(), project, subject).await.map_err(|error| failed(&error))
+    }
 }

@@ -11,6 +11,7 @@ use belvedere_storage::{Database, StorageError, Tx};
 
 use crate::consent::ConsentData;
 use crate::gate::{self, Gate};
+use crate::link::LinkData;
 use crate::scrub::Rules;
 use crate::settings::{self, SettingsCache};
 use crate::{
@@ -50,6 +51,16 @@ impl PrivacyService {
             db: self.db.clone(),
             audit: Arc::clone(&self.audit),
             consents: Arc::clone(&self.gate.consents),
+        })
+    }
+
+    /// Which ids lead to subjects by a link.
+    #[must_use]
+    pub fn link_data(&self) -> Arc<dyn SubjectData> {
+        Arc::new(LinkData {
+            db: self.db.clone(),
+            audit: Arc::clone(&self.audit),
+            remembered: self.gate.remembered.clone(),
         })
     }
 
@@ -174,7 +185,7 @@ impl PersonRegister for PrivacyService {
     }
 
     async fn find(&self, people: &[RawPerson]) -> Result<Vec<Option<SubjectId>>, StorageError> {
-        self.gate.find(self.db.read(), people).await
+        self.gate.find(self.db.read(), people, self.clock.now()).await
     }
 }
 

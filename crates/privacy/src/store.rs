@@ -1,13 +1,18 @@
 pub(crate) mod consent;
 
 use belvedere_kernel::{KeyOwner, ProjectId, SubjectId};
-use belvedere_storage::{Dialect, Sql, StorageError, Timestamp, Tx, bulk, insert_all};
+use belvedere_storage::{Dialect, Sql, StorageError, Timestamp, Tx, bulk, insert_all, query_sql};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Set, Value};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryResult, Set, Value,
+};
 
 use crate::entity::{key, salt, settings, subject};
 use crate::identity::{Fingerprint, Lookup};
 use crate::sealing::{OwnerColumns, SUBJECT_KIND};
+
+/// Links of a page.
+pub(crate) const LINKS_PAGE: usize = 500;
 
 /// The most values in one IN list.
 const IN_LIST_MAX: usize = 512;
@@ -170,6 +175,46 @@ pub(crate) async fn insert_links(
     });
     let head = "INSERT INTO privacy_link (project_id, lookup, subject_id, created_at) VALUES ";
     bulk(tx, head, rows.collect(), " ON CONFLICT (project_id, lookup) DO NOTHING").await.map(drop)
+}
+
+/// When look-ups were linked to a subject, the oldest first, behind so many.
+pub(crate) async fn list_links(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+    subject: SubjectId,
+    after: u64,
+) -> Result<Vec<Timestamp>, StorageError> {
+    let sql = "SELECT created_at FROM privacy_link WHERE project_id = $1 AND subject_id = $2 \
+               ORDER BY created_at, lookup LIMIT 500 OFFSET $3";
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    let rows = query_sql(connection, sql, [project.0.into(), subject.0.into(), after.into()]).await?;
+    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
+}
+
+pub(crate) async fn count_links(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+    subject: SubjectId,
+) -> Result<u64, StorageError> {
+    let sql = "SELECT COUNT(*) FROM privacy_link WHERE project_id = $1 AND subject_id = $2";
+    let rows = query_sql(connection, sql, [project.0.into(), subject.0.into()]).await?;
+    let count: i64 = rows.first().map_or(Ok(0), |row| row.try_get_by_index(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// Removes the links to a subject; which look-ups they were of.
+pub(crate) async fn delete_links(
+    tx: &Tx,
+    project: ProjectId,
+    subject: SubjectId,
+) -> Result<Vec<Lookup>, StorageError> {
+    let sql = "DELETE FROM privacy_link WHERE project_id = $1 AND subject_id = $2 RETURNING lookup";
+    let rows = query_sql(tx, sql, [project.0.into(), subject.0.into()]).await?;
+    let lookup = |row: &QueryResult| {
+        let lookup: Vec<u8> = row.try_get_by_index(0)?;
+        lookup.try_into().map_err(|_| StorageError::corrupt("privacy_link.lookup"))
+    };
+    rows.iter().map(lookup).collect()
 }
 
 pub(crate) async fn list_subjects(

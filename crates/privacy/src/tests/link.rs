@@ -14,6 +14,7 @@ belvedere_storage::database_tests!(
     a_link_is_seen_by_another_process_within_five_seconds,
     a_link_that_fails_at_any_statement_leaves_nothing,
     known_links_need_no_statement_and_many_need_few,
+    an_erased_link_leads_nowhere_and_is_forgotten_everywhere,
 );
 
 fn visitor(id: &str) -> RawPerson {
@@ -168,4 +169,40 @@ async fn known_links_need_no_statement_and_many_need_few(db: TestDatabase) {
         Ok::<_, StorageError>(())
     });
     again.await.unwrap();
+}
+
+async fn an_erased_link_leads_nowhere_and_is_forgotten_everywhere(db: TestDatabase) {
+    let house = House::with_consent(db).await;
+    let other = house.other_process();
+    assert_eq!(house.subjects(&[person(P1, "ada"), person(P1, "bob")]).await, [1, 2]);
+    let links = [link("v1", "ada"), link("v2", "ada"), link("w1", "bob")];
+    let visitors = [visitor("v1"), visitor("v2"), visitor("w1")];
+    assert_eq!(house.batch(&links, &visitors).await, [1, 1, 2]);
+    let there = async || {
+        admit(&house.db, &other, &visitors)
+            .await
+            .unwrap()
+            .iter()
+            .map(|it| it.subject.unwrap().0)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(there().await, [1, 1, 2]);
+    let (data, ada) = (house.privacy.link_data(), SubjectId(1));
+    let exported = data.export(P1, ada, None).await.unwrap();
+    let linked = json!({"linked_at": "2026-11-23T12:00:00Z"});
+    assert_eq!((exported.records, exported.next), (vec![linked.clone(), linked], None));
+    assert_eq!(data.count(P2, ada).await.unwrap(), 0);
+    assert_eq!(data.erase(P2, ada).await.unwrap(), 0, "another project's number");
+    assert_eq!((data.count(P1, ada).await.unwrap(), data.erase(P1, ada).await.unwrap()), (2, 2));
+    assert_eq!((data.count(P1, ada).await.unwrap(), data.erase(P1, ada).await.unwrap()), (0, 0));
+    let erasures: Vec<_> = {
+        let entries = house.audit.0.lock().unwrap();
+        let of_links = entries.iter().filter(|entry| entry.action == "links_erased");
+        of_links.map(|entry| entry.detail.clone()).collect()
+    };
+    assert_eq!(erasures, [json!({"rows_deleted": 2})]);
+    // Whoever comes with these ids is somebody new, here at once and in another process within a minute.
+    assert_eq!(house.subjects(&visitors).await, [3, 4, 2]);
+    house.clock.advance(Duration::from_secs(60));
+    assert_eq!(there().await, [3, 4, 2]);
 }
