@@ -22,6 +22,8 @@ pub enum Permission {
     ViewAnalytics,
     /// Keep questions to the product's numbers, and make dashboards and cohorts.
     ManageInsights,
+    /// Decide who gets what of the product.
+    ManageFeatureFlags,
     /// Show a dashboard to whoever has a link.
     ShareDashboards,
     /// See ingest keys and DSNs.
@@ -50,7 +52,7 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission, in the order of the table.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::ViewProjects,
         Self::ViewIssues,
         Self::ViewReleases,
@@ -59,6 +61,7 @@ impl Permission {
         Self::ReplaySetAside,
         Self::ViewAnalytics,
         Self::ManageInsights,
+        Self::ManageFeatureFlags,
         Self::ShareDashboards,
         Self::ViewKeys,
         Self::ManageKeys,
@@ -85,6 +88,7 @@ impl Permission {
             Self::ReplaySetAside => "replay_set_aside",
             Self::ViewAnalytics => "view_analytics",
             Self::ManageInsights => "manage_insights",
+            Self::ManageFeatureFlags => "manage_feature_flags",
             Self::ShareDashboards => "share_dashboards",
             Self::ViewKeys => "view_keys",
             Self::ManageKeys => "manage_keys",
@@ -118,6 +122,7 @@ impl Permission {
             Self::ReplaySetAside => (&[Owner, Admin], &[Scope::Admin]),
             Self::ViewAnalytics => (&[Owner, Admin, Member, Analyst], &[Scope::Read]),
             Self::ManageInsights => (&[Owner, Admin, Member, Analyst], &[Scope::Write]),
+            Self::ManageFeatureFlags => (&[Owner, Admin, Member], &[Scope::Write]),
             Self::ShareDashboards => (&[Owner, Admin], &[Scope::Admin]),
             Self::ViewKeys => (&[Owner, Admin, Member], &[Scope::Admin]),
             Self::ManageKeys => (&[Owner, Admin], &[Scope::Admin]),
@@ -171,6 +176,7 @@ mod tests {
         replay_set_aside      O A - - - -  - - a
         view_analytics        O A M N - -  r - -
         manage_insights       O A M N - -  - w -
+        manage_feature_flags  O A M - - -  - w -
         share_dashboards      O A - - - -  - - a
         view_keys             O A M - - -  - - a
         manage_keys           O A - - - -  - - a

@@ -10,6 +10,7 @@ use belvedere_storage::{StorageError, Timestamp};
 use jiff::tz::TimeZone;
 
 use crate::calendar::{Calendar, PeriodUnit};
+use crate::feature_flag::Remembered;
 use crate::insight::{CohortId, CohortSize};
 use crate::kept::{Kept, Pace};
 use crate::looks::{Look, Looks};
@@ -51,6 +52,7 @@ pub(crate) struct Answers {
     cohorts: Kept<SeriesKey, CohortTable, i64>,
     pub(crate) sizes: Kept<(ProjectId, CohortId, Timestamp), Vec<CohortSize>>,
     pub(crate) looks: Looks,
+    pub(crate) flags: Remembered,
 }
 
 /// The project, the period with its begin, and the currency.
@@ -84,6 +86,7 @@ impl Default for Answers {
             cohorts: Kept::new(METRICS_KEPT, 30),
             sizes: Kept::new(REPORTS_KEPT, 300),
             looks: Looks::default(),
+            flags: Remembered::default(),
         }
     }
 }

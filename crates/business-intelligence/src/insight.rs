@@ -46,6 +46,7 @@ pub use question::{
 pub use trend::{Counted, Line, Lines, SERIES_MAX, SeriesQuestion, TrendQuestion, letter};
 
 pub(crate) use cohort::{decode, encode};
+pub(crate) use insights::user;
 pub(crate) use members::CohortData;
 
 /// Questions worth keeping. Every change is an audit entry.

@@ -39,6 +39,7 @@
 mod answers;
 pub mod calendar;
 mod error;
+pub mod feature_flag;
 pub mod insight;
 mod kept;
 mod looks;

@@ -1,6 +1,7 @@
 //! All statements of the slice. Their number grows with hundreds of customers or events, not with single ones.
 
 pub(crate) mod cohorts;
+pub(crate) mod flags;
 pub(crate) mod insights;
 mod ledger;
 mod project;

@@ -2,6 +2,7 @@
 
 mod asked;
 mod company;
+mod flags;
 mod insights;
 mod plain;
 mod records;

@@ -33,6 +33,7 @@ pub(crate) enum Section {
     Retention,
     Paths,
     Cohorts,
+    FeatureFlags,
     Dashboards,
     Courses,
     Learners,
@@ -285,6 +286,7 @@ impl Scene {
                 if self.state.business.is_some() {
                     links.push(link("Cohorts", "/cohorts", Section::Cohorts));
                     links.push(link("Dashboards", "/dashboards", Section::Dashboards));
+                    links.push(link("Feature flags", "/feature-flags", Section::FeatureFlags));
                 }
             }
             groups.push(NavGroup { title: "Activity", links });

@@ -8,6 +8,7 @@ mod business;
 mod cohorts;
 mod crons;
 mod events;
+mod feature_flags;
 mod feedback;
 mod gate;
 mod insights;
@@ -96,6 +97,7 @@ pub fn router(state: DashboardState) -> Router {
         .merge(insights::routes())
         .merge(boards::routes())
         .merge(cohorts::routes())
+        .merge(feature_flags::routes())
         .route("/logs", get(logs::show))
         .route("/logs/settings", post(logs::change))
         .route("/pipeline", get(pipeline::show))

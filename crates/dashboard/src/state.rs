@@ -4,6 +4,7 @@ use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, Members, SignIn, XapiK
 use belvedere_alerting::Webhooks;
 use belvedere_audit::AuditLog;
 use belvedere_business_intelligence::Business;
+use belvedere_business_intelligence::feature_flag::FeatureFlags;
 use belvedere_business_intelligence::insight::{Boards, Cohorts, Insights};
 use belvedere_error_tracking::attachment::Attachments;
 use belvedere_error_tracking::feedback::Feedback;
@@ -72,6 +73,8 @@ pub struct DashboardState {
     pub boards: Arc<dyn Boards>,
     /// People with something in common.
     pub cohorts: Arc<dyn Cohorts>,
+    /// Who gets what.
+    pub feature_flags: Arc<dyn FeatureFlags>,
     /// Who is told of what, and what they were told.
     pub webhooks: Arc<dyn Webhooks>,
     /// The projects' own rules of grouping.

@@ -5,6 +5,7 @@ mod answer;
 mod attachments;
 mod audit;
 mod business;
+mod feature_flags;
 mod feedback;
 mod grouping_rules;
 mod input;
@@ -24,7 +25,7 @@ mod triage;
 mod webhooks;
 mod xapi_keys;
 
-pub(crate) use input::JsonBody;
+pub(crate) use input::{JsonBody, Parameters, project};
 
 use axum::response::{IntoResponse, Response};
 use belvedere_accounts::Permission;
@@ -90,8 +91,10 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         .get("/api/v1/audit", needs(Permission::ViewAudit), audit::list_entries);
     let routes = webhooks::routes(routes);
     let routes = if features.learning { learning::routes(routes) } else { routes };
-    let routes =
-        if features.business_intelligence { insights::routes(business::routes(routes)) } else { routes };
+    let routes = match features.business_intelligence {
+        true => feature_flags::routes(insights::routes(business::routes(routes))),
+        false => routes,
+    };
     if !features.error_tracking {
         return routes;
     }
@@ -291,6 +294,11 @@ pub(crate) fn routes(routes: Routes, features: HttpFeatures) -> Routes {
         insights::list_cohort_sizes,
         insights::update_cohort,
         insights::delete_cohort,
+        feature_flags::list_feature_flags,
+        feature_flags::create_feature_flag,
+        feature_flags::find_feature_flag,
+        feature_flags::update_feature_flag,
+        feature_flags::delete_feature_flag,
         issues::list_issues,
         issues::find_issue,
         triage::update_issues,

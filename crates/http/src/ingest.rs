@@ -6,6 +6,7 @@ mod attached;
 mod by_address;
 mod credentials;
 mod cron;
+mod flags;
 mod later;
 mod learning;
 mod multipart;
@@ -38,7 +39,8 @@ pub(crate) fn routes(mut routes: Routes) -> Routes {
         routes = routes.post(path, Access::IngestKey, sentry::report);
         routes = routes.options(path, PREFLIGHT, answer::preflight);
     }
-    let routes =
-        by_address::routes(amplitude::routes(snippet::routes(posthog::routes(track::routes(routes)))));
+    let routes = by_address::routes(amplitude::routes(snippet::routes(flags::routes(posthog::routes(
+        track::routes(routes),
+    )))));
     attached::routes(later::routes(learning::routes(otlp::routes(cron::routes(routes)))))
 }

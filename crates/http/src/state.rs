@@ -7,6 +7,7 @@ use std::time::Duration;
 use belvedere_accounts::{Accounts, ApiTokens, IngestKeys, SignIn, XapiKeys};
 use belvedere_alerting::Webhooks;
 use belvedere_audit::AuditLog;
+use belvedere_business_intelligence::feature_flag::FeatureFlags;
 use belvedere_business_intelligence::insight::{Boards, Cohorts, Insights};
 use belvedere_business_intelligence::{Business, RevenueRecords};
 use belvedere_error_tracking::attachment::Attachments;
@@ -60,6 +61,8 @@ pub struct HttpState {
     pub boards: Arc<dyn Boards>,
     /// People with something in common.
     pub cohorts: Arc<dyn Cohorts>,
+    /// Who gets what.
+    pub feature_flags: Arc<dyn FeatureFlags>,
     /// Who is told of what, and what they were told.
     pub webhooks: Arc<dyn Webhooks>,
     /// Issues and events.

@@ -5,6 +5,7 @@ mod attached;
 mod bombs;
 mod business;
 pub(crate) mod codecs;
+mod feature_flags;
 mod grouping_rules;
 mod house;
 mod ingest;

@@ -16,7 +16,7 @@ pub const INSIGHTS_MAX: usize = 200;
 pub const NAME_CHARS_MAX: usize = 100;
 
 /// Whoever is a person.
-pub(super) fn user(by: &ChangedBy) -> Option<Id<User>> {
+pub(crate) fn user(by: &ChangedBy) -> Option<Id<User>> {
     match by.actor {
         Actor::User(user) => Some(user),
         _ => None,
@@ -54,7 +54,7 @@ pub(super) async fn check_room(
 
 impl BusinessService {
     /// Nothing that a project's rules call personal data is kept in the clear.
-    pub(super) async fn check_text(
+    pub(crate) async fn check_text(
         &self,
         project: ProjectId,
         field: &'static str,
@@ -68,7 +68,7 @@ impl BusinessService {
         Err(BusinessError::invalid(field, why))
     }
 
-    pub(super) async fn record_act(
+    pub(crate) async fn record_act(
         &self,
         tx: &Tx,
         project: ProjectId,

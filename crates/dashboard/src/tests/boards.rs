@@ -13,6 +13,7 @@ fn with(role: Role, suffix: &'static str) -> (Site, Arc<FakeInsights>) {
         state.insights = fake.clone();
         state.boards = fake.clone();
         state.cohorts = fake.clone();
+        state.feature_flags = fake.clone();
         kept = Some(fake);
     });
     (site, kept.unwrap())
@@ -396,6 +397,8 @@ async fn names_of_others_are_inert() {
         board,
         "/projects/7/cohorts".to_owned(),
         format!("/projects/7/cohorts/{}", cohort_id(1)),
+        "/projects/7/feature-flags".to_owned(),
+        "/projects/7/feature-flags/new-editor".to_owned(),
     ] {
         let page = site.get(&path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}");
@@ -429,9 +432,69 @@ async fn who_may_only_look_and_who_may_not_even_that() {
     }
     assert_eq!(calls(&fake), Vec::<String>::new());
     let off = Site::with(Role::Owner, |_, state| state.business = None);
-    for path in ["/projects/7/dashboards", "/projects/7/cohorts"] {
+    for path in ["/projects/7/dashboards", "/projects/7/cohorts", "/projects/7/feature-flags"] {
         assert_eq!(off.get(path).await.status, StatusCode::NOT_FOUND);
     }
     let page = off.get("/projects/7/insights/trends").await;
     assert!(page.status == StatusCode::OK && !page.text().contains("/insights/saved"));
+}
+
+#[tokio::test]
+async fn a_feature_flag_is_made_changed_and_deleted_by_its_form() {
+    let (site, fake) = with(Role::Member, "");
+    let page = site.get("/projects/7/feature-flags").await;
+    for part in [
+        r#"<a href="/projects/7/feature-flags" aria-current="page">Feature flags</a>"#,
+        r#"<a class="open" href="/projects/7/feature-flags/new-editor">new-editor</a>"#,
+        "plan is team and seats is greater than 5",
+        r#"<td class="n" data-label="share">25 %</td>"#,
+        r#"name="what2""#,
+    ] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+    let form =
+        "key=beta&note=For+all&share=50&active=1&what1=plan&test1=is_not&value1=free&what2=&value2=&payload=";
+    let made = site.post("/projects/7/feature-flags", form).await;
+    assert_eq!(made.header("location"), "/projects/7/feature-flags?done=saved");
+    for (from, to, why) in [
+        ("key=beta", "key=new-editor", "there is a flag with this one already"),
+        ("share=50", "share=half", "Share: must be a number from 0 to 100."),
+    ] {
+        let refused = site.post("/projects/7/feature-flags", &form.replace(from, to)).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(refused.text().contains(why), "{}", refused.text());
+        assert!(refused.text().contains(r#"placeholder="value" value="free""#), "{}", refused.text());
+    }
+    let path = "/projects/7/feature-flags/new-editor";
+    let page = site.get(path).await;
+    for part in [r#"<option value="greater" selected>"#, "{&#34;colour&#34;: 1}", "version 3"] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+    assert_eq!(site.get("/projects/7/feature-flags/nothing").await.status, StatusCode::NOT_FOUND);
+    let changed = site.post(path, "note=&share=0&payload=").await;
+    assert_eq!(changed.header("location"), "/projects/7/feature-flags/new-editor?done=saved");
+    let gone = site.post(&format!("{path}/delete"), "").await;
+    assert_eq!(gone.header("location"), "/projects/7/feature-flags?done=gone");
+    assert_eq!(
+        calls(&fake),
+        [
+            "create_flag beta true 50 1",
+            "change_flag new-editor Some(false) Some(0) Some(None)",
+            "delete_flag new-editor"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn whoever_only_asks_about_the_product_may_not_decide_who_gets_what() {
+    let (site, fake) = with(Role::Analyst, "");
+    let page = site.get("/projects/7/feature-flags/new-editor").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(!page.text().contains("<form class=\"form wide\"") && !page.text().contains("/delete\""));
+    let path = "/projects/7/feature-flags";
+    for path in [path, &format!("{path}/new-editor"), &format!("{path}/new-editor/delete")] {
+        let refused = site.post(path, "key=beta&share=50").await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    assert_eq!(calls(&fake), Vec::<String>::new());
 }

@@ -1,14 +1,17 @@
-//! Made-up insights, dashboards and cohorts.
+//! Made-up insights, dashboards, cohorts and a feature flag.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use belvedere_business_intelligence::feature_flag::{
+    FeatureFlag, FeatureFlags, FlagChange, FlagCondition, NewFlag,
+};
 use belvedere_business_intelligence::insight::{
     Board, BoardChange, BoardId, Boards, Cohort, CohortChange, CohortId, CohortSize, Cohorts, Condition,
     DidCondition, FunnelQuestion, Insight, InsightChange, InsightId, Insights, Link, LinkId, LinkSecret,
-    Matching, NewCohort, NewInsight, Often, PathQuestion, Question, RetentionQuestion, Rule, SharedBoard,
-    Tile, TileWidth, TrendQuestion,
+    Matching, NewCohort, NewInsight, Often, PathQuestion, PropertyOp, Question, RetentionQuestion, Rule,
+    SharedBoard, Tile, TileWidth, TrendQuestion,
 };
 use belvedere_business_intelligence::{BusinessError, ChangedBy};
 use belvedere_event_store::kernel::subject_set::SubjectSet;
@@ -325,5 +328,75 @@ impl Cohorts for FakeInsights {
     async fn find_people(&self, project: ProjectId, id: CohortId) -> Result<Arc<SubjectSet>, BusinessError> {
         self.find_cohort(project, id).await?;
         Ok(Arc::new([1, 2].into_iter().collect()))
+    }
+}
+
+#[async_trait]
+impl FeatureFlags for FakeInsights {
+    async fn list_flags(&self, project: ProjectId) -> Result<Vec<FeatureFlag>, BusinessError> {
+        let condition = |property: &str, op, value: &str| FlagCondition {
+            property: format!("{property}{}", self.suffix),
+            op,
+            value: Some(format!("{value}{}", self.suffix)),
+        };
+        let flag = FeatureFlag {
+            key: "new-editor".to_owned(),
+            number: 1,
+            note: format!("For teams{}", self.suffix),
+            is_active: true,
+            share_percent: 25,
+            conditions: vec![
+                condition("plan", PropertyOp::Is, "team"),
+                condition("seats", PropertyOp::Greater, "5"),
+            ],
+            payload: Some(format!("{{\"colour\": 1}}{}", self.suffix)),
+            version: 3,
+            created_by: None,
+            created_at: self.now,
+            changed_at: self.now,
+        };
+        Ok(if project.0 == 7 { vec![flag] } else { Vec::new() })
+    }
+
+    async fn find_flag(&self, project: ProjectId, key: &str) -> Result<FeatureFlag, BusinessError> {
+        let all = self.list_flags(project).await?;
+        all.into_iter().find(|flag| flag.key == key).ok_or(BusinessError::NotFound("feature flag"))
+    }
+
+    async fn create_flag(
+        &self,
+        project: ProjectId,
+        new: NewFlag,
+        _: &ChangedBy,
+    ) -> Result<FeatureFlag, BusinessError> {
+        if new.key == "new-editor" {
+            return refused("there is a flag with this one already");
+        }
+        let (key, is_active, share) = (&new.key, new.is_active, new.share_percent);
+        self.note(format!("create_flag {key} {is_active} {share} {}", new.conditions.len()));
+        self.find_flag(project, "new-editor").await
+    }
+
+    async fn change_flag(
+        &self,
+        project: ProjectId,
+        key: &str,
+        change: FlagChange,
+        _: &ChangedBy,
+    ) -> Result<FeatureFlag, BusinessError> {
+        let flag = self.find_flag(project, key).await?;
+        let FlagChange { is_active, share_percent, payload, .. } = change;
+        self.note(format!("change_flag {key} {is_active:?} {share_percent:?} {payload:?}"));
+        Ok(flag)
+    }
+
+    async fn delete_flag(&self, project: ProjectId, key: &str, _: &ChangedBy) -> Result<(), BusinessError> {
+        self.find_flag(project, key).await?;
+        self.note(format!("delete_flag {key}"));
+        Ok(())
+    }
+
+    async fn flags_now(&self, project: ProjectId) -> Result<Arc<[FeatureFlag]>, BusinessError> {
+        Ok(self.list_flags(project).await?.into())
     }
 }

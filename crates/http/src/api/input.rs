@@ -55,7 +55,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathPair {
 }
 
 /// The parameters of a query string.
-pub(super) struct Parameters<T>(pub(super) T);
+pub(crate) struct Parameters<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
     type Rejection = Problem;
@@ -140,7 +140,7 @@ pub(super) fn instant(field: &'static str, text: Option<&str>) -> Result<Option<
 
 /// The project that a request means: by number or by slug, or the organisation's only one, that of Belvedere's own
 /// errors not counted.
-pub(super) async fn project(
+pub(crate) async fn project(
     shared: &Shared,
     caller: &Caller,
     named: Option<&str>,

@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use belvedere_accounts::AccountsError;
+use belvedere_business_intelligence::BusinessError;
 use belvedere_error_tracking::envelope::{DecodeError, EnvelopeError, EventId};
 use belvedere_error_tracking::quota::Limited;
 use belvedere_intake::IntakeError;
@@ -58,6 +59,8 @@ pub(super) enum Refusal {
     Body(#[from] BodyError),
     #[error("cannot look the key up at the moment")]
     Accounts(#[from] AccountsError),
+    #[error("cannot read the feature flags at the moment")]
+    Flags(#[from] BusinessError),
     #[error("cannot store anything at the moment")]
     Intake(#[source] IntakeError),
 }
@@ -95,7 +98,10 @@ impl Refusal {
             Self::Accounts(AccountsError::Storage(error)) if !error.is_transient() => {
                 (Refused::Failed, StatusCode::INTERNAL_SERVER_ERROR)
             }
-            Self::Accounts(_) => (Refused::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
+            Self::Flags(error) if !error.is_transient() => {
+                (Refused::Failed, StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Self::Accounts(_) | Self::Flags(_) => (Refused::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::Intake(error) if error.is_transient() => {
                 (Refused::Unavailable, StatusCode::SERVICE_UNAVAILABLE)
             }
@@ -107,6 +113,7 @@ impl Refusal {
     fn cause(&self) -> Option<Cause> {
         match self {
             Self::Accounts(error) => Some(Cause(error_chain(error))),
+            Self::Flags(error) => Some(Cause(error_chain(error))),
             // A full queue would otherwise be logged for every request.
             Self::Intake(IntakeError::Full | IntakeError::DiskFull | IntakeError::Closed) => None,
             Self::Intake(error) => Some(Cause(error_chain(error))),

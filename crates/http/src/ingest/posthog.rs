@@ -1,5 +1,4 @@
-//! Product events as PostHog's clients send them, and what those clients ask for before and beside: flags, of which there
-//! are none, and the configuration of a page.
+//! Product events as PostHog's clients send them, and the configuration that a page asks for before.
 
 use std::sync::Arc;
 
@@ -13,27 +12,18 @@ use belvedere_business_intelligence::track::{
 use belvedere_storage::Timestamp;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Refusal, allow_reading, preflight};
 use super::sentry::{Door, refuse};
-use super::track::{answer, encoding_of, json_answer, take};
+use super::track::{answer, json_answer, take};
 use crate::routes::{Access, Routes};
 use crate::state::Shared;
 
 const CAPTURE: [&str; 8] = ["/e", "/e/", "/i/v0/e", "/i/v0/e/", "/capture", "/capture/", "/batch", "/batch/"];
-const FLAGS: [&str; 4] = ["/flags", "/flags/", "/decide", "/decide/"];
-
-/// The largest question for flags, in bytes.
-const QUESTION_BYTES_MAX: usize = 256 << 10;
-
 pub(super) fn routes(mut routes: Routes) -> Routes {
     for path in CAPTURE {
         routes = routes.post(path, Access::IngestKey, capture).options(path, super::PREFLIGHT, preflight);
-    }
-    for path in FLAGS {
-        routes = routes.post(path, Access::IngestKey, flags).options(path, super::PREFLIGHT, preflight);
     }
     routes.get("/array/{key}/config", Access::IngestKey, config).get(
         "/array/{key}/config.js",
@@ -62,7 +52,7 @@ fn read_body(body: &[u8], now: Timestamp) -> Result<Received, ReadError> {
     }
 }
 
-fn unwrap_form(body: &[u8]) -> Option<Result<Vec<u8>, ReadError>> {
+pub(super) fn unwrap_form(body: &[u8]) -> Option<Result<Vec<u8>, ReadError>> {
     let data = body.strip_prefix(b"data=")?;
     let data = percent_decoded(data.split(|byte| *byte == b'&').next().unwrap_or_default());
     let json = BASE64_STANDARD.decode(data);
@@ -89,51 +79,10 @@ fn percent_decoded(text: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// No flags, in the shapes of all versions of the question.
-async fn flags(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let mut door = Door::new(&shared, parts, None);
-    match ask(&shared, &mut door, body).await {
-        Ok(()) => json_answer(StatusCode::OK, &no_flags()),
-        Err(refusal) => refuse(&door, refusal, ITEM),
-    }
-}
-
-async fn ask(shared: &Shared, door: &mut Door<'_>, body: axum::body::Body) -> Result<(), Refusal> {
-    #[derive(Deserialize)]
-    struct Asker {
-        #[serde(default)]
-        token: Option<String>,
-        #[serde(default)]
-        api_key: Option<String>,
-    }
-    let body = shared.bodies.read(body, QUESTION_BYTES_MAX).await?;
-    if body.bytes.is_empty() && !door.has_key() {
-        return Err(Refusal::NoWriteKey);
-    }
-    let look = |bytes: &[u8], is_whole: bool| {
-        is_whole.then(|| match unwrap_form(bytes) {
-            Some(json) => serde_json::from_slice::<Asker>(&json.unwrap_or_default()),
-            None => serde_json::from_slice::<Asker>(bytes),
-        })
-    };
-    let asker = shared.bodies.decode(encoding_of(door, &body.bytes), &body.bytes, look).await?;
-    let asker = asker.map_err(|error| Refusal::Event(error.to_string()))?;
-    door.authenticate_track(asker.token.or(asker.api_key).as_deref()).await.map(drop)
-}
-
-fn no_flags() -> Value {
+/// What a page is told: to send its events compressed to this door, and whether to ask for flags.
+fn configuration(key: &str, has_flags: bool) -> Value {
     json!({
-        "flags": {}, "featureFlags": {}, "featureFlagPayloads": {}, "errorsWhileComputingFlags": false,
-        "config": {"enable_collect_everything": false}, "supportedCompression": ["gzip", "gzip-js"],
-        "sessionRecording": false, "isAuthenticated": false, "toolbarParams": {}, "siteApps": [],
-    })
-}
-
-/// What a page is told: to send its events compressed to this door, and nothing else.
-fn configuration(key: &str) -> Value {
-    json!({
-        "token": key, "supportedCompression": ["gzip", "gzip-js"], "hasFeatureFlags": false,
+        "token": key, "supportedCompression": ["gzip", "gzip-js"], "hasFeatureFlags": has_flags,
         "captureDeadClicks": false, "capturePerformance": false, "autocapture_opt_out": false,
         "autocaptureExceptions": false, "analytics": {"endpoint": "/i/v0/e/"}, "elementsChainAsString": true,
         "errorTracking": {"autocaptureExceptions": false, "suppressionRules": []}, "sessionRecording": false,
@@ -143,7 +92,7 @@ fn configuration(key: &str) -> Value {
 
 async fn config(State(shared): State<Arc<Shared>>, Path(key): Path<String>, request: Request) -> Response {
     match admit(&shared, &key, request).await {
-        Ok(()) => json_answer(StatusCode::OK, &configuration(&key)),
+        Ok(has_flags) => json_answer(StatusCode::OK, &configuration(&key, has_flags)),
         Err(refusal) => refusal,
     }
 }
@@ -153,11 +102,12 @@ async fn config_script(
     Path(key): Path<String>,
     request: Request,
 ) -> Response {
-    if let Err(refusal) = admit(&shared, &key, request).await {
-        return refusal;
-    }
+    let has_flags = match admit(&shared, &key, request).await {
+        Ok(has_flags) => has_flags,
+        Err(refusal) => return refusal,
+    };
     // The key is known, so it is 32 hexadecimal digits.
-    let config = json!({"config": configuration(&key), "siteApps": []});
+    let config = json!({"config": configuration(&key, has_flags), "siteApps": []});
     let script = format!(
         "window._POSTHOG_REMOTE_CONFIG=window._POSTHOG_REMOTE_CONFIG||{{}};\
          window._POSTHOG_REMOTE_CONFIG[\"{key}\"]={config};"
@@ -169,13 +119,18 @@ async fn config_script(
     response
 }
 
-/// Whether a page with this key may ask; else the answer.
-async fn admit(shared: &Shared, key: &str, request: Request) -> Result<(), Response> {
+/// Whether there are flags for a page with this key; the answer if it may not ask.
+async fn admit(shared: &Shared, key: &str, request: Request) -> Result<bool, Response> {
     let (parts, _) = request.into_parts();
     let mut door = Door::new(shared, parts, None);
     door.key_in_path(key);
-    match door.authenticate_track(None).await {
-        Ok(_) => Ok(()),
+    let has_flags = async {
+        let project = door.authenticate_track(None).await?.project;
+        let flags = shared.feature_flags.flags_now(project).await?;
+        Ok::<_, Refusal>(flags.iter().any(|flag| flag.is_active))
+    };
+    match has_flags.await {
+        Ok(has_flags) => Ok(has_flags),
         Err(refusal) => Err(refuse(&door, refusal, ITEM)),
     }
 }
