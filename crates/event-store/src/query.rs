@@ -57,6 +57,7 @@ pub use service::{QueryLimits, QueryService};
 use crate::StoreVersion;
 use crate::kernel::active::ActiveAnswer;
 use crate::kernel::adoption::AdoptionAnswer;
+use crate::kernel::group::Field;
 use crate::kernel::interval::IntervalAnswer;
 use crate::kernel::path::PathAnswer;
 use crate::kernel::subject_set::SubjectSet;
@@ -116,6 +117,10 @@ pub trait Queries: Explore {
 pub trait Explore: Send + Sync {
     /// How far a project is: answers about the same time are the same for as long as this is.
     async fn version(&self, project: ProjectId) -> Result<StoreVersion, QueriesError>;
+
+    /// Reads what several questions about a span will ask for, all at once; they give the same answers without it, later.
+    /// What is too much for one question is left to them.
+    async fn read_ahead(&self, span: &Span, fields: &[Field]) -> Result<(), QueriesError>;
 
     /// The names of events with their volumes, greatest first.
     async fn list_names(&self, list: ListNames) -> Result<Vec<NameVolume>, QueriesError>;

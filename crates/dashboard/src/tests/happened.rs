@@ -19,7 +19,7 @@ use belvedere_event_store::query::{
     AskActive, AskAdoption, AskCohort, AskFormula, AskFunnel, AskInterval, AskLifecycle, AskPath,
     AskPercentile, AskRetention, AskSession, AskTop, AskTrend, Explore, FormulaAnswer, FunnelAnswer,
     LifecycleAnswer, ListNames, ListProperties, ListSubjects, ListValues, NameVolume, PropertyVolume,
-    Queries, QueriesError, ReadTimeline, RetentionTable, SessionTable, SubjectPage, TimelineEvent,
+    Queries, QueriesError, ReadTimeline, RetentionTable, SessionTable, Span, SubjectPage, TimelineEvent,
     TrendAnswer, Unit, ValueVolume,
 };
 use belvedere_event_store::{EventStoreError, RollupCheck, RollupChecks, RollupDifference, StoreVersion};
@@ -203,6 +203,10 @@ impl Queries for Fake {
 
 #[async_trait]
 impl Explore for Fake {
+    async fn read_ahead(&self, _: &Span, _: &[Field]) -> Result<(), QueriesError> {
+        Ok(())
+    }
+
     async fn version(&self, _: ProjectId) -> Result<StoreVersion, QueriesError> {
         Ok(StoreVersion::default())
     }

@@ -6,12 +6,14 @@ use async_trait::async_trait;
 use belvedere_kernel::ProjectId;
 use belvedere_storage::{Page, Timestamp};
 
-use super::check::{Need, within};
-use super::load::Loaded;
+use super::check::{Need, ends, within};
+use super::load::{Loaded, decode_all, pieces};
 use super::rolled::{self, Ask, Rolled, by_of};
+use super::service::select;
+use super::work::Stop;
 use super::{
     AskCohort, Explore, LIST_MAX, ListNames, ListProperties, ListSubjects, ListValues, NameVolume,
-    PropertyVolume, QueriesError, QueryService, ReadTimeline, SubjectPage, TimelineEvent, ValueVolume,
+    PropertyVolume, QueriesError, QueryService, ReadTimeline, Span, SubjectPage, TimelineEvent, ValueVolume,
 };
 use crate::kernel::Cancel;
 use crate::kernel::bucket::Buckets;
@@ -19,7 +21,7 @@ use crate::kernel::filter::Filter;
 use crate::kernel::group::{Field, Group};
 use crate::kernel::subject_set::SubjectSet;
 use crate::kernel::top::{Rank, TopItem, TopQuery};
-use crate::{Select, StoreVersion, TIME_END, TIME_MIN};
+use crate::{Select, Snapshot, StoreVersion, TIME_END, TIME_MIN};
 
 /// Over how long volumes are counted.
 const MICROS: i64 = 30 * 86_400_000_000;
@@ -29,6 +31,10 @@ impl Explore for QueryService {
     async fn version(&self, project: ProjectId) -> Result<StoreVersion, QueriesError> {
         let nothing = Select { until: TIME_MIN, ..Select::all(project) };
         Ok(self.store.snapshot(nothing).await?.version)
+    }
+
+    async fn read_ahead(&self, span: &Span, fields: &[Field]) -> Result<(), QueriesError> {
+        read_ahead(self, span, fields).await
     }
 
     async fn list_names(&self, list: ListNames) -> Result<Vec<NameVolume>, QueriesError> {
@@ -54,6 +60,26 @@ impl Explore for QueryService {
     async fn timeline(&self, read: ReadTimeline) -> Result<Page<TimelineEvent>, QueriesError> {
         super::timeline::timeline(self, read).await
     }
+}
+
+async fn read_ahead(service: &QueryService, span: &Span, fields: &[Field]) -> Result<(), QueriesError> {
+    let (from, until) = ends(span)?;
+    let mut need = Need::new(span.project, from.as_micros()..until.as_micros());
+    for field in fields {
+        need = need.field("fields", Some(field))?;
+    }
+    let (store, select, bytes_max) = (Arc::clone(&service.store), select(&need), service.limits.bytes_max);
+    let (caches, threads) = (Arc::clone(&service.caches), service.threads);
+    let first = async { Ok(store.snapshot(select).await?) };
+    let then = move |snapshot: Snapshot, stop: &Stop| {
+        let events: u64 = snapshot.parts.iter().map(|part| part.count).sum();
+        if events.saturating_mul(need.event_bytes()) > bytes_max {
+            return Ok(());
+        }
+        let pieces = pieces(snapshot, need.project);
+        decode_all(&pieces.iter().collect::<Vec<_>>(), &need, &caches, threads, stop).map(drop)
+    };
+    service.desk.work(first, then).await
 }
 
 async fn list_names(service: &QueryService, list: ListNames) -> Result<Vec<NameVolume>, QueriesError> {

@@ -75,7 +75,7 @@ pub struct QueryService {
     pub(crate) caches: Arc<Caches>,
     pub(crate) desk: Desk,
     pub(crate) lately: Arc<Lately>,
-    threads: usize,
+    pub(crate) threads: usize,
     pub(crate) limits: QueryLimits,
 }
 

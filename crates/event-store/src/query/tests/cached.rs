@@ -2,7 +2,7 @@ use belvedere_storage::database_tests;
 use belvedere_storage::testing::TestDatabase;
 
 use super::{ANN, BOB, Bench, CLEO, DORA, PROJECT, span, story};
-use crate::columns::Dimension;
+use crate::columns::{Dimension, PropName};
 use crate::kernel::filter::Filter;
 use crate::kernel::group::Field;
 use crate::kernel::top::{Rank, TopItem};
@@ -13,6 +13,7 @@ database_tests!(
     decoded_columns_of_who_is_erased_leave_the_cache_at_once,
     rollups_that_were_made_anew_leave_the_cache_with_their_segments,
     a_further_column_is_decoded_alone_and_only_once,
+    what_is_read_ahead_is_read_once_and_changes_no_answer,
     what_comes_is_decoded_for_those_who_asked_lately,
     texts_are_ranked_by_events_and_by_subjects,
     a_version_changes_with_what_is_stored,
@@ -106,6 +107,33 @@ async fn a_further_column_is_decoded_alone_and_only_once(db: TestDatabase) {
     queries.top(ask_top(Rank::Subjects)).await.unwrap();
     queries.active(ask_active()).await.unwrap();
     assert_eq!(keys(), 2 * segments.len());
+}
+
+async fn what_is_read_ahead_is_read_once_and_changes_no_answer(db: TestDatabase) {
+    let bench = Bench::new(db);
+    let (ahead, plain) = (scanning(&bench), scanning(&bench));
+    let mut told = story();
+    for (event, attempt) in told.iter_mut().zip([1, 2].into_iter().cycle()) {
+        event.props = format!("{{\"attempt\":{attempt},\"hint\":\"{}\"}}", event.name);
+    }
+    bench.append(&told).await;
+    bench.store.seal(PROJECT).await.unwrap();
+    let prop = |name| Field::Prop(PropName::try_new(name).unwrap());
+    let fields = [Field::Dimension(Dimension::Course), prop("attempt"), prop("hint")];
+    ahead.read_ahead(&ask_active().span, &fields).await.unwrap();
+    let before = ahead.cached_bytes();
+    for field in fields {
+        let ask = AskTop { field, ..ask_top(Rank::Events) };
+        let answer = ahead.top(ask.clone()).await.unwrap();
+        assert_eq!(answer, plain.top(ask).await.unwrap());
+        assert!(!answer.is_empty());
+    }
+    assert_eq!(ahead.cached_bytes(), before);
+    assert_eq!(plain.cached_bytes(), before);
+    // Too much for one question is nothing to read ahead.
+    let small = Bench::service(&bench.store, QueryLimits { bytes_max: 1, ..QueryLimits::default() });
+    small.read_ahead(&ask_active().span, &[prop("hint")]).await.unwrap();
+    assert_eq!(small.cached_bytes(), 0);
 }
 
 async fn what_comes_is_decoded_for_those_who_asked_lately(db: TestDatabase) {
