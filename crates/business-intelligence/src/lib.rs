@@ -50,6 +50,7 @@ mod service;
 mod store;
 mod subject;
 pub mod table;
+mod tables;
 #[cfg(test)]
 mod tests;
 pub mod track;
@@ -66,6 +67,7 @@ pub use model::{
     Recorded, RevenueCohort, RevenueReport, RevenueSeries, SegmentChange,
 };
 pub use service::{BusinessParts, BusinessService, CURRENCIES_MAX, RATES_MAX, TrackedRevenue};
+pub use tables::METRICS_TABLES;
 
 use revenue::currency::Currency;
 use revenue::entry::Entry;

@@ -12,10 +12,12 @@ use belvedere_business_intelligence::calendar::PeriodUnit;
 use belvedere_business_intelligence::metrics::definitions::{DEFINITIONS, Definition};
 use belvedere_business_intelligence::revenue::currency::Currency;
 use belvedere_business_intelligence::{
-    AskMetrics, AskPeriod, AskRevenue, AskSeries, Business, BusinessError, BusinessMetrics, RevenueReport,
+    AskMetrics, AskPeriod, AskRevenue, AskSeries, Business, BusinessError, BusinessMetrics, METRICS_TABLES,
+    RevenueReport,
 };
 use belvedere_kernel::ProjectId;
 
+use super::insights::file;
 use crate::form::{Pairs, address};
 use crate::layout::{Layout, Scene, Section};
 use crate::refusal::Refusal;
@@ -30,7 +32,10 @@ use crate::wording::Count;
 const MONTHS: usize = 12;
 
 pub(super) fn routes() -> Router<Arc<DashboardState>> {
-    Router::new().route("/business", get(show_executive)).route("/business/revenue", get(show_revenue))
+    Router::new()
+        .route("/business", get(show_executive))
+        .route("/business/table/{name}", get(download))
+        .route("/business/revenue", get(show_revenue))
 }
 
 /// A period that can be chosen.
@@ -50,10 +55,21 @@ struct ExecutivePage {
     present: Present,
     periods: Vec<Choice>,
     currencies: Vec<Choice>,
+    downloads: Vec<Download>,
     /// Why there is no revenue although there is some.
     trouble: Option<String>,
     definitions: &'static [Definition],
 }
+
+/// A table to take away.
+struct Download {
+    name: String,
+    /// What the file is and where.
+    files: [(&'static str, String); 3],
+}
+
+/// Tables of the page of revenue.
+const REVENUE_TABLES: [&str; 3] = ["movements", "plans", "cohorts"];
 
 /// Who is there now.
 struct Present {
@@ -82,6 +98,7 @@ struct RevenuePage {
     view: Option<RevenueView>,
     periods: Vec<Choice>,
     currencies: Vec<Choice>,
+    downloads: Vec<Download>,
     trouble: Option<String>,
     public_url: String,
     project: String,
@@ -111,6 +128,21 @@ impl Wanted {
             Choice { label, href: address(path, &pairs), is_current: unit == self.unit }
         };
         PeriodUnit::ALL.map(choice).into_iter().collect()
+    }
+
+    fn downloads(&self, base: &str, names: &[&'static str]) -> Vec<Download> {
+        let code = self.currency.map(|currency| currency.to_string()).unwrap_or_default();
+        let download = |name: &&'static str| {
+            let path = format!("{base}/business/table/{name}");
+            let file = |(label, format): (&'static str, &str)| {
+                let pairs = [("period", self.unit.as_str()), ("currency", &code), ("format", format)];
+                (label, address(&path, &pairs))
+            };
+            let files = [("CSV", "csv"), ("JSON", "json"), ("Parquet", "parquet")].map(file);
+            let (first, rest) = name.split_at(1);
+            Download { name: format!("{}{}", first.to_uppercase(), rest.replace('_', " ")), files }
+        };
+        names.iter().map(download).collect()
     }
 
     fn currencies(&self, path: &str, all: &[Currency]) -> Vec<Choice> {
@@ -200,9 +232,35 @@ async fn show_executive(
         present: Present::of(present),
         periods: wanted.periods(&path),
         currencies: wanted.currencies(&path, &all),
+        downloads: wanted.downloads(&scene.base(), &[&METRICS_TABLES[..], &["changes"]].concat()),
         trouble,
         definitions: &DEFINITIONS,
     }))
+}
+
+/// `GET /projects/{project}/business/table/{name}`: a table of these pages as a file, for those who may see analytics.
+async fn download(
+    State(state): State<Arc<DashboardState>>,
+    visitor: Visitor,
+    Path((project, name)): Path<(String, String)>,
+    pairs: Pairs,
+) -> Result<Response, Refusal> {
+    let scene = Scene::open(state, visitor, &project, Permission::ViewAnalytics).await?;
+    let business = scene.business()?;
+    let (project, Wanted { unit, currency }) = (scene.id(), Wanted::of(&pairs));
+    let period = AskPeriod::Current(unit);
+    let series = AskSeries { project, unit: PeriodUnit::Month, periods: MONTHS, currency };
+    let table = match name.as_str() {
+        "changes" => business.find_changes(project, currency).await?.table(),
+        "movements" => business.list_revenue(series).await?.table(),
+        "plans" => business.list_plans(project, currency).await?.table(),
+        "cohorts" => business.list_cohorts(series).await?.table(),
+        name => {
+            let ask = AskMetrics { project, period, goal: None, currency, has_revenue: false };
+            business.find_metrics(ask).await?.table(name).ok_or(Refusal::NotFound)?
+        }
+    };
+    file(&table, pairs.text("format"), &format!("business-{}", name.replace('_', "-")))
 }
 
 /// `GET /projects/{project}/business/revenue`: for those who may see analytics.
@@ -232,6 +290,7 @@ async fn show_revenue(
         view,
         periods: wanted.periods(&path),
         currencies: wanted.currencies(&path, &all),
+        downloads: wanted.downloads(&scene.base(), &REVENUE_TABLES),
         trouble,
         public_url: scene.state.public_url.clone(),
         project: id.to_string(),

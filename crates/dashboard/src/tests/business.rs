@@ -27,7 +27,11 @@ async fn the_executive_page_shows_eight_numbers_with_their_change_and_definition
         r#"<rect class="bar" width="12" height="16">"#,
         "<b>640</b> 12.8 %",
         "+25.0 % against the period before",
-        r#"<td class="n" data-label="signed up">30.0 %</td>"#,
+        r#"<td class="n" data-label="signed up">30.0 %</td><td class="n" data-label="by last touch">280</td><td class="n" data-label="signed up">35.0 %</td>"#,
+        r#"<td class="n" data-label="signed up">10.0 %</td><td class="n" data-label="by last touch">0</td><td class="n" data-label="signed up">none</td>"#,
+        r#"<th scope="row" class="bidi">autumn</th><td class="n" data-label="people">120</td>"#,
+        r#"<th scope="row" class="bidi">/pricing</th><td class="n" data-label="people">90</td><td class="n" data-label="signed up">50.0 %</td>"#,
+        r#"<a href="/projects/7/business/table/landing_pages?period=month&#38;format=parquet" download aria-label="Landing pages as Parquet">"#,
         r#"<th scope="row" class="bidi">rust-101</th>"#,
         "Monthly recurring revenue at the end of each month",
         "People with activity on each of 30 days",
@@ -122,4 +126,59 @@ async fn the_executive_page_follows_who_is_there_now() {
     let text = page.text();
     assert!(text.contains(r#"<template data-part="present"><b>1,042</b> people now"#), "{text}");
     assert!(!text.contains("<h2>"));
+}
+
+#[tokio::test]
+async fn tables_of_the_business_are_files() {
+    let site = with("", &["EUR"]);
+    for (path, kind, start) in [
+        (
+            "channels?format=csv",
+            "text/csv; charset=utf-8; header=present",
+            "channel,people,converted,conversion_rate\r\nnewsletter,310,93,0.3\r\n",
+        ),
+        (
+            "channels_last_touch",
+            "text/csv; charset=utf-8; header=present",
+            "channel,people,converted,conversion_rate\r\nnewsletter,280,98,0.35\r\n",
+        ),
+        (
+            "features_by_cohort?format=csv",
+            "text/csv; charset=utf-8; header=present",
+            "week,people,feature,adopted\r\n",
+        ),
+        ("courses?format=json", "application/json", "{\"columns\":[\"course\",\"people\","),
+        (
+            "changes?format=csv",
+            "text/csv; charset=utf-8; header=present",
+            "number,dimension,segment,value,before,delta\r\nsignups,",
+        ),
+        (
+            "movements?format=csv",
+            "text/csv; charset=utf-8; header=present",
+            "from,until,currency,start_mrr_minor,",
+        ),
+        (
+            "plans?format=csv",
+            "text/csv; charset=utf-8; header=present",
+            "plan,currency,mrr_minor,subscribers\r\n",
+        ),
+        (
+            "cohorts?format=csv",
+            "text/csv; charset=utf-8; header=present",
+            "cohort,periods_later,currency,mrr_minor,customers\r\n",
+        ),
+        ("active?format=parquet", "application/vnd.apache.parquet", "PAR1"),
+    ] {
+        let file = site.get(&format!("/projects/7/business/table/{path}")).await;
+        assert_eq!((file.status, file.header("content-type")), (StatusCode::OK, kind), "{path}");
+        assert!(file.header("content-disposition").starts_with("attachment; filename=\"business-"));
+        assert!(file.body.starts_with(start.as_bytes()), "{path}: {}", String::from_utf8_lossy(&file.body));
+    }
+    assert_eq!(site.get("/projects/7/business/table/odd").await.status, StatusCode::NOT_FOUND);
+    let revenue = site.get("/projects/7/business/revenue").await;
+    assert!(revenue.text().contains("/projects/7/business/table/movements?period=month&#38;format=csv"));
+    let auditor = Site::new(Role::Auditor);
+    let refused = auditor.get("/projects/7/business/table/plans").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
 }

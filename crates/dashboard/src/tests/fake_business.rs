@@ -127,6 +127,9 @@ impl Business for FakeBusiness {
                 total_users,
                 new_users: number(640.0, 512.0),
                 channels: vec![channel("newsletter", 310, 93), channel("direct", 200, 20)],
+                channels_last_touch: vec![channel("newsletter", 280, 98)],
+                campaigns: vec![channel("autumn", 120, 30)],
+                landing_pages: vec![channel("/pricing", 90, 45)],
                 ..Acquisition::default()
             },
             engagement: EngagementMetrics {

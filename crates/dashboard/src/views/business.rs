@@ -3,7 +3,8 @@
 use belvedere_business_intelligence::revenue::currency::Currency;
 use belvedere_business_intelligence::revenue::metrics::RevenuePeriod;
 use belvedere_business_intelligence::{
-    BusinessMetrics, Channel, CohortTable, CourseMetrics, Number, PlanTable, RevenueReport, RevenueSeries,
+    Acquisition, BusinessMetrics, Channel, CohortTable, CourseMetrics, Number, PlanTable, RevenueReport,
+    RevenueSeries,
 };
 use belvedere_event_store::query::RetentionTable;
 use belvedere_storage::Timestamp;
@@ -26,6 +27,9 @@ pub(crate) struct Kpi {
     pub(crate) tone: &'static str,
     pub(crate) spark: Option<Svg>,
 }
+
+/// Rows of a table of channels, campaigns or pages.
+const ROWS: usize = 8;
 
 /// How a number is written.
 #[derive(Clone, Copy)]
@@ -205,20 +209,77 @@ pub(crate) struct Way {
     pub(crate) change: String,
 }
 
-/// A row of a table of channels.
-pub(crate) struct ChannelRow {
+/// A row of a table of channels, campaigns or pages.
+pub(crate) struct SourceRow {
     pub(crate) source: String,
     pub(crate) people: Count,
     pub(crate) converted: String,
 }
 
-impl ChannelRow {
+impl SourceRow {
     fn of(channel: &Channel) -> Self {
         Self {
             source: channel.source.clone(),
             people: Count(channel.count),
             converted: Form::Share.write(channel.conversion_rate()),
         }
+    }
+}
+
+/// A table of them.
+pub(crate) struct SourceList {
+    pub(crate) title: &'static str,
+    pub(crate) basis: &'static str,
+    pub(crate) head: &'static str,
+    pub(crate) empty: &'static str,
+    pub(crate) rows: Vec<SourceRow>,
+}
+
+impl SourceList {
+    fn of(acquisition: &Acquisition) -> [Self; 2] {
+        let rows = |of: &[Channel]| of.iter().take(ROWS).map(SourceRow::of).collect();
+        [
+            Self {
+                title: "Campaigns",
+                basis: "people of the period by their first one; signed up in 30 days",
+                head: "Campaign",
+                empty: "Nobody came by a campaign in this period: events with utm_campaign make this table.",
+                rows: rows(&acquisition.campaigns),
+            },
+            Self {
+                title: "Landing pages",
+                basis: "people of the period by the first page; signed up in 30 days",
+                head: "Page",
+                empty: "Nobody saw a page in this period: page_view with a path makes this table.",
+                rows: rows(&acquisition.landing_pages),
+            },
+        ]
+    }
+}
+
+/// A channel by first and by last touch.
+pub(crate) struct ChannelRow {
+    pub(crate) source: String,
+    pub(crate) people: Count,
+    pub(crate) converted: String,
+    pub(crate) last_people: Count,
+    pub(crate) last_converted: String,
+}
+
+impl ChannelRow {
+    fn list(acquisition: &Acquisition) -> Vec<Self> {
+        let row = |first: &Channel| {
+            let last = acquisition.channels_last_touch.iter().find(|last| last.source == first.source);
+            let SourceRow { source, people, converted } = SourceRow::of(first);
+            Self {
+                source,
+                people,
+                converted,
+                last_people: Count(last.map_or(0, |last| last.count)),
+                last_converted: Form::Share.write(last.and_then(Channel::conversion_rate)),
+            }
+        };
+        acquisition.channels.iter().take(ROWS).map(row).collect()
     }
 }
 
@@ -291,6 +352,7 @@ pub(crate) struct ExecutiveView {
     pub(crate) funnel: Vec<Way>,
     pub(crate) courses: Vec<CourseRow>,
     pub(crate) channels: Vec<ChannelRow>,
+    pub(crate) sources: [SourceList; 2],
     pub(crate) retention: HeatTable,
     pub(crate) features: Vec<FeatureRow>,
     pub(crate) adoption: HeatTable,
@@ -359,7 +421,8 @@ impl ExecutiveView {
             active: levels("People with activity on each of 30 days", "People", "Day", points),
             funnel: ways(metrics),
             courses: metrics.learning.popular_courses.iter().map(course).collect(),
-            channels: acquisition.channels.iter().take(8).map(ChannelRow::of).collect(),
+            channels: ChannelRow::list(acquisition),
+            sources: SourceList::of(acquisition),
             retention: HeatTable::retention(&metrics.retention, "week"),
             features: FeatureRow::list(engagement),
             adoption: by_cohort(engagement),

@@ -16,7 +16,7 @@ use belvedere_accounts::{Permission, Project};
 use belvedere_business_intelligence::calendar::PeriodUnit;
 use belvedere_business_intelligence::revenue::currency::Currency;
 use belvedere_business_intelligence::table::Table;
-use belvedere_business_intelligence::{AskMetrics, AskPeriod};
+use belvedere_business_intelligence::{AskMetrics, AskPeriod, METRICS_TABLES};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -74,6 +74,9 @@ pub(super) struct PeriodWanted {
     gross_margin: Option<f64>,
     /// `json`, or `csv` or `parquet` for a file.
     format: Option<String>,
+    /// Which table a file of the business's numbers has: `numbers` (if left out), `channels`, `channels_last_touch`,
+    /// `campaigns`, `landing_pages`, `active`, `funnel`, `courses`, `features`, `features_by_cohort` or `retention`.
+    table: Option<String>,
 }
 
 impl PeriodWanted {
@@ -125,7 +128,20 @@ pub(super) async fn find_metrics(
     let project = wanted_project(&shared, &caller, wanted.project.as_deref()).await?;
     let (goal, currency) = (wanted.goal.clone(), currency(wanted.currency.as_deref())?);
     let ask = AskMetrics { project: project.id, period, goal, currency, has_revenue: true };
-    let answer = MetricsAnswer::of(shared.business.find_metrics(ask).await?, margin);
+    let metrics = shared.business.find_metrics(ask).await?;
+    let named = wanted.table.as_deref().filter(|name| *name != "numbers");
+    let named = named.map(|name| {
+        let table = metrics.table(name);
+        table.ok_or_else(|| {
+            Problem::invalid("table", format!("must be numbers, {}", METRICS_TABLES.join(", ")))
+        })
+    });
+    let named = named.transpose()?;
+    let answer = MetricsAnswer::of(metrics, margin);
+    if let Some(table) = named {
+        let name = format!("business-{}", wanted.table.as_deref().unwrap_or_default().replace('_', "-"));
+        return Ok(format.answer(&table.json(), &table, &name));
+    }
     let mut table = Table::new(["number", "value", "before", "change", "definition"]);
     for (name, number) in answer.numbers() {
         table.row([

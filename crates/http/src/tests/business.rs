@@ -105,12 +105,32 @@ fn tables_are_files_without_formulas() {
         for (path, head) in [
             ("revenue?format=csv", "number,value,before,change,definition\r\ntotal_revenue,"),
             ("metrics?format=csv", "number,value,before,change,definition\r\ntotal_users,"),
+            ("metrics?format=csv&table=numbers", "number,value,before,change,definition\r\ntotal_users,"),
+            ("metrics?format=csv&table=channels", "channel,people,converted,conversion_rate\r\n"),
+            ("metrics?format=csv&table=landing_pages", "path,people,converted,conversion_rate\r\n"),
+            (
+                "metrics?format=csv&table=funnel",
+                "step,people,people_before\r\nvisitors,0,0\r\nsignups,0,0\r\n",
+            ),
+            ("metrics?format=csv&table=features_by_cohort", "week,people,feature,adopted\r\n"),
+            (
+                "metrics?format=json&table=retention",
+                "{\"columns\":[\"week\",\"people\",\"weeks_later\",\"returned\"],",
+            ),
             ("changes?format=csv", "number,dimension,segment,value,before,delta\r\n"),
             ("revenue/movements?format=csv&periods=1", "from,until,currency,start_mrr_minor,"),
             ("revenue/cohorts?format=csv", "cohort,periods_later,currency,mrr_minor,customers\r\n"),
         ] {
             let file = get(&house, &token, path).await;
             assert!(file.text.starts_with(head), "{path}: {}", file.text);
+        }
+        for path in ["metrics?format=csv&table=odd", "revenue?format=csv&table=channels"] {
+            let wrong = get(&house, &token, path).await;
+            assert_eq!(
+                (wrong.status, &wrong.json()["field"]),
+                (StatusCode::BAD_REQUEST, &json!("table")),
+                "{path}"
+            );
         }
     });
 }

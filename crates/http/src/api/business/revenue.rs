@@ -60,6 +60,12 @@ pub(in crate::api) async fn find_revenue(
 ) -> Result<Response, Problem> {
     let format = Format::find(wanted.format.as_deref())?;
     let (period, margin) = (wanted.period()?, wanted.gross_margin()?);
+    if wanted.table.is_some() {
+        return Err(Problem::invalid(
+            "table",
+            "is for the numbers of the business; revenue has addresses of its own",
+        ));
+    }
     let project = wanted_project(&shared, &caller, wanted.project.as_deref()).await?;
     let ask = AskRevenue { project: project.id, period, currency: currency(wanted.currency.as_deref())? };
     let report = shared.business.find_revenue(ask).await?;
@@ -154,41 +160,10 @@ pub(in crate::api) async fn list_movements(
 ) -> Result<Response, Problem> {
     let format = Format::find(wanted.format.as_deref())?;
     let series = shared.business.list_revenue(ask_series(&shared, &caller, &wanted).await?).await?;
+    let table = series.table();
     let currency = series.currency.map(|currency| currency.to_string());
     let periods = series.periods.into_iter().map(RevenuePeriodAnswer::from).collect();
     let answer = RevenueSeriesAnswer { currency, periods };
-    let mut table = Table::new([
-        "from",
-        "until",
-        "currency",
-        "start_mrr_minor",
-        "new_minor",
-        "expansion_minor",
-        "contraction_minor",
-        "churn_minor",
-        "reactivation_minor",
-        "fx_minor",
-        "end_mrr_minor",
-        "customers",
-        "total_minor",
-    ]);
-    for period in &answer.periods {
-        let texts =
-            [period.from.to_string(), period.until.to_string(), answer.currency.clone().unwrap_or_default()];
-        let numbers = [
-            period.start_mrr_minor,
-            period.new.amount_minor,
-            period.expansion.amount_minor,
-            period.contraction.amount_minor,
-            period.churn.amount_minor,
-            period.reactivation.amount_minor,
-            period.fx_minor,
-            period.end_mrr_minor,
-            period.customers,
-            period.total_minor,
-        ];
-        table.row(texts.iter().map(|text| Cell::from(text.as_str())).chain(numbers.map(Cell::from)));
-    }
     Ok(format.answer(&answer, &table, "revenue-movements"))
 }
 
@@ -230,12 +205,8 @@ pub(in crate::api) async fn list_plans(
     let currency = currency(wanted.currency.as_deref())?;
     let project = wanted_project(&shared, &caller, wanted.project.as_deref()).await?;
     let plans = shared.business.list_plans(project.id, currency).await?;
-    let mut table = Table::new(["plan", "currency", "mrr_minor", "subscribers"]);
+    let table = plans.table();
     let currency = plans.currency.map(|currency| currency.to_string());
-    for plan in &plans.plans {
-        let currency = currency.as_deref().into();
-        table.row([plan.plan.as_str().into(), currency, plan.mrr_minor.into(), plan.subscribers.into()]);
-    }
     let plans = plans.plans.into_iter().map(|it| PlanAnswer {
         plan: it.plan,
         mrr_minor: it.mrr_minor,
@@ -275,15 +246,8 @@ pub(in crate::api) async fn list_cohorts(
 ) -> Result<Response, Problem> {
     let format = Format::find(wanted.format.as_deref())?;
     let cohorts = shared.business.list_cohorts(ask_series(&shared, &caller, &wanted).await?).await?;
+    let table = cohorts.table();
     let currency = cohorts.currency.map(|currency| currency.to_string());
-    let mut table = Table::new(["cohort", "periods_later", "currency", "mrr_minor", "customers"]);
-    for cohort in &cohorts.cohorts {
-        let from = cohort.from.to_string();
-        for (later, (minor, customers)) in (0_i64..).zip(cohort.mrr_minor.iter().zip(&cohort.customers)) {
-            let currency = currency.as_deref().into();
-            table.row([from.as_str().into(), later.into(), currency, (*minor).into(), (*customers).into()]);
-        }
-    }
     let cohorts = cohorts.cohorts.into_iter().map(|it| CohortAnswer {
         from: it.from,
         mrr_minor: it.mrr_minor,

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use belvedere_business_intelligence::metrics::definitions::definition;
-use belvedere_business_intelligence::table::Table;
 use belvedere_business_intelligence::{Change, ChangeBy, Changes, PRESENT_MINUTES, SegmentChange};
 use belvedere_storage::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -116,22 +115,9 @@ pub(in crate::api) async fn find_changes(
 ) -> Result<Response, Problem> {
     let (format, currency) = (Format::find(wanted.format.as_deref())?, currency(wanted.currency.as_deref())?);
     let project = wanted_project(&shared, &caller, wanted.project.as_deref()).await?;
-    let answer = ChangesAnswer::from(shared.business.find_changes(project.id, currency).await?);
-    let mut table = Table::new(["number", "dimension", "segment", "value", "before", "delta"]);
-    for change in &answer.changes {
-        let all = (change.value, change.before, change.value - change.before);
-        table.row([change.number.into(), "".into(), "".into(), all.0.into(), all.1.into(), all.2.into()]);
-        for (by, segment) in change.by.iter().flat_map(|by| by.segments.iter().map(move |it| (by, it))) {
-            table.row([
-                change.number.into(),
-                by.dimension.into(),
-                segment.segment.as_str().into(),
-                segment.now.into(),
-                segment.before.into(),
-                segment.delta.into(),
-            ]);
-        }
-    }
+    let changes = shared.business.find_changes(project.id, currency).await?;
+    let table = changes.table();
+    let answer = ChangesAnswer::from(changes);
     Ok(format.answer(&answer, &table, "business-changes"))
 }
 
