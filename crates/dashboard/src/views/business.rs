@@ -80,12 +80,17 @@ pub(crate) fn duration_text(seconds: f64) -> String {
 
 /// `1,234.50 EUR`.
 pub(crate) fn money(currency: Currency, minor: i64) -> String {
+    format!("{} {currency}", amount(currency, minor))
+}
+
+/// `1,234.50`.
+fn amount(currency: Currency, minor: i64) -> String {
     let text = currency.show(minor.saturating_abs());
     let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
     let sign = if minor < 0 { "\u{2212}" } else { "" };
     let whole = Count(whole.parse().unwrap_or(0));
     let dot = if part.is_empty() { "" } else { "." };
-    format!("{sign}{whole}{dot}{part} {currency}")
+    format!("{sign}{whole}{dot}{part}")
 }
 
 fn change_of(number: Number) -> String {
@@ -276,7 +281,7 @@ impl ChannelRow {
                 people,
                 converted,
                 last_people: Count(last.map_or(0, |last| last.count)),
-                last_converted: Form::Share.write(last.and_then(Channel::conversion_rate)),
+                last_converted: last.map(|last| SourceRow::of(last).converted).unwrap_or_default(),
             }
         };
         acquisition.channels.iter().take(ROWS).map(row).collect()
@@ -334,12 +339,13 @@ impl HeatTable {
         let rows = rows.map(|cohort| {
             let first = cohort.mrr_minor.first().copied().unwrap_or(0) as f64;
             let cells =
-                cohort.mrr_minor.iter().map(|minor| heat(*minor as f64, first, currency.show(*minor)));
+                cohort.mrr_minor.iter().map(|minor| heat(*minor as f64, first, amount(currency, *minor)));
             let customers = Count(whole(cohort.customers.first().copied().unwrap_or(0)));
             (month(cohort.from), customers.to_string(), cells.collect())
         });
-        let heads = (0..table.cohorts.len()).map(|month| format!("month {month}"));
-        Self { heads: heads.collect(), rows: rows.collect() }
+        let rows: Vec<(String, String, Vec<Heat>)> = rows.collect();
+        let months = rows.iter().map(|(.., cells)| cells.len()).max().unwrap_or(0);
+        Self { heads: (0..months).map(|month| format!("month {month}")).collect(), rows }
     }
 }
 
