@@ -35,6 +35,7 @@ mod m20261129_000028_insights;
 mod m20261129_000029_cohorts;
 mod m20261129_000030_consents;
 mod m20261129_000031_waiting;
+mod m20261129_000032_recent_postings;
 mod m20261129_000040_flags;
 
 /// Applies the migrations in order.
@@ -73,6 +74,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000029_cohorts::Migration),
             Box::new(m20261129_000030_consents::Migration),
             Box::new(m20261129_000031_waiting::Migration),
+            Box::new(m20261129_000032_recent_postings::Migration),
             Box::new(m20261129_000040_flags::Migration),
         ]
     }

@@ -4,6 +4,7 @@
 //! log; the event store last. Two transactions therefore wait for each other, but never in a circle.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use belvedere_event_store::{Event, LearnerFold};
 use belvedere_jobs::{JobsError, NewJob};
@@ -19,6 +20,7 @@ use crate::documents::Overlay;
 use crate::model::{ChangeDocument, Client, StoredStatements};
 use crate::packing::bytes16;
 use crate::prepare::Prepared;
+use crate::recent::MERGED_FROM;
 use crate::statement::Ifi;
 use crate::{XapiError, value};
 
@@ -66,6 +68,8 @@ pub(crate) struct ProjectRow {
     pub(crate) last_stored: i64,
     pub(crate) next_agent: i64,
     pub(crate) generation: i64,
+    /// Statements of which the postings are not merged.
+    pub(crate) recent: i64,
 }
 
 /// A statement that is new.
@@ -98,24 +102,26 @@ struct Done {
 }
 
 pub(crate) async fn lock_project(tx: &Tx, project: ProjectId) -> Result<ProjectRow, StorageError> {
-    let sql = "INSERT INTO xapi_project (project_id, last_stored, next_agent, generation) VALUES ($1, 0, 1, 0) \
+    let sql = "INSERT INTO xapi_project (project_id, last_stored, next_agent, generation, recent) \
+               VALUES ($1, 0, 1, 0, 0) \
                ON CONFLICT (project_id) DO UPDATE SET last_stored = xapi_project.last_stored \
-               RETURNING last_stored, next_agent, generation";
+               RETURNING last_stored, next_agent, generation, recent";
     let rows = query_sql(tx, sql, [project.0.into()]).await?;
     let row = rows.first().ok_or_else(|| StorageError::corrupt("xapi_project returned no row"))?;
     Ok(ProjectRow {
         last_stored: row.try_get_by_index(0)?,
         next_agent: row.try_get_by_index(1)?,
         generation: row.try_get_by_index(2)?,
+        recent: row.try_get_by_index(3)?,
     })
 }
 
 pub(crate) async fn update_project(tx: &Tx, project: ProjectId, row: ProjectRow) -> Result<(), StorageError> {
-    let sql =
-        "UPDATE xapi_project SET last_stored = $2, next_agent = $3, generation = $4 WHERE project_id = $1";
-    let values = [project.0.into(), row.last_stored.into(), row.next_agent.into(), row.generation.into()];
-    execute_sql(tx, sql, values).await?;
-    Ok(())
+    let sql = "UPDATE xapi_project SET last_stored = $2, next_agent = $3, generation = $4, recent = $5 \
+               WHERE project_id = $1";
+    let ProjectRow { last_stored, next_agent, generation, recent } = row;
+    let values = [project.0.into(), last_stored.into(), next_agent.into(), generation.into(), recent.into()];
+    execute_sql(tx, sql, values).await.map(drop)
 }
 
 impl Core {
@@ -298,6 +304,13 @@ impl ProjectWork<'_> {
         let Some(last) = accepted.last() else { return Ok(Written::default()) };
         let written = self.write(&accepted, &files, &mut row).await?;
         row.last_stored = last.stored;
+        let before = row.recent;
+        row.recent += i64::try_from(accepted.len()).unwrap_or(i64::MAX);
+        // Once each time that as many have come: a merge that failed is tried again with the next.
+        if before / MERGED_FROM < row.recent / MERGED_FROM {
+            let (recents, project) = (Arc::clone(&self.core.recents), self.project);
+            self.tx.after_commit(move || recents.is_due(project));
+        }
         update_project(self.tx, self.project, row).await?;
         Ok(written)
     }

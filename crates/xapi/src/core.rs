@@ -14,6 +14,7 @@ use sea_orm::ConnectionTrait;
 
 use crate::json::{Json, write_text};
 use crate::prepare::raw_person;
+use crate::recent::Recents;
 use crate::secrets::Secrets;
 use crate::statement::Ifi;
 use crate::{Limits, XapiError};
@@ -54,6 +55,7 @@ pub(crate) struct Core {
     pub(crate) parts: XapiParts,
     pub(crate) secrets: Secrets,
     pub(crate) memory: Arc<Mutex<Memory>>,
+    pub(crate) recents: Arc<Recents>,
 }
 
 /// What is known of the database without asking it.
@@ -88,7 +90,7 @@ impl Memory {
 impl Core {
     pub(crate) fn new(parts: XapiParts) -> Self {
         let secrets = Secrets::new(parts.secret);
-        Self { parts, secrets, memory: Arc::default() }
+        Self { parts, secrets, memory: Arc::default(), recents: Arc::default() }
     }
 
     pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {

@@ -22,6 +22,7 @@ mod packing;
 mod posting;
 mod prepare;
 mod read;
+mod recent;
 mod relate;
 mod secrets;
 mod service;

@@ -1,23 +1,24 @@
 //! What statements are found by: for each key the instants at which statements were stored, in blocks, one for each key
-//! of a commit.
+//! of a merge. What was not merged yet is in [`crate::recent`].
 //!
 //! Blocks of one key do not overlap, because instants rise from commit to commit. What a statement is found by later,
 //! through a statement that it refers to, stands under a second key in blocks of one.
 
-use std::collections::HashMap;
-
 use belvedere_kernel::{ProjectId, SubjectId};
 use belvedere_storage::{StorageError, Tx, bulk, query_sql};
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::ConnectionTrait;
 use sha2::{Digest, Sha256};
 
 use crate::packing::{put_varint, varints};
+use crate::recent::{Postings, Recents};
 
 /// Turns a key into that of what is found by it later.
 const LATE: i64 = 0x5a5a_0f0f_3c3c_6996;
 
 /// Blocks that are read at once.
 const BLOCKS: i64 = 64;
+
+const HEAD: &str = "INSERT INTO xapi_posting (project_id, posting_key, first_stored, others) VALUES ";
 
 /// What a statement can be found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,31 +57,30 @@ pub(crate) fn late(key: i64) -> i64 {
     key ^ LATE
 }
 
-/// Adds one block for each key; instants of a key rise.
-pub(crate) async fn insert(
-    tx: &Tx,
-    project: ProjectId,
-    postings: &HashMap<i64, Vec<i64>>,
-) -> Result<(), StorageError> {
-    let mut keys: Vec<(&i64, &Vec<i64>)> =
-        postings.iter().filter(|(_, instants)| !instants.is_empty()).collect();
-    // In the order of the index, so that neighbours are written together.
-    keys.sort_unstable_by_key(|(key, _)| **key);
-    let mut rows = Vec::with_capacity(keys.len());
-    for (key, instants) in keys {
+/// Adds one block for each key, in the order of the index, so that neighbours are written together. Where one of the same
+/// first instant is there already, it has no others than this one.
+pub(crate) async fn insert(tx: &Tx, project: ProjectId, postings: &Postings) -> Result<(), StorageError> {
+    let mut rows = Vec::with_capacity(postings.len());
+    for (key, instants) in postings {
+        let Some(first) = instants.first() else { continue };
         let mut others = Vec::with_capacity(instants.len() - 1);
         for pair in instants.windows(2) {
             put_varint(pair[1].abs_diff(pair[0]), &mut others);
         }
-        rows.push([project.0.into(), (*key).into(), instants[0].into(), others.into()]);
+        rows.push([project.0.into(), (*key).into(), (*first).into(), others.into()]);
     }
-    insert_rows(tx, rows).await
+    let end = " ON CONFLICT (project_id, posting_key, first_stored) DO UPDATE SET others = excluded.others";
+    bulk(tx, HEAD, rows, end).await.map(drop)
 }
 
-/// Adds rows of project, key, first instant, and the others; those that are there stay.
-pub(crate) async fn insert_rows(tx: &Tx, rows: Vec<[Value; 4]>) -> Result<(), StorageError> {
-    let head = "INSERT INTO xapi_posting (project_id, posting_key, first_stored, others) VALUES ";
-    bulk(tx, head, rows, " ON CONFLICT DO NOTHING").await.map(drop)
+/// Adds blocks of one, of keys and instants; those that are there stay.
+pub(crate) async fn insert_ones(
+    tx: &Tx,
+    project: ProjectId,
+    ones: impl IntoIterator<Item = (i64, i64)>,
+) -> Result<(), StorageError> {
+    let row = |(key, at): (i64, i64)| [project.0.into(), key.into(), at.into(), Vec::<u8>::new().into()];
+    bulk(tx, HEAD, ones.into_iter().map(row).collect(), " ON CONFLICT DO NOTHING").await.map(drop)
 }
 
 /// The instants under one key, in one direction, read as far as they are asked for.
@@ -189,9 +189,18 @@ impl Stream {
 }
 
 impl Union {
-    pub(crate) fn new(keys: &[i64], from: i64) -> Self {
-        let stream = |key: &i64| Stream { key: *key, read: Vec::new(), next: Some(from) };
-        Self { streams: keys.iter().map(stream).collect() }
+    /// Whatever is under the keys from `from` on: what `recents` remember, which must have been renewed, and what is merged.
+    pub(crate) fn new(range: Range, keys: &[i64], from: i64, recents: &Recents) -> Self {
+        let mut streams = Vec::with_capacity(2 * keys.len());
+        for key in keys {
+            let mut read = recents.instants(range.project, *key);
+            if range.ascending {
+                read.reverse();
+            }
+            streams.push(Stream { key: *key, read, next: None });
+            streams.push(Stream { key: *key, read: Vec::new(), next: Some(from) });
+        }
+        Self { streams }
     }
 
     async fn seek(

@@ -163,7 +163,11 @@ impl Core {
         };
         let range = Range { project, ascending: plan.ascending };
         let mut from = if plan.ascending { plan.first } else { plan.last };
-        let mut conditions: Vec<Union> = plan.conditions.iter().map(|keys| Union::new(keys, from)).collect();
+        if !plan.conditions.is_empty() {
+            self.recents.renew(db, project).await?;
+        }
+        let union = |keys: &Vec<i64>| Union::new(range, keys, from, &self.recents);
+        let mut conditions: Vec<Union> = plan.conditions.iter().map(union).collect();
         let mut rows: Vec<Row> = Vec::new();
         let is_inside = |at: i64| at >= plan.first && at <= plan.last;
         while rows.len() < wanted && is_inside(from) {

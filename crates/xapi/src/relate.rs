@@ -1,7 +1,7 @@
 //! What new statements are found by: their own terms at once, and through references those of the statements that they
 //! are about, whichever comes first. And which of them are voided.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use belvedere_kernel::SubjectId;
 use belvedere_storage::{Id, Sql, StorageError, bulk, query_sql};
@@ -9,6 +9,7 @@ use belvedere_storage::{Id, Sql, StorageError, bulk, query_sql};
 use crate::XapiError;
 use crate::commit::{Accepted, IS_VOIDED, IS_VOIDING, ProjectWork, by_id, id_value};
 use crate::posting::{self, Term, late};
+use crate::recent::{self, Postings};
 use crate::statement::Ifi;
 use crate::statement::references::References;
 
@@ -52,13 +53,14 @@ impl ProjectWork<'_> {
     ) -> Result<Voided, XapiError> {
         let own: Vec<HashSet<i64>> =
             accepted.iter().map(|it| keys_of(&it.statement.references, subjects)).collect();
-        let mut postings: HashMap<i64, Vec<i64>> = HashMap::new();
+        let mut postings = Postings::new();
         for (it, keys) in accepted.iter().zip(&own) {
             for key in keys {
                 postings.entry(*key).or_default().push(it.stored);
             }
         }
-        posting::insert(self.tx, self.project, &postings).await?;
+        let first = accepted.first().map_or(0, |it| it.stored);
+        recent::insert(self.tx, self.project, (first, accepted.len()), &postings).await?;
         let mut targets = Vec::new();
         for it in accepted {
             if let Some(target) = it.statement.references.target {
@@ -139,7 +141,7 @@ impl ProjectWork<'_> {
     ) -> Result<(), XapiError> {
         let new: HashMap<[u8; 16], usize> =
             accepted.iter().enumerate().map(|(index, it)| (it.statement.id, index)).collect();
-        let mut found: HashSet<(i64, i64)> = HashSet::new();
+        let mut found: BTreeSet<(i64, i64)> = BTreeSet::new();
         for (index, it) in accepted.iter().enumerate() {
             let mut keys = HashSet::new();
             if let Some(target) = it.statement.references.target {
@@ -153,12 +155,7 @@ impl ProjectWork<'_> {
                 }
             }
         }
-        let mut found: Vec<(i64, i64)> = found.into_iter().collect();
-        found.sort_unstable();
-        let rows = found
-            .into_iter()
-            .map(|(key, stored)| [self.project.0.into(), key.into(), stored.into(), Vec::<u8>::new().into()]);
-        Ok(posting::insert_rows(self.tx, rows.collect()).await?)
+        Ok(posting::insert_ones(self.tx, self.project, found).await?)
     }
 
     /// The keys of a statement and of those that it is about in turn.

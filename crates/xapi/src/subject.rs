@@ -51,13 +51,12 @@ impl StatementData {
         limit: usize,
     ) -> Result<Vec<i64>, XapiError> {
         let keys: Vec<i64> = terms.iter().map(|term| term.key()).collect();
-        let mut conditions = [Union::new(&keys, first)];
-        let range = Range { project, ascending: true };
+        let (db, range) = (self.core.parts.db.read(), Range { project, ascending: true });
+        self.core.recents.renew(db, project).await?;
+        let mut conditions = [Union::new(range, &keys, first, &self.core.recents)];
         let (mut instants, mut from) = (Vec::new(), first);
         while instants.len() < limit {
-            let Some(at) = next_common(self.core.parts.db.read(), range, &mut conditions, from).await? else {
-                break;
-            };
+            let Some(at) = next_common(db, range, &mut conditions, from).await? else { break };
             instants.push(at);
             from = at + 1;
         }

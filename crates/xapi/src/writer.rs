@@ -1,14 +1,16 @@
-//! Concurrent requests share commits: while one is written, the next ones gather.
+//! Concurrent requests share commits: while one is written, the next ones gather. Between commits, postings are merged.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use belvedere_kernel::{Tasks, error_chain};
+use belvedere_storage::StorageError;
 use tokio::sync::mpsc;
 
 use crate::XapiError;
 use crate::commit::{Command, Work};
 use crate::core::Core;
+use crate::recent::Merge;
 
 /// The most requests that wait; further ones wait for their turn to wait.
 pub(crate) const WAITING_MAX: usize = 1_024;
@@ -23,21 +25,48 @@ const QUIET: Duration = Duration::from_millis(300);
 /// Writes what arrives until `tasks` are told to stop and nothing arrives any more.
 pub(crate) async fn run(core: Arc<Core>, mut receiver: mpsc::Receiver<Command>, tasks: Tasks) {
     let mut commands = Vec::new();
+    let mut merge: Option<Merge> = None;
     loop {
-        let first = tokio::select! {
-            first = receiver.recv() => first,
-            () = stopped_for(&tasks) => None,
+        let first = if merge.is_some() && !tasks.is_stopped() {
+            receiver.try_recv().ok()
+        } else {
+            merge = None;
+            let first = tokio::select! {
+                first = receiver.recv() => first,
+                () = stopped_for(&tasks) => None,
+            };
+            let Some(first) = first else { break };
+            Some(first)
         };
-        let Some(first) = first else { break };
-        let mut statements = weight(&first);
-        commands.push(first);
-        while commands.len() < COMMANDS_MAX && statements < STATEMENTS_MAX {
-            let Ok(next) = receiver.try_recv() else { break };
-            statements += weight(&next);
-            commands.push(next);
+        if let Some(first) = first {
+            let mut statements = weight(&first);
+            commands.push(first);
+            while commands.len() < COMMANDS_MAX && statements < STATEMENTS_MAX {
+                let Ok(next) = receiver.try_recv() else { break };
+                statements += weight(&next);
+                commands.push(next);
+            }
+            write(&core, std::mem::take(&mut commands)).await;
         }
-        write(&core, std::mem::take(&mut commands)).await;
+        merge = go_on(&core, merge).await.unwrap_or_else(|error| {
+            tracing::warn!(
+                error = error_chain(&error),
+                "postings of statements are not merged, that is tried again"
+            );
+            None
+        });
     }
+}
+
+/// Merges some postings; what is left to be merged.
+async fn go_on(core: &Core, merge: Option<Merge>) -> Result<Option<Merge>, StorageError> {
+    let merge = match merge {
+        None => Merge::begin(&core.parts.db, &core.recents).await?,
+        merge => merge,
+    };
+    let Some(mut merge) = merge else { return Ok(None) };
+    let is_done = merge.go_on(&core.parts.db).await?;
+    Ok((!is_done).then_some(merge))
 }
 
 async fn stopped_for(tasks: &Tasks) {

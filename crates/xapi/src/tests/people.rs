@@ -38,6 +38,7 @@ async fn nothing_in_the_tables_says_who_somebody_is(db: TestDatabase) {
         ("xapi_agent", vec!["form", "sealed"]),
         ("xapi_document", vec!["content"]),
         ("xapi_posting", vec!["others"]),
+        ("xapi_recent", vec!["postings"]),
     ] {
         for column in columns {
             for row in query_sql(world.db.read(), &format!("SELECT {column} FROM {table}"), []).await.unwrap()
