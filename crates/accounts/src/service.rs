@@ -23,6 +23,7 @@ use belvedere_kernel::{
 use belvedere_storage::{Database, Id, StorageError, Tx};
 use serde_json::{Value, json};
 
+use self::time_zone::Zones;
 use crate::entity::user;
 use crate::key_cache::KeyCache;
 use crate::password::Passwords;
@@ -44,6 +45,7 @@ pub struct AccountsService {
     passwords: Passwords,
     keys: Arc<KeyCache<IngestKeyInfo>>,
     xapi_keys: Arc<KeyCache<KnownXapiKey>>,
+    zones: Arc<Zones>,
     guesses_made: AtomicU64,
 }
 
@@ -67,6 +69,7 @@ impl AccountsService {
             passwords: Passwords::default(),
             keys: Arc::default(),
             xapi_keys: Arc::default(),
+            zones: Arc::default(),
             guesses_made: AtomicU64::new(0),
         }
     }

@@ -122,7 +122,8 @@ fn message(project: ProjectId, topic: &str, data: serde_json::Value) -> LiveMess
 struct Touched {
     all: BTreeSet<SubjectId>,
     completing: BTreeSet<SubjectId>,
-    solving: BTreeSet<SubjectId>,
+    /// With the earliest attempt or hint of the batch.
+    solving: BTreeMap<SubjectId, i64>,
 }
 
 impl Touched {
@@ -131,10 +132,15 @@ impl Touched {
         for (subject, entry) in entries {
             touched.all.insert(subject);
             match entry.kind {
-                EventType::LessonComplete | EventType::CourseComplete => touched.completing.insert(subject),
-                EventType::ExerciseAttempt | EventType::HintUsed => touched.solving.insert(subject),
-                _ => false,
-            };
+                EventType::LessonComplete | EventType::CourseComplete => {
+                    touched.completing.insert(subject);
+                }
+                EventType::ExerciseAttempt | EventType::HintUsed => {
+                    let first = touched.solving.entry(subject).or_insert(entry.at_micros);
+                    *first = entry.at_micros.min(*first);
+                }
+                _ => {}
+            }
         }
         touched
     }
@@ -218,20 +224,29 @@ async fn reach_milestones(
     for it in store::load_milestones(tx, project, &touched.all).await? {
         known.insert((it.subject, it.rule, it.course), it.reached_micros);
     }
-    let exercises = rules.iter().filter_map(|rule| match rule {
+    let unhinted_rules = || rules.iter().filter(|rule| matches!(rule, Rule::ExercisesWithoutHint { .. }));
+    let exercises = unhinted_rules().filter_map(|rule| match rule {
         Rule::ExercisesWithoutHint { exercises } => Some(*exercises),
         _ => None,
     });
     let (least, most) = (exercises.clone().min(), exercises.max());
+    // What comes after a milestone cannot move it: which exercises were solved until then, and before which hint, is past.
+    let words: Vec<String> = unhinted_rules().map(|rule| rule_word(*rule)).collect();
+    let is_settled = |subject: SubjectId, first: i64| {
+        let reached = |word: &String| known.get(&(subject, word.clone(), String::new())).copied().flatten();
+        words.iter().all(|word| reached(word).is_some_and(|at| at < first))
+    };
+    let solving = touched.solving.iter().filter(|(subject, first)| !is_settled(**subject, **first));
+    let solving: BTreeSet<SubjectId> = solving.map(|(subject, _)| *subject).collect();
     // Whoever was right less often has not solved as many, and had not before.
     let is_told: BTreeSet<SubjectId> = known.keys().map(|(subject, _, _)| *subject).collect();
     let right = |subject: &SubjectId| sheet.learners.get(subject).map_or(0, |it| it.history.counts.correct);
     let can_have = |subject: &&SubjectId| {
         is_told.contains(subject) || least.is_some_and(|least| right(subject) >= u64::from(least))
     };
-    let solving: BTreeSet<SubjectId> = touched.solving.iter().filter(can_have).copied().collect();
+    let asked: BTreeSet<SubjectId> = solving.iter().filter(can_have).copied().collect();
     let mut unhinted = match most {
-        Some(most) => store::load_unhinted(tx, project, &solving, most).await?,
+        Some(most) => store::load_unhinted(tx, project, &asked, most).await?,
         None => BTreeMap::new(),
     };
     let (mut changed, mut new) = (Vec::new(), Vec::new());
@@ -240,7 +255,7 @@ async fn reach_milestones(
         let is_decided = |rule: &&Rule| match rule {
             Rule::StreakDays { .. } => true,
             Rule::FirstLesson | Rule::CourseComplete => touched.completing.contains(subject),
-            Rule::ExercisesWithoutHint { .. } => touched.solving.contains(subject),
+            Rule::ExercisesWithoutHint { .. } => solving.contains(subject),
         };
         let decided: Vec<Rule> = rules.iter().filter(is_decided).copied().collect();
         let words: BTreeSet<String> = decided.iter().map(|rule| rule_word(*rule)).collect();

@@ -16,8 +16,7 @@ pub async fn execute_sql(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<u64, StorageError> {
-    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
-    Ok(connection.execute_raw(statement).await?.rows_affected())
+    Ok(connection.execute_raw(numbered(connection, sql, values)).await?.rows_affected())
 }
 
 /// Runs one query written by hand, with `$1`, `$2`, .. for its values; all its rows, so the query needs a limit.
@@ -29,8 +28,54 @@ pub async fn query_sql(
     sql: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Vec<QueryResult>, StorageError> {
-    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
-    Ok(connection.query_all_raw(statement).await?)
+    Ok(connection.query_all_raw(numbered(connection, sql, values)).await?)
+}
+
+/// A statement with `$1`, `$2`, .. for its values. To SQLite those are names, of which each that is bound is looked for among
+/// all: there they become `?`, and the values stand in the order in which they are asked for.
+fn numbered(
+    connection: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Statement {
+    let backend = connection.get_database_backend();
+    if backend != DbBackend::Sqlite {
+        return Statement::from_sql_and_values(backend, sql, values);
+    }
+    let (text, order) = positional(sql);
+    let values: Vec<Value> = values.into_iter().collect();
+    if order.iter().copied().eq(0..values.len()) {
+        return Statement::from_sql_and_values(backend, text, values);
+    }
+    let in_order = order.iter().map(|at| values.get(*at).cloned()).collect::<Option<Vec<Value>>>();
+    match in_order {
+        Some(values) => Statement::from_sql_and_values(backend, text, values),
+        // A value is missing: the driver says which.
+        None => Statement::from_sql_and_values(backend, sql, values),
+    }
+}
+
+/// The text with `?` for each `$n`, and which values those are, counted from 0. A `$` before anything but a digit, as in a path
+/// into JSON, stays.
+fn positional(sql: &str) -> (String, Vec<usize>) {
+    let (mut text, mut order) = (String::with_capacity(sql.len()), Vec::new());
+    let mut parts = sql.split('$');
+    text.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        match part[..digits].parse::<usize>().ok().and_then(|number| number.checked_sub(1)) {
+            Some(at) => {
+                order.push(at);
+                text.push('?');
+                text.push_str(&part[digits..]);
+            }
+            None => {
+                text.push('$');
+                text.push_str(part);
+            }
+        }
+    }
+    (text, order)
 }
 
 /// A statement under construction, with its values beside it.
@@ -204,4 +249,18 @@ pub async fn bulk<const COLUMNS: usize>(
         }
     }
     Ok(returned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_become_places() {
+        let sql = "SELECT x->>'$.a' FROM t WHERE a = $2 AND b IN ($1,$10) AND c = $2";
+        let (text, order) = positional(sql);
+        assert_eq!(text, "SELECT x->>'$.a' FROM t WHERE a = ? AND b IN (?,?) AND c = ?");
+        assert_eq!(order, [1, 0, 9, 1]);
+        assert_eq!(positional("SELECT 1"), ("SELECT 1".to_owned(), Vec::new()));
+    }
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use belvedere_kernel::{Actor, Entry, IngestKey, Organisation, ProjectId, User};
 use belvedere_storage::{Id, Tx};
@@ -199,6 +201,8 @@ impl Accounts for AccountsService {
                 let mut entry = project_entry(entry(principal, client, "project_updated"), &new);
                 entry.detail = json!({"from": shown(&old), "to": shown(&new)});
                 self.record_in(tx, entry).await?;
+                let (zones, project) = (Arc::clone(&self.zones), new.id);
+                tx.after_commit(move || zones.forget(project));
                 Ok(new)
             })
             .await

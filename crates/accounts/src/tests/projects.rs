@@ -155,7 +155,10 @@ async fn a_project_changes_and_the_change_is_recorded(db: TestDatabase) {
         slug: Some("shop".to_owned()),
         time_zone: Some("Europe/Berlin".to_owned()),
     };
+    let zone = async || world.accounts.time_zone(first.project.id).await.unwrap().unwrap();
+    assert_eq!(zone().await, "UTC");
     let changed = world.accounts.update_project(&owner, change, &browser()).await.unwrap();
+    assert_eq!(zone().await, "Europe/Berlin");
     assert_eq!(
         (changed.name.as_str(), changed.slug.as_str(), changed.time_zone.as_str()),
         ("Shop", "shop", "Europe/Berlin")

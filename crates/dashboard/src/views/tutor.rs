@@ -21,6 +21,16 @@ impl ShareView {
     fn new(share: &Share, (one, many): (&str, &str)) -> Self {
         Self { rate: share_text(share.rate), range: range_text(share), basis: basis(share, one, many) }
     }
+
+    /// Whether there is anything that it is a share of.
+    pub(crate) fn is_known(&self) -> bool {
+        self.rate != NONE
+    }
+
+    /// Interval and basis.
+    pub(crate) fn detail(&self) -> String {
+        if self.is_known() { format!("{}; {}", self.range, self.basis) } else { self.basis.clone() }
+    }
 }
 
 fn basis(share: &Share, one: &str, many: &str) -> String {
@@ -335,6 +345,7 @@ mod tests {
         let nothing = ShareView::new(&Share::default(), CONVERSATIONS);
         assert_eq!((nothing.rate.as_str(), nothing.range.as_str()), (NONE, NONE));
         assert_eq!(nothing.basis, "no conversation says");
+        assert_eq!(nothing.detail(), nothing.basis);
         let one = Share { part: 1, whole: 1, learners: 1, rate: Some(1.0), low: Some(0.21), high: Some(1.0) };
         let one = ShareView::new(&one, CONVERSATIONS);
         assert_eq!((one.basis.as_str(), one.range.as_str()), ("1 conversation of 1 learner", "21 to 100 %"));
