@@ -85,10 +85,12 @@ pub(crate) fn check_all(body: Json, version: Version, limits: &Limits) -> Result
 pub(crate) fn prepare(statement: Statement, version: Version, secrets: &Secrets) -> Prepared {
     let files = statement.claims().into_iter().map(|claim| claim.sha2).collect();
     let Statement { mut json, id } = statement;
-    let digest = secrets.digest(&compare::canonical(&json, true));
+    let mut compared = compare::compared(&json);
+    let digest = secrets.digest(&compare::text_of(&compared));
     let has_timestamp = json.get("timestamp").is_some();
+    compared.remove("timestamp");
     let digest_without_time =
-        if has_timestamp { secrets.digest(&compare::canonical(&json, false)) } else { digest };
+        if has_timestamp { secrets.digest(&compare::text_of(&compared)) } else { digest };
     json.remove("stored");
     json.remove("authority");
     let is_given_id = id.is_some();

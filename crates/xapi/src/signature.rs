@@ -49,9 +49,7 @@ pub(crate) fn check(
     let Ok(payload) = Statement::check(payload, version, &Path::Root) else {
         return refuse("must have a statement as its payload");
     };
-    if compare::canonical(&unsigned(payload.json), true)
-        != compare::canonical(&unsigned(statement.clone()), true)
-    {
+    if compare::canonical(&unsigned(payload.json)) != compare::canonical(&unsigned(statement.clone())) {
         return refuse("is of another statement");
     }
     if let Some(chain) = header.get("x5c") {

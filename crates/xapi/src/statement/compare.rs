@@ -9,14 +9,16 @@ use crate::Version;
 use crate::json::{Json, write_text};
 use crate::value;
 
-/// A text that is equal for equal statements; without the timestamp if that is not to count.
-pub(crate) fn canonical(statement: &Json, with_timestamp: bool) -> String {
+/// A text that is equal for equal statements.
+pub(crate) fn canonical(statement: &Json) -> String {
+    text_of(&compared(statement))
+}
+
+/// What counts of a statement.
+pub(crate) fn compared(statement: &Json) -> Json {
     let mut copy = statement.clone();
     for key in ["id", "stored", "authority", "version"] {
         copy.remove(key);
-    }
-    if !with_timestamp {
-        copy.remove("timestamp");
     }
     activity::each_mut(&mut copy, &mut |activity| {
         activity.remove("definition");
@@ -29,8 +31,13 @@ pub(crate) fn canonical(statement: &Json, with_timestamp: bool) -> String {
     {
         plain(sub);
     }
+    copy
+}
+
+/// Its text.
+pub(crate) fn text_of(compared: &Json) -> String {
     let mut text = String::new();
-    sorted(&copy, &mut text);
+    sorted(compared, &mut text);
     text
 }
 

@@ -323,7 +323,7 @@ fn a_statement_is_found_by_what_it_refers_to() {
 #[test]
 fn what_a_store_may_change_does_not_make_another_statement() {
     let text = |pointer, value| {
-        compare::canonical(&check(changed(GOOD, pointer, value), Version::Two).unwrap().json, true)
+        compare::canonical(&check(changed(GOOD, pointer, value), Version::Two).unwrap().json)
     };
     let same = text("/id", "\"39e24cc4-69af-4b01-a824-1fdc6ea8a3aa\"");
     for (pointer, value) in [
@@ -354,8 +354,6 @@ fn what_a_store_may_change_does_not_make_another_statement() {
     ] {
         assert_ne!(text(pointer, value), same, "{pointer}");
     }
-    let statement = check(json(GOOD), Version::One).unwrap().json;
-    assert!(!compare::canonical(&statement, false).contains("timestamp"));
 }
 
 #[test]
@@ -384,8 +382,8 @@ proptest! {
             let people = template.people.clone();
             let restored = restore(&template.text, |number| people.get(number).map(|person| person.text.as_str())).unwrap();
             prop_assert_eq!(
-                compare::canonical(&json(&restored), true),
-                compare::canonical(&statement.json, true)
+                compare::canonical(&json(&restored)),
+                compare::canonical(&statement.json)
             );
         }
     }
