@@ -17,7 +17,7 @@ use crate::EventStoreError;
 use crate::columns::{Columns, PropColumn, PropName};
 use crate::kernel::on_threads;
 use crate::rollup::{By, Section};
-use crate::{Cache, Fields, Part, PartKey, SegmentId, Snapshot, Watch};
+use crate::{Batch, Cache, Fields, Part, PartKey, SegmentId, Snapshot, Watch};
 
 /// The most batches of the tail that are decoded as one, as a power of four.
 const BLOCK_LOG4: u32 = 5;
@@ -53,12 +53,15 @@ enum SegmentKey {
     Columns(PartKey, Fields),
     /// A section of the rollup of that version, which is made anew while its segment stays.
     Rollup(PartKey, SegmentId, By),
+    /// Its newest events.
+    Newest(PartKey),
 }
 
 #[derive(Debug)]
 enum Kept {
     Columns(Arc<Decoded>),
     Rollup(Arc<Section>),
+    Newest(Arc<Batch>),
 }
 
 impl Caches {
@@ -88,11 +91,34 @@ impl Caches {
         });
         match kept.as_deref() {
             Ok(Kept::Rollup(section)) => Ok(Some(Arc::clone(section))),
-            Ok(Kept::Columns(_)) => Ok(None),
+            Ok(Kept::Columns(_) | Kept::Newest(_)) => Ok(None),
             Err(why) => {
                 tracing::warn!(?part.key, ?why, "a rollup cannot be read; its segment is read instead");
                 Ok(None)
             }
+        }
+    }
+
+    /// The newest events of a segment.
+    pub(crate) fn newest(
+        &self,
+        part: &Part,
+        read: impl FnOnce() -> Result<Batch, QueriesError>,
+    ) -> Result<Arc<Batch>, QueriesError> {
+        let departures = self.departures.load(Ordering::SeqCst);
+        let key = SegmentKey::Newest(part.key);
+        let kept = self.segments.find_or_load(key.clone(), || {
+            let newest = read()?;
+            let weight = newest.weight();
+            Ok::<_, QueriesError>((Kept::Newest(Arc::new(newest)), weight))
+        })?;
+        if self.departures.load(Ordering::SeqCst) != departures {
+            // What went away meanwhile may have been put back just now.
+            self.segments.remove(&key);
+        }
+        match &*kept {
+            Kept::Newest(newest) => Ok(Arc::clone(newest)),
+            Kept::Columns(_) | Kept::Rollup(_) => Err(misplaced()),
         }
     }
 
@@ -169,7 +195,9 @@ impl Caches {
     fn forget(&self, project: ProjectId, is_gone: impl Fn(&PartKey) -> bool) {
         self.columns.remove_where(|(key, _)| is_gone(key));
         self.segments.remove_where(|key| match key {
-            SegmentKey::Columns(part, _) | SegmentKey::Rollup(part, ..) => is_gone(part),
+            SegmentKey::Columns(part, _) | SegmentKey::Rollup(part, ..) | SegmentKey::Newest(part) => {
+                is_gone(part)
+            }
         });
         self.blocks.remove_where(|(of, ..)| *of == project);
         self.days.remove_where(|((of, ..), ..)| *of == project);
@@ -182,6 +210,11 @@ impl Caches {
             PartKey::Segment(_) => is_gone(part),
         });
     }
+}
+
+/// One key stands for something else than was put there.
+fn misplaced() -> QueriesError {
+    EventStoreError::Internal("something else is kept of a segment".to_owned()).into()
 }
 
 impl Watch for Caches {
@@ -356,9 +389,7 @@ pub(crate) fn decode(
                 })?;
                 match &*kept {
                     Kept::Columns(decoded) => Ok(Arc::clone(decoded)),
-                    Kept::Rollup(_) => {
-                        Err(EventStoreError::Internal("columns are a rollup".to_owned()).into())
-                    }
+                    Kept::Rollup(_) | Kept::Newest(_) => Err(misplaced()),
                 }
             }
         },

@@ -8,10 +8,12 @@ use belvedere_kernel::SubjectId;
 use belvedere_storage::{Cursor, Page, Timestamp};
 
 use super::check::Need;
+use super::load::Caches;
 use super::props::Extractor;
 use super::service::{micros, select};
 use super::work::Stop;
 use super::{QueriesError, QueryService, ReadTimeline, TimelineEvent};
+use crate::batch::concat;
 use crate::kernel::filter::{Filter, TextTest};
 use crate::{Batch, Fields, NO_SUBJECT, Part, Select, Snapshot, TextField};
 
@@ -38,7 +40,10 @@ pub(crate) async fn timeline(
     }
     let fields = if need.props.is_empty() { need.fields() } else { need.fields().and(Fields::PROPS) };
     let snapshot = async move { Ok(store.snapshot(select).await?) };
-    let look = move |snapshot: Snapshot, stop: &Stop| page_of_parts(snapshot.parts, &wanted, fields, stop);
+    let caches = Arc::clone(&service.caches);
+    let look = move |snapshot: Snapshot, stop: &Stop| {
+        page_of_parts(snapshot.parts, &wanted, fields, (&caches, stop))
+    };
     let mut page = service.desk.work(snapshot, look).await?;
     let numbers: BTreeSet<u32> = page.items.iter().filter_map(|event| event.subject_number).collect();
     let numbers: Vec<u32> = numbers.into_iter().collect();
@@ -47,6 +52,32 @@ pub(crate) async fn timeline(
         event.subject = event.subject_number.and_then(|number| subjects.get(&number).copied());
     }
     Ok(page)
+}
+
+/// How many of the newest events of a segment are kept as they are: what a page shows that is opened again and again.
+const NEWEST: usize = 256;
+
+/// The newest events of a part; reads all of it, a piece at a time.
+fn newest_of(part: &Part, stop: &Stop) -> Result<Batch, QueriesError> {
+    let mut newest = Newest::new(NEWEST);
+    part.read_by_group(Fields::ID.and(Fields::TIME), |batch| {
+        stop.check()?;
+        for (time, id) in batch.times.iter().zip(&batch.ids) {
+            if newest.oldest().is_none_or(|oldest| (*time, *id) > oldest) {
+                newest.offer((*time, *id), 0, 0);
+            }
+        }
+        Ok::<_, QueriesError>(())
+    })?;
+    let mut found = Vec::new();
+    part.read_by_group(Fields::ALL, |batch| {
+        stop.check()?;
+        let key = |batch: &Batch, row: usize| Some((*batch.times.get(row)?, *batch.ids.get(row)?));
+        let is_kept = |batch: &Batch, row| key(batch, row).is_some_and(|key| newest.found.contains_key(&key));
+        found.push(batch.filter(is_kept));
+        Ok::<_, QueriesError>(())
+    })?;
+    Ok(concat(Fields::ALL, &found))
 }
 
 /// The sort key of an event.
@@ -61,6 +92,17 @@ pub(crate) struct Wanted {
     pub(crate) after: Option<Key>,
     pub(crate) limit: usize,
     pub(crate) subject: Option<SubjectId>,
+}
+
+impl Wanted {
+    /// Whether the newest events of a part are all that is wanted of it.
+    fn is_within(&self, newest: &Batch, part: &Part) -> bool {
+        let is_older = |(time, id): &(&i64, &[u8; 16])| {
+            **time < self.until_micros && self.after.is_none_or(|after| (**time, **id) < after)
+        };
+        newest.count as u64 == part.count
+            || newest.times.iter().zip(&newest.ids).filter(is_older).count() > self.limit
+    }
 }
 
 /// The place that a cursor names.
@@ -91,20 +133,29 @@ pub(crate) fn page_of_parts(
     mut parts: Vec<Part>,
     wanted: &Wanted,
     fields: Fields,
-    stop: &Stop,
+    (caches, stop): (&Caches, &Stop),
 ) -> Result<Page<TimelineEvent>, QueriesError> {
     parts.sort_by_key(|part| Reverse(part.last_micros));
     let mut newest = Newest::new(wanted.limit + 1);
+    let mut whole: BTreeMap<usize, Arc<Batch>> = BTreeMap::new();
+    let is_all = matches!(&wanted.filter, Filter::And(filters) if filters.is_empty());
     for (place, part) in parts.iter().enumerate() {
         stop.check()?;
         if newest.oldest().is_some_and(|(micros, _)| part.last_micros < micros) {
             break;
         }
+        if is_all && part.is_sealed() && wanted.limit < NEWEST {
+            let kept = caches.newest(part, || newest_of(part, stop))?;
+            if wanted.is_within(&kept, part) {
+                add(&mut newest, place, &kept, wanted);
+                whole.insert(place, kept);
+                continue;
+            }
+        }
         if wanted.after.is_none_or(|(micros, _)| part.first_micros <= micros) {
             add(&mut newest, place, &*part.read(fields.and(Fields::ID).and(Fields::TIME))?, wanted);
         }
     }
-    let mut whole: BTreeMap<usize, Arc<Batch>> = BTreeMap::new();
     for (place, _) in newest.found.values() {
         stop.check()?;
         if let (false, Some(part)) = (whole.contains_key(place), parts.get(*place)) {

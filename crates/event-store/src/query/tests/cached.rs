@@ -1,19 +1,24 @@
-use belvedere_storage::database_tests;
-use belvedere_storage::testing::TestDatabase;
+use std::time::Duration;
 
-use super::{ANN, BOB, Bench, CLEO, DORA, PROJECT, span, story};
+use belvedere_storage::testing::TestDatabase;
+use belvedere_storage::{Page, PageRequest, database_tests};
+
+use super::{ANN, BOB, Bench, CLEO, DORA, PROJECT, at, span, story};
 use crate::columns::{Dimension, PropName};
 use crate::kernel::filter::Filter;
 use crate::kernel::group::Field;
 use crate::kernel::top::{Rank, TopItem};
-use crate::query::{AskActive, AskTop, Explore, Queries, QueryLimits, QueryService, RollupUse};
-use crate::{EventStore, PartKey};
+use crate::query::{
+    AskActive, AskTop, Explore, Queries, QueryLimits, QueryService, ReadTimeline, RollupUse, TimelineEvent,
+};
+use crate::{Event, EventStore, PartKey};
 
 database_tests!(
     decoded_columns_of_who_is_erased_leave_the_cache_at_once,
     rollups_that_were_made_anew_leave_the_cache_with_their_segments,
     a_further_column_is_decoded_alone_and_only_once,
     what_is_read_ahead_is_read_once_and_changes_no_answer,
+    the_newest_events_of_a_segment_are_kept_and_the_older_ones_found,
     what_comes_is_decoded_for_those_who_asked_lately,
     texts_are_ranked_by_events_and_by_subjects,
     a_version_changes_with_what_is_stored,
@@ -134,6 +139,64 @@ async fn what_is_read_ahead_is_read_once_and_changes_no_answer(db: TestDatabase)
     let small = Bench::service(&bench.store, QueryLimits { bytes_max: 1, ..QueryLimits::default() });
     small.read_ahead(&ask_active().span, &[prop("hint")]).await.unwrap();
     assert_eq!(small.cached_bytes(), 0);
+}
+
+async fn the_newest_events_of_a_segment_are_kept_and_the_older_ones_found(db: TestDatabase) {
+    let bench = Bench::new(db);
+    let store = bench.another();
+    let begin = at("2026-11-02T08:00:00Z");
+    let told: Vec<Event> = (0..700_u16)
+        .map(|number| {
+            let mut id = [0; 16];
+            id[..2].copy_from_slice(&number.to_be_bytes());
+            // In no order, two in each minute.
+            let minutes = u64::from(number) * 331 % 700 / 2;
+            let mut event = Event::new(id, begin.plus(Duration::from_secs(60 * minutes)), "opened");
+            event.subject = Some([ANN, BOB, CLEO][usize::from(number % 3)]);
+            event.props = format!("{{\"number\":{number}}}");
+            event
+        })
+        .collect();
+    bench.append_by(&store, &told).await;
+    store.seal(PROJECT).await.unwrap();
+    let queries = Bench::service(&store, QueryLimits::default());
+    let mut expected: Vec<(i64, [u8; 16])> = told.iter().map(|it| (it.at.as_micros(), it.id)).collect();
+    expected.sort_unstable_by(|a, b| b.cmp(a));
+    let read = |until, after, limit| ReadTimeline {
+        project: PROJECT,
+        subject: None,
+        filter: Filter::all(),
+        from: begin,
+        until,
+        page: PageRequest::new(limit, after),
+    };
+    let keys = |page: &Page<TimelineEvent>| {
+        page.items.iter().map(|it| (it.at.as_micros(), it.id)).collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = queries.timeline(read(at("2026-11-12T00:00:00Z"), after, 90)).await.unwrap();
+            found.extend(keys(&page));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, expected);
+    }
+    // Before what is kept.
+    let until = begin.plus(Duration::from_secs(60 * 40));
+    let older: Vec<_> = expected.iter().filter(|(micros, _)| *micros < until.as_micros()).copied().collect();
+    let page = queries.timeline(read(until, None, 90)).await.unwrap();
+    assert_eq!((keys(&page).len(), keys(&page)), (80, older));
+    let before = queries.cached_bytes();
+    assert!(before > 0);
+    store.erase_subject(PROJECT, ANN).await.unwrap();
+    assert_eq!(queries.cached_bytes(), 0);
+    let page = queries.timeline(read(at("2026-11-12T00:00:00Z"), None, 90)).await.unwrap();
+    assert_eq!(page.items.len(), 90);
+    assert!(page.items.iter().all(|it| it.subject != Some(ANN)));
 }
 
 async fn what_comes_is_decoded_for_those_who_asked_lately(db: TestDatabase) {
