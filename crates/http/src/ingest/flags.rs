@@ -111,7 +111,7 @@ async fn ask(shared: &Shared, door: &mut Door<'_>, body: axum::body::Body) -> Re
     let told = asker.person_properties.unwrap_or_default();
     let is_wanted = |flag: &&FeatureFlag| {
         let wanted = asker.flag_keys_to_evaluate.as_ref();
-        flag.is_active && wanted.is_none_or(|keys| keys.iter().any(|key| *key == flag.key))
+        flag.is_active && wanted.is_none_or(|keys| keys.contains(&flag.key))
     };
     let decided: Vec<(&FeatureFlag, Decided)> =
         flags.iter().filter(is_wanted).map(|flag| (flag, decide(flag, &id, &told))).collect();
