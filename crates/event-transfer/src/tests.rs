@@ -62,7 +62,7 @@ impl House {
         let wanted =
             Import { path, format, project: PROJECT, db: &db, store: &self.store, gate: Arc::new(Gate) };
         let mut told = 0;
-        // An import that is interrupted is a future that is dropped between two transactions.
+        // An import that is interrupted is a future that is dropped.
         let (sender, mut stopped) = tokio::sync::mpsc::channel(1);
         let work = import(&wanted, |_| {
             told += 1;
@@ -196,7 +196,9 @@ fn an_import_that_was_interrupted_goes_on_where_it_was() {
             let progress = house.file(&format!("many.{ending}.progress"));
             assert!(progress.exists());
             let done = house.import(&path, 0).await.unwrap();
-            assert_eq!((done.rows, done.stored, done.duplicates, done.rejected), (35_000, 34_996, 0, 4));
+            assert_eq!((done.rows, done.stored + done.duplicates, done.rejected), (35_000, 34_996, 4));
+            // The transaction that was on its way may have been committed, and is then read again.
+            assert!([0, 10_000].contains(&done.duplicates), "{}", done.duplicates);
             assert_eq!(house.content().await.len(), 34_996);
             assert!(!progress.exists());
             let rejected = std::fs::read_to_string(done.rejected_to.unwrap()).unwrap();
