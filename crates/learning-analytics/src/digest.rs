@@ -224,14 +224,13 @@ async fn reach_milestones(
     for it in store::load_milestones(tx, project, &touched.all).await? {
         known.insert((it.subject, it.rule, it.course), it.reached_micros);
     }
-    let unhinted_rules = || rules.iter().filter(|rule| matches!(rule, Rule::ExercisesWithoutHint { .. }));
-    let exercises = unhinted_rules().filter_map(|rule| match rule {
-        Rule::ExercisesWithoutHint { exercises } => Some(*exercises),
+    let unhinted_rules = rules.iter().filter_map(|rule| match rule {
+        Rule::ExercisesWithoutHint { exercises } => Some((*exercises, rule_word(*rule))),
         _ => None,
     });
-    let (least, most) = (exercises.clone().min(), exercises.max());
+    let (exercises, words): (BTreeSet<u32>, Vec<String>) = unhinted_rules.unzip();
+    let (least, most) = (exercises.first().copied(), exercises.last().copied());
     // What comes after a milestone cannot move it: which exercises were solved until then, and before which hint, is past.
-    let words: Vec<String> = unhinted_rules().map(|rule| rule_word(*rule)).collect();
     let is_settled = |subject: SubjectId, first: i64| {
         let reached = |word: &String| known.get(&(subject, word.clone(), String::new())).copied().flatten();
         words.iter().all(|word| reached(word).is_some_and(|at| at < first))

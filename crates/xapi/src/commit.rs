@@ -309,7 +309,7 @@ impl ProjectWork<'_> {
         // Once each time that as many have come: a merge that failed is tried again with the next.
         if before / MERGED_FROM < row.recent / MERGED_FROM {
             let (recents, project) = (Arc::clone(&self.core.recents), self.project);
-            self.tx.after_commit(move || recents.is_due(project));
+            self.tx.after_commit(move || recents.mark_due(project));
         }
         update_project(self.tx, self.project, row).await?;
         Ok(written)

@@ -10,7 +10,7 @@ use sea_orm::ConnectionTrait;
 use sha2::{Digest, Sha256};
 
 use crate::packing::{put_varint, varints};
-use crate::recent::{Postings, Recents};
+use crate::recent::Recents;
 
 /// Turns a key into that of what is found by it later.
 const LATE: i64 = 0x5a5a_0f0f_3c3c_6996;
@@ -57,11 +57,15 @@ pub(crate) fn late(key: i64) -> i64 {
     key ^ LATE
 }
 
-/// Adds one block for each key, in the order of the index, so that neighbours are written together. Where one of the same
+/// Adds one block for each key, which come in the order of the index, so that neighbours are written together. Where one of the same
 /// first instant is there already, it has no others than this one.
-pub(crate) async fn insert(tx: &Tx, project: ProjectId, postings: &Postings) -> Result<(), StorageError> {
-    let mut rows = Vec::with_capacity(postings.len());
-    for (key, instants) in postings {
+pub(crate) async fn insert(
+    tx: &Tx,
+    project: ProjectId,
+    blocks: &[(i64, Vec<i64>)],
+) -> Result<(), StorageError> {
+    let mut rows = Vec::with_capacity(blocks.len());
+    for (key, instants) in blocks {
         let Some(first) = instants.first() else { continue };
         let mut others = Vec::with_capacity(instants.len() - 1);
         for pair in instants.windows(2) {

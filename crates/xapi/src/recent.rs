@@ -118,7 +118,7 @@ impl Recents {
     }
 
     /// Notes that a project has enough rows to be merged.
-    pub(crate) fn is_due(&self, project: ProjectId) {
+    pub(crate) fn mark_due(&self, project: ProjectId) {
         self.lock().due.insert(project);
     }
 
@@ -222,7 +222,7 @@ impl Merge {
 
     /// Writes some blocks, and with the last ones takes the rows away; whether that was the end.
     pub(crate) async fn go_on(&mut self, db: &Database) -> Result<bool, StorageError> {
-        let blocks: Postings = self.blocks.by_ref().take(self.blocks_at_once).collect();
+        let blocks: Vec<(i64, Vec<i64>)> = self.blocks.by_ref().take(self.blocks_at_once).collect();
         let is_last = self.blocks.len() == 0;
         db.write(async |tx| {
             let mut row = lock_project(tx, self.project).await?;
@@ -309,7 +309,7 @@ mod tests {
             })
             .await
             .unwrap();
-            recents.is_due(PROJECT);
+            recents.mark_due(PROJECT);
             // Of a merge of any size one, two, three transactions, or all.
             let mut merge = if round % 3 == 0 { Merge::begin(&db, &recents).await.unwrap() } else { None };
             for _ in 0..[1, 2, 3, 100][(round % 4) as usize] {
