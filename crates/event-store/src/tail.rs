@@ -15,6 +15,9 @@ use crate::tables::{self, ProjectRow};
 use crate::view::{Fresh, ProjectState, TailBatch};
 use crate::{Appended, Embedded, Event, EventStoreError, Fields, NO_SUBJECT, encoding};
 
+/// The most events that are packed at once rather than beside the asynchronous work, which costs more than packing them.
+const PACKED_HERE_MAX: u64 = 64;
+
 pub(crate) async fn append_in(
     store: &Embedded,
     tx: &Tx,
@@ -51,7 +54,8 @@ pub(crate) async fn append_in(
         builder.push(event, subject.unwrap_or(NO_SUBJECT));
     }
     let batch = builder.finish();
-    let (batch, payload) = blocking(move || encoding::pack(&batch).map(|payload| (batch, payload))).await?;
+    let pack = move || encoding::pack(&batch).map(|payload| (batch, payload));
+    let (batch, payload) = if stored > PACKED_HERE_MAX { blocking(pack).await? } else { pack()? };
     row.last_sequence += 1;
     row.tail_count += i64::try_from(batch.count).unwrap_or(i64::MAX);
     let tail = TailBatch::new(row.last_sequence, 0, &batch, &payload);

@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use belvedere_migrations::Migrator;
 use sea_orm::sqlx::Connection;
@@ -20,6 +21,9 @@ const MIGRATION_LOCK: i64 = 0x42_45_4c_56;
 /// Pages of 4 KiB in the log of SQLite from which on a writer moves them into the database file itself, if they are not
 /// there already.
 const LOG_PAGES_MAX: u32 = 16_000;
+
+/// How often whoever stands back looks whether others still write.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// Where the database is and how many connections it may have.
 #[derive(Debug, Clone)]
@@ -65,6 +69,8 @@ pub struct Database {
     reader: DatabaseConnection,
     writer: DatabaseConnection,
     pub(crate) checkpoints: Option<Arc<Checkpoints>>,
+    /// Transactions that have begun or wait for that.
+    writing: Arc<AtomicUsize>,
     url: Arc<str>,
     write_timeout: Duration,
     #[cfg(feature = "testing")]
@@ -90,6 +96,7 @@ impl Database {
             reader,
             writer,
             checkpoints,
+            writing: Arc::default(),
             url: config.url.as_str().into(),
             write_timeout: config.write_timeout,
             #[cfg(feature = "testing")]
@@ -129,11 +136,24 @@ impl Database {
         }
     }
 
+    /// Waits until nobody writes or waits to write, but at most for `longest`: before a transaction for which others should
+    /// not wait. PostgreSQL has many writers: there it is over at once.
+    pub async fn stand_back(&self, longest: Duration) {
+        if self.dialect() != Dialect::Sqlite {
+            return;
+        }
+        let begun = Instant::now();
+        while self.writing.load(Ordering::Relaxed) > 0 && begun.elapsed() < longest {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     async fn write_unbounded<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: AsyncFnOnce(&Tx) -> Result<T, E> + Send,
         E: From<StorageError>,
     {
+        let _writing = Writing::begin(&self.writing);
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
@@ -236,6 +256,22 @@ impl Database {
             Some(row) => row.try_get_by_index::<Option<String>>(0)?,
             None => None,
         })
+    }
+}
+
+/// One more writes for as long as this is there.
+struct Writing<'a>(&'a AtomicUsize);
+
+impl<'a> Writing<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait, Statement, Value};
 
@@ -17,6 +18,7 @@ crate::database_tests!(
     ids_and_timestamps_come_back_as_they_went_in,
     every_migration_can_be_undone_and_applied_again,
     lists_of_any_length_go_into_statements,
+    whoever_stands_back_waits_for_those_who_write,
 );
 
 async fn with_table(db: &TestDatabase) {
@@ -33,6 +35,24 @@ async fn execute(tx: &Tx, sql: &str) -> Result<(), StorageError> {
 async fn count(db: &Database) -> i64 {
     let statement = Statement::from_string(db.read().get_database_backend(), "SELECT COUNT(*) FROM thing");
     db.read().query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+async fn whoever_stands_back_waits_for_those_who_write(db: TestDatabase) {
+    // Nobody writes.
+    db.stand_back(Duration::from_secs(600)).await;
+    let longest = Duration::from_millis(20);
+    let stood = db
+        .write(async |_| {
+            let begun = Instant::now();
+            db.stand_back(longest).await;
+            Ok::<_, StorageError>(begun.elapsed())
+        })
+        .await
+        .unwrap();
+    assert!(stood >= longest || db.dialect() == Dialect::Postgres);
+    let failed = db.write(async |_| Err::<(), _>(StorageError::corrupt("by the test"))).await;
+    assert!(failed.is_err());
+    db.stand_back(Duration::from_secs(600)).await;
 }
 
 async fn a_failed_write_leaves_nothing_and_a_good_one_is_seen_by_readers(db: TestDatabase) {

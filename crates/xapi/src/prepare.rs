@@ -7,6 +7,7 @@ use belvedere_kernel::{Identity, ProjectId, RawPerson};
 use crate::event::Draft;
 use crate::json::Json;
 use crate::packing::pack;
+use crate::relate::keys_without_people;
 use crate::secrets::Secrets;
 use crate::statement::people::{Person, template};
 use crate::statement::references::References;
@@ -24,6 +25,8 @@ pub(crate) struct Prepared {
     pub(crate) digest_without_time: [u8; 16],
     pub(crate) has_timestamp: bool,
     pub(crate) references: References,
+    /// Under which it is found.
+    pub(crate) keys_without_people: Vec<i64>,
     pub(crate) people: Vec<Person>,
     pub(crate) body: Vec<u8>,
     pub(crate) is_compressed: bool,
@@ -120,6 +123,7 @@ pub(crate) fn prepare(statement: Statement, version: Version, secrets: &Secrets)
         has_timestamp,
         actor,
         event: Draft::of(&json),
+        keys_without_people: keys_without_people(&references),
         references,
         people: template.people,
         body,

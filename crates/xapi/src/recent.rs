@@ -27,20 +27,21 @@ const TRANSACTIONS_MAX: usize = 16;
 /// The most projects of which rows are remembered.
 const PROJECTS_MAX: usize = 64;
 
-/// Instants by the keys under which statements are found.
-pub(crate) type Postings = BTreeMap<i64, Vec<i64>>;
+/// A key under which a statement is found, and when that was stored.
+pub(crate) type Posting = (i64, i64);
 
-/// Everything as variable-length integers: for each key how much it is more than the one before, how many instants it has,
+/// Sorted ones as variable-length integers: for each key how much it is more than the one before, how many instants it has,
 /// and how much each is more than the one before, the first more than `first`.
-fn pack(postings: &Postings, first: i64) -> Vec<u8> {
-    let mut bytes = Vec::new();
+fn pack(postings: &[Posting], first: i64) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(12 * postings.len());
     let mut last_key = 0_i64;
-    for (key, instants) in postings {
+    for of_key in postings.chunk_by(|one, other| one.0 == other.0) {
+        let key = of_key[0].0;
         put_varint(key.wrapping_sub(last_key).cast_unsigned(), &mut bytes);
-        last_key = *key;
-        put_varint(instants.len() as u64, &mut bytes);
+        last_key = key;
+        put_varint(of_key.len() as u64, &mut bytes);
         let mut last = first;
-        for at in instants {
+        for (_, at) in of_key {
             put_varint(at.abs_diff(last), &mut bytes);
             last = *at;
         }
@@ -69,12 +70,13 @@ pub(crate) async fn insert(
     tx: &Tx,
     project: ProjectId,
     (first, statements): (i64, usize),
-    postings: &Postings,
+    mut postings: Vec<Posting>,
 ) -> Result<(), StorageError> {
+    postings.sort_unstable();
     let sql =
         "INSERT INTO xapi_recent (project_id, first_stored, statements, postings) VALUES ($1, $2, $3, $4)";
     let statements = i64::try_from(statements).unwrap_or(i64::MAX);
-    let values = [project.0.into(), first.into(), statements.into(), pack(postings, first).into()];
+    let values = [project.0.into(), first.into(), statements.into(), pack(&postings, first).into()];
     execute_sql(tx, sql, values).await.map(drop)
 }
 
@@ -201,7 +203,7 @@ impl Merge {
         // A row has at least one statement.
         let sql = "SELECT first_stored, statements, postings FROM xapi_recent \
                    WHERE project_id = $1 ORDER BY first_stored LIMIT $2";
-        let (mut range, mut count, mut postings) = (None, 0, Postings::new());
+        let (mut range, mut count, mut postings) = (None, 0, BTreeMap::<i64, Vec<i64>>::new());
         for row in query_sql(db.read(), sql, [project.0.into(), MERGED_MAX.into()]).await? {
             let (first, statements): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
             let bytes: Vec<u8> = row.try_get_by_index(2)?;
@@ -256,16 +258,11 @@ mod tests {
 
     #[test]
     fn rows_are_read_as_they_were_written() {
-        let mut postings = Postings::new();
-        for (key, instants) in
-            [(i64::MIN, vec![100]), (-1, vec![101, 105]), (0, vec![]), (i64::MAX, vec![100, 1 << 40])]
-        {
-            postings.insert(key, instants);
-        }
+        let postings = [(i64::MIN, 100), (-1, 101), (-1, 105), (i64::MAX, 100), (i64::MAX, 1 << 40)];
         let bytes = pack(&postings, 100);
         let mut read = Vec::new();
         unpack(&bytes, 100, |key, at| read.push((key, at))).unwrap();
-        assert_eq!(read, [(i64::MIN, 100), (-1, 101), (-1, 105), (i64::MAX, 100), (i64::MAX, 1 << 40)]);
+        assert_eq!(read, postings);
         assert!(unpack(&bytes[..bytes.len() - 1], 100, |_, _| ()).is_err());
     }
 
@@ -293,11 +290,11 @@ mod tests {
         let recents = Recents::default();
         let mut next = 1_000;
         for round in 0..40_i64 {
-            let mut postings = Postings::new();
+            let mut postings = Vec::new();
             let first = next;
             for _ in 0..4 {
                 for key in [0, next % 3, 100 + next % 7, next] {
-                    postings.entry(key).or_default().push(next);
+                    postings.push((key, next));
                 }
                 next += 1;
             }
@@ -305,7 +302,7 @@ mod tests {
                 let mut row = lock_project(tx, PROJECT).await?;
                 row.recent += 4;
                 update_project(tx, PROJECT, row).await?;
-                insert(tx, PROJECT, (first, 4), &postings).await
+                insert(tx, PROJECT, (first, 4), postings).await
             })
             .await
             .unwrap();

@@ -9,7 +9,7 @@ use belvedere_storage::{Id, Sql, StorageError, bulk, query_sql};
 use crate::XapiError;
 use crate::commit::{Accepted, IS_VOIDED, IS_VOIDING, ProjectWork, by_id, id_value};
 use crate::posting::{self, Term, late};
-use crate::recent::{self, Postings};
+use crate::recent;
 use crate::statement::Ifi;
 use crate::statement::references::References;
 
@@ -17,22 +17,26 @@ use crate::statement::references::References;
 const CHAIN_MAX: usize = 32;
 const REFERRERS_MAX: usize = 1_000;
 
-/// The keys under which a statement itself is found.
-fn keys_of(references: &References, subjects: &HashMap<Ifi, SubjectId>) -> HashSet<i64> {
-    let mut keys = HashSet::new();
-    keys.insert(Term::Verb(&references.verb).key());
+/// The keys under which a statement itself is found, but for those of people.
+pub(crate) fn keys_without_people(references: &References) -> Vec<i64> {
+    let activity = references.activity.iter().map(|id| Term::Activity(id).key());
+    let related = references.related_activities.iter().map(|id| Term::RelatedActivity(id).key());
+    let registration = references.registration.map(|id| Term::Registration(id).key());
+    let verb = Term::Verb(&references.verb).key();
+    activity.chain(related).chain(registration).chain([verb]).collect()
+}
+
+/// All keys under which a statement itself is found, each once.
+fn keys_of(references: &References, mut keys: Vec<i64>, subjects: &HashMap<Ifi, SubjectId>) -> Vec<i64> {
     for subject in references.people.iter().filter_map(|ifi| subjects.get(ifi)) {
-        keys.insert(Term::Agent(*subject).key());
-        keys.insert(Term::AgentVerb(*subject, &references.verb).key());
+        keys.push(Term::Agent(*subject).key());
+        keys.push(Term::AgentVerb(*subject, &references.verb).key());
     }
     for subject in references.related_people.iter().filter_map(|ifi| subjects.get(ifi)) {
-        keys.insert(Term::RelatedAgent(*subject).key());
+        keys.push(Term::RelatedAgent(*subject).key());
     }
-    if let Some(activity) = &references.activity {
-        keys.insert(Term::Activity(activity).key());
-    }
-    keys.extend(references.related_activities.iter().map(|id| Term::RelatedActivity(id).key()));
-    keys.extend(references.registration.map(|id| Term::Registration(id).key()));
+    keys.sort_unstable();
+    keys.dedup();
     keys
 }
 
@@ -51,16 +55,13 @@ impl ProjectWork<'_> {
         accepted: &[Accepted<'_>],
         subjects: &HashMap<Ifi, SubjectId>,
     ) -> Result<Voided, XapiError> {
-        let own: Vec<HashSet<i64>> =
-            accepted.iter().map(|it| keys_of(&it.statement.references, subjects)).collect();
-        let mut postings = Postings::new();
-        for (it, keys) in accepted.iter().zip(&own) {
-            for key in keys {
-                postings.entry(*key).or_default().push(it.stored);
-            }
-        }
+        let own = accepted.iter().map(|it| it.statement);
+        let own = own.map(|it| keys_of(&it.references, it.keys_without_people.clone(), subjects));
+        let own: Vec<Vec<i64>> = own.collect();
+        let postings =
+            accepted.iter().zip(&own).flat_map(|(it, keys)| keys.iter().map(|key| (*key, it.stored)));
         let first = accepted.first().map_or(0, |it| it.stored);
-        recent::insert(self.tx, self.project, (first, accepted.len()), &postings).await?;
+        recent::insert(self.tx, self.project, (first, accepted.len()), postings.collect()).await?;
         let mut targets = Vec::new();
         for it in accepted {
             if let Some(target) = it.statement.references.target {
@@ -136,7 +137,7 @@ impl ProjectWork<'_> {
     async fn inherit(
         &self,
         accepted: &[Accepted<'_>],
-        own: &[HashSet<i64>],
+        own: &[Vec<i64>],
         waiting: &HashMap<[u8; 16], HashMap<i64, bool>>,
     ) -> Result<(), XapiError> {
         let new: HashMap<[u8; 16], usize> =
@@ -146,7 +147,8 @@ impl ProjectWork<'_> {
             let mut keys = HashSet::new();
             if let Some(target) = it.statement.references.target {
                 keys = self.keys_of_chain(target, accepted, own, &new).await?;
-                found.extend(keys.difference(&own[index]).map(|key| (late(*key), it.stored)));
+                let others = keys.iter().filter(|key| !own[index].contains(key));
+                found.extend(others.map(|key| (late(*key), it.stored)));
             }
             if let Some(waiting) = waiting.get(&it.statement.id) {
                 keys.extend(&own[index]);
@@ -163,7 +165,7 @@ impl ProjectWork<'_> {
         &self,
         first: [u8; 16],
         accepted: &[Accepted<'_>],
-        own: &[HashSet<i64>],
+        own: &[Vec<i64>],
         new: &HashMap<[u8; 16], usize>,
     ) -> Result<HashSet<i64>, XapiError> {
         let (mut keys, mut seen, mut next) = (HashSet::new(), HashSet::new(), Some(first));
@@ -178,7 +180,8 @@ impl ProjectWork<'_> {
                     let references = References::of(&json);
                     let ifis: Vec<&Ifi> =
                         references.people.iter().chain(&references.related_people).collect();
-                    keys.extend(keys_of(&references, &self.subjects_of(&ifis).await?));
+                    let subjects = self.subjects_of(&ifis).await?;
+                    keys.extend(keys_of(&references, keys_without_people(&references), &subjects));
                     references.target
                 }
             };

@@ -1,7 +1,7 @@
 //! Concurrent requests share commits: while one is written, the next ones gather. Between commits, postings are merged.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use belvedere_kernel::{Tasks, error_chain};
 use belvedere_storage::StorageError;
@@ -19,14 +19,24 @@ pub(crate) const WAITING_MAX: usize = 1_024;
 const COMMANDS_MAX: usize = 256;
 const STATEMENTS_MAX: usize = 4_000;
 
+/// How long those are waited for who were answered last and may ask again, and how long when nobody comes: what many requests
+/// share of a commit costs more than that.
+const GATHER_MAX: Duration = Duration::from_micros(500);
+const GATHER_QUIET: Duration = Duration::from_micros(100);
+
+/// How many statements nobody is waited for besides.
+const ENOUGH: usize = 16;
+
 /// How long after the word to stop a quiet queue is still listened to, for requests that are being read.
 const QUIET: Duration = Duration::from_millis(300);
 
 /// Writes what arrives until `tasks` are told to stop and nothing arrives any more.
 pub(crate) async fn run(core: Arc<Core>, mut receiver: mpsc::Receiver<Command>, tasks: Tasks) {
     let mut commands = Vec::new();
+    let mut answered = 0;
     let mut merge: Option<Merge> = None;
     loop {
+        let expected = receiver.len() + answered;
         let first = if merge.is_some() && !tasks.is_stopped() {
             receiver.try_recv().ok()
         } else {
@@ -39,13 +49,9 @@ pub(crate) async fn run(core: Arc<Core>, mut receiver: mpsc::Receiver<Command>, 
             Some(first)
         };
         if let Some(first) = first {
-            let mut statements = weight(&first);
             commands.push(first);
-            while commands.len() < COMMANDS_MAX && statements < STATEMENTS_MAX {
-                let Ok(next) = receiver.try_recv() else { break };
-                statements += weight(&next);
-                commands.push(next);
-            }
+            gather(&mut receiver, &mut commands, expected).await;
+            answered = commands.len();
             write(&core, std::mem::take(&mut commands)).await;
         }
         merge = go_on(&core, merge).await.unwrap_or_else(|error| {
@@ -55,6 +61,28 @@ pub(crate) async fn run(core: Arc<Core>, mut receiver: mpsc::Receiver<Command>, 
             );
             None
         });
+    }
+}
+
+/// Takes what waits, and what comes at once until there are as many as `expected`.
+async fn gather(receiver: &mut mpsc::Receiver<Command>, commands: &mut Vec<Command>, expected: usize) {
+    let mut statements: usize = commands.iter().map(weight).sum();
+    let begun = Instant::now();
+    let mut came = begun;
+    while commands.len() < COMMANDS_MAX && statements < STATEMENTS_MAX {
+        if let Ok(next) = receiver.try_recv() {
+            statements += weight(&next);
+            commands.push(next);
+            came = Instant::now();
+        } else if commands.len() >= expected
+            || statements >= ENOUGH
+            || begun.elapsed() > GATHER_MAX
+            || came.elapsed() > GATHER_QUIET
+        {
+            return;
+        } else {
+            tokio::task::yield_now().await;
+        }
     }
 }
 

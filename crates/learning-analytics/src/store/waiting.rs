@@ -1,9 +1,9 @@
-//! Events that are appended and wait to be folded: a row for each append.
+//! Events that are appended and wait to be folded: a row for each append, or several for a large one.
 
 use std::collections::BTreeSet;
 
 use belvedere_kernel::{ProjectId, SubjectId};
-use belvedere_storage::{Id, Sql, StorageError, Timestamp, Tx, execute_sql, query_sql};
+use belvedere_storage::{Id, Sql, StorageError, Timestamp, Tx, bulk, execute_sql, query_sql};
 use sea_orm::ConnectionTrait;
 
 use super::sql::{count, get, state, text};
@@ -11,22 +11,32 @@ use crate::entry::Entry;
 use crate::history::EventKey;
 
 /// Rows that are read at once.
-const PAGE: i64 = 64;
+const PAGE: i64 = 16;
 
 /// The most projects that are listed at once.
 const PROJECTS_MAX: i64 = 1_000;
 
-/// The events of one append that wait.
+/// Events of one append that wait.
 pub(crate) struct Waiting {
     pub(crate) id: Id<Waiting>,
     /// Whom each is about, if anybody, and what is folded of it.
     pub(crate) entries: Vec<(Option<SubjectId>, Entry)>,
 }
 
-pub(crate) async fn insert_waiting(tx: &Tx, project: ProjectId, new: &Waiting) -> Result<(), StorageError> {
-    let sql =
-        "INSERT INTO learning_waiting (project_id, id, entries, tries, due_at) VALUES ($1, $2, $3, 0, 0)";
-    execute_sql(tx, sql, [project.0.into(), new.id.into(), text(&new.entries)?]).await.map(drop)
+/// Notes events of an append, at most `most` in a row.
+pub(crate) async fn insert_waiting(
+    tx: &Tx,
+    project: ProjectId,
+    entries: &[(Option<SubjectId>, Entry)],
+    (most, now): (usize, Timestamp),
+) -> Result<(), StorageError> {
+    let mut rows = Vec::new();
+    for some in entries.chunks(most) {
+        let id = Id::<Waiting>::generate(now);
+        rows.push([project.0.into(), id.into(), text(&some)?, 0_i64.into(), 0_i64.into()]);
+    }
+    let head = "INSERT INTO learning_waiting (project_id, id, entries, tries, due_at) VALUES ";
+    bulk(tx, head, rows, "").await.map(drop)
 }
 
 /// How many rows there are.
@@ -46,24 +56,33 @@ pub(crate) async fn list_waiting_projects(
     rows.iter().map(|row| Ok(ProjectId(get(row, 0)?))).collect()
 }
 
-/// What is due of a project: the oldest rows, at most 64, until they have `events` or more.
+/// What is due of a project: the oldest rows, until they have `events` or more.
 pub(crate) async fn list_due(
     connection: &impl ConnectionTrait,
     project: ProjectId,
     now: Timestamp,
     events: usize,
 ) -> Result<Vec<Waiting>, StorageError> {
-    let sql = "SELECT id, entries FROM learning_waiting WHERE project_id = $1 AND due_at <= $2 ORDER BY id LIMIT $3";
-    let (mut due, mut found) = (Vec::new(), 0);
-    for row in query_sql(connection, sql, [project.0.into(), now.into(), PAGE.into()]).await? {
-        if found >= events {
-            break;
+    let sql = "SELECT id, entries FROM learning_waiting \
+               WHERE project_id = $1 AND id > $2 AND due_at <= $3 ORDER BY id LIMIT $4";
+    let (mut due, mut found) = (Vec::<Waiting>::new(), 0);
+    loop {
+        let behind = due.last().map_or(Id::from_bytes([0; 16]), |waiting| waiting.id);
+        let values = [project.0.into(), behind.into(), now.into(), PAGE.into()];
+        let page = query_sql(connection, sql, values).await?;
+        let is_last = page.len() < PAGE as usize;
+        for row in page {
+            if found >= events {
+                return Ok(due);
+            }
+            let waiting = Waiting { id: get(&row, 0)?, entries: state(&row, 1)? };
+            found += waiting.entries.len();
+            due.push(waiting);
         }
-        let waiting = Waiting { id: get(&row, 0)?, entries: state(&row, 1)? };
-        found += waiting.entries.len();
-        due.push(waiting);
+        if is_last {
+            return Ok(due);
+        }
     }
-    Ok(due)
 }
 
 /// How often folding the row has failed.
@@ -98,7 +117,7 @@ pub(crate) async fn delete_waiting(
     sql.execute_in(tx, ids).await.map(drop)
 }
 
-/// What waits of a project behind a row, due or not; at most 64 rows.
+/// What waits of a project behind a row, due or not; at most 16 rows.
 async fn list_behind(
     connection: &impl ConnectionTrait,
     project: ProjectId,
