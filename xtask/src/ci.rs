@@ -43,7 +43,8 @@ pub(crate) fn setup() -> Result<()> {
         install.run()?;
     }
     if !cargo(&["deny", "--version"]).succeeds() {
-        cargo(&["install", "cargo-deny", "--locked", "--no-default-features"]).run()?;
+        // Built without optimisation: it runs for seconds, and that would take minutes.
+        cargo(&["install", "cargo-deny", "--locked", "--no-default-features", "--debug"]).run()?;
     }
     println!("everything that the whole test suite needs is installed");
     Ok(())

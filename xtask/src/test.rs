@@ -55,5 +55,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     cargo(&["build", "--package", "api", "--package", "worker", "--package", "scheduler"]).run()?;
     let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
     tests.0.args(&options.arguments).envs(environment);
+    if variable("RUST_TEST_THREADS").is_none() {
+        // Most tests wait for databases, sockets and clocks half of their time.
+        let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
+        tests.0.env("RUST_TEST_THREADS", (2 * processors).to_string());
+    }
     tests.run()
 }

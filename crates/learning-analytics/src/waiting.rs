@@ -92,25 +92,31 @@ impl Core {
         }
     }
 
-    /// Folds everything that waits and is due. What cannot be folded is put off by itself.
+    /// Folds everything that waits and is due; what comes meanwhile waits for the next round, unless there is much. What cannot
+    /// be folded is put off by itself.
     pub(crate) async fn fold_waiting(&self) -> Result<(), StorageError> {
         loop {
             let projects = store::list_waiting_projects(self.parts.db.read(), self.parts.clock.now()).await?;
-            if projects.is_empty() {
-                return Ok(());
-            }
+            let mut is_done = true;
             for project in projects {
                 let begun = Instant::now();
                 match self.fold_due(project, EVENTS).await {
-                    Err(error) if !error.is_transient() => self.fold_first(project).await?,
-                    folded => folded?,
+                    Err(error) if !error.is_transient() => {
+                        self.fold_first(project).await?;
+                        is_done = false;
+                    }
+                    folded => is_done &= folded? < EVENTS,
                 }
                 self.parts.db.stand_back(begun.elapsed().saturating_mul(OTHERS)).await;
+            }
+            if is_done {
+                return Ok(());
             }
         }
     }
 
-    async fn fold_due(&self, project: ProjectId, events: usize) -> Result<(), StorageError> {
+    /// Folds what is due of a project, about as many events; how many there were.
+    async fn fold_due(&self, project: ProjectId, events: usize) -> Result<usize, StorageError> {
         let work = async |tx: &Tx| {
             // From here on nobody else folds anything of the project.
             let rules = store::lock_project(tx, project).await?;
@@ -123,7 +129,7 @@ impl Core {
             let messages = self.digest_in(tx, project, &entries, &Ground { rules, structures }).await?;
             let bus = Arc::clone(&self.parts.bus);
             tx.after_commit(move || messages.into_iter().for_each(|message| bus.publish(message)));
-            Ok(())
+            Ok(entries.len())
         };
         self.parts.db.write(work).await
     }
@@ -134,7 +140,7 @@ impl Core {
         let Some(first) = store::list_due(db.read(), project, now, 1).await?.pop() else { return Ok(()) };
         let error = match self.fold_due(project, 1).await {
             Err(error) if !error.is_transient() => error,
-            folded => return folded,
+            folded => return folded.map(drop),
         };
         let tries = store::count_tries(db.read(), project, first.id).await?;
         let pause = POSTPONED_MIN.saturating_mul(1 << tries.min(16)).min(POSTPONED_MAX);
