@@ -72,7 +72,8 @@ impl Core {
         let mut is_failing = false;
         while !tasks.is_stopped() {
             let begun = Instant::now();
-            let folded = self.fold_waiting().await;
+            let folded = self.fold_some().await;
+            let is_more = matches!(folded, Ok(false));
             if is_failing != folded.is_err() {
                 is_failing = folded.is_err();
                 match folded {
@@ -80,39 +81,47 @@ impl Core {
                         error = error_chain(&error),
                         "learners cannot be kept, their events wait"
                     ),
-                    Ok(()) => tracing::info!("learners are kept again"),
+                    Ok(_) => tracing::info!("learners are kept again"),
                 }
+            }
+            if is_more {
+                continue;
             }
             tokio::select! {
                 () = tasks.stopped() => return,
                 () = woken(&mut messages, WAKE_TOPIC), if !is_failing => {}
                 () = tokio::time::sleep(POLL) => {}
             }
-            tokio::time::sleep_until(begun + GATHER).await;
+            tokio::select! {
+                () = tasks.stopped() => return,
+                () = tokio::time::sleep_until(begun + GATHER) => {}
+            }
         }
     }
 
-    /// Folds everything that waits and is due; what comes meanwhile waits for the next round, unless there is much. What cannot
-    /// be folded is put off by itself.
+    /// Folds everything that waits and is due; what comes meanwhile waits for the next time, unless there is much.
     pub(crate) async fn fold_waiting(&self) -> Result<(), StorageError> {
-        loop {
-            let projects = store::list_waiting_projects(self.parts.db.read(), self.parts.clock.now()).await?;
-            let mut is_done = true;
-            for project in projects {
-                let begun = Instant::now();
-                match self.fold_due(project, EVENTS).await {
-                    Err(error) if !error.is_transient() => {
-                        self.fold_first(project).await?;
-                        is_done = false;
-                    }
-                    folded => is_done &= folded? < EVENTS,
+        while !self.fold_some().await? {}
+        Ok(())
+    }
+
+    /// Folds of each project what waits and is due, at most as much as one transaction takes; whether that was all. What
+    /// cannot be folded is put off by itself.
+    async fn fold_some(&self) -> Result<bool, StorageError> {
+        let projects = store::list_waiting_projects(self.parts.db.read(), self.parts.clock.now()).await?;
+        let mut is_all = true;
+        for project in projects {
+            let begun = Instant::now();
+            match self.fold_due(project, EVENTS).await {
+                Err(error) if !error.is_transient() => {
+                    self.fold_first(project).await?;
+                    is_all = false;
                 }
-                self.parts.db.stand_back(begun.elapsed().saturating_mul(OTHERS)).await;
+                folded => is_all &= folded? < EVENTS,
             }
-            if is_done {
-                return Ok(());
-            }
+            self.parts.db.stand_back(begun.elapsed().saturating_mul(OTHERS)).await;
         }
+        Ok(is_all)
     }
 
     /// Folds what is due of a project, about as many events; how many there were.
