@@ -19,7 +19,7 @@ pub(crate) struct Options {
     /// Where the database, the spool and the master key live
     #[arg(long, default_value = "data")]
     data: PathBuf,
-    /// Also play a week of errors into a demonstration project
+    /// Also play invented errors, learners and customers into a demonstration project
     #[arg(long)]
     demo: bool,
     /// Build with optimisations: slower to build, faster to run

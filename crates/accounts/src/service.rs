@@ -69,7 +69,7 @@ impl AccountsService {
             passwords: Passwords::default(),
             keys: Arc::default(),
             xapi_keys: Arc::default(),
-            zones: Arc::default(),
+            zones: Arc::new(time_zone::zones()),
             guesses_made: AtomicU64::new(0),
         }
     }

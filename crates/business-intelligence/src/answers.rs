@@ -10,7 +10,7 @@ use belvedere_storage::{StorageError, Timestamp};
 use jiff::tz::TimeZone;
 
 use crate::calendar::{Calendar, PeriodUnit};
-use crate::feature_flag::Remembered;
+use crate::feature_flag::{Remembered, remembered};
 use crate::insight::{CohortId, CohortSize};
 use crate::kept::{Kept, Pace};
 use crate::looks::{Look, Looks};
@@ -86,7 +86,7 @@ impl Default for Answers {
             cohorts: Kept::new(METRICS_KEPT, 30),
             sizes: Kept::new(REPORTS_KEPT, 300),
             looks: Looks::default(),
-            flags: Remembered::default(),
+            flags: remembered(),
         }
     }
 }

@@ -20,7 +20,7 @@ pub use model::{
     CONDITIONS_MAX, FLAGS_MAX, FeatureFlag, FlagChange, FlagCondition, KEY_BYTES_MAX, NOTE_CHARS_MAX,
     NewFlag, PAYLOAD_BYTES_MAX, VALUE_BYTES_MAX,
 };
-pub(crate) use service::Remembered;
+pub(crate) use service::{Remembered, remembered};
 
 /// The flags of projects. Every change is an audit entry.
 ///

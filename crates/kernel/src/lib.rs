@@ -9,6 +9,7 @@ mod clock;
 mod consent;
 mod identity;
 mod intake;
+mod lately;
 mod learning;
 mod membership;
 mod notify;
@@ -31,6 +32,7 @@ pub use intake::{
     Delivery, DeliveryError, HandlerError, IntakeHandler, ItemOutcome, Prepared, PreparedBatch, Rejected,
     Stored, Tally,
 };
+pub use lately::Lately;
 pub use learning::{Estimated, LearningNumbers, StrugglingNumbers, TutorNumbers};
 pub use membership::Membership;
 pub use notify::{

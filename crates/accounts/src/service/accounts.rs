@@ -202,7 +202,7 @@ impl Accounts for AccountsService {
                 entry.detail = json!({"from": shown(&old), "to": shown(&new)});
                 self.record_in(tx, entry).await?;
                 let (zones, project) = (Arc::clone(&self.zones), new.id);
-                tx.after_commit(move || zones.forget(project));
+                tx.after_commit(move || zones.forget(&project));
                 Ok(new)
             })
             .await

@@ -1,9 +1,7 @@
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use belvedere_kernel::ProjectId;
-use belvedere_storage::{StorageError, Timestamp};
+use belvedere_kernel::{Lately, ProjectId};
+use belvedere_storage::StorageError;
 
 use super::AccountsService;
 use crate::store::organisations;
@@ -15,28 +13,11 @@ const FRESH: Duration = Duration::from_secs(5);
 /// The most projects of which it is remembered.
 const REMEMBERED_MAX: usize = 10_000;
 
-/// The time zones of projects that were read lately, and when.
-#[derive(Default)]
-pub(super) struct Zones(Mutex<HashMap<ProjectId, (Timestamp, Option<String>)>>);
+/// The time zones of projects; none of those that do not exist.
+pub(super) type Zones = Lately<ProjectId, Option<String>>;
 
-impl Zones {
-    pub(super) fn forget(&self, project: ProjectId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&project);
-    }
-
-    fn find(&self, project: ProjectId, now: Timestamp) -> Option<Option<String>> {
-        let zones = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (read_at, zone) = zones.get(&project)?;
-        (now >= *read_at && now < read_at.plus(FRESH)).then(|| zone.clone())
-    }
-
-    fn remember(&self, project: ProjectId, now: Timestamp, zone: Option<String>) {
-        let mut zones = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if zones.len() >= REMEMBERED_MAX {
-            zones.clear();
-        }
-        zones.insert(project, (now, zone));
-    }
+pub(super) fn zones() -> Zones {
+    Lately::new(FRESH, REMEMBERED_MAX)
 }
 
 impl AccountsService {
@@ -47,11 +28,11 @@ impl AccountsService {
     /// When the database cannot be read.
     pub async fn time_zone(&self, project: ProjectId) -> Result<Option<String>, StorageError> {
         let now = self.clock.now();
-        if let Some(known) = self.zones.find(project, now) {
+        if let Some(known) = self.zones.find(&project, now) {
             return Ok(known);
         }
         let zone = organisations::find_time_zone(self.db.read(), project).await?;
-        self.zones.remember(project, now, zone.clone());
+        self.zones.keep(project, now, zone.clone());
         Ok(zone)
     }
 }

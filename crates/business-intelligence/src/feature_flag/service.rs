@@ -1,10 +1,9 @@
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use belvedere_kernel::ProjectId;
-use belvedere_storage::{StorageError, Timestamp, Tx};
+use belvedere_kernel::{Lately, ProjectId};
+use belvedere_storage::{StorageError, Tx};
 use serde_json::{Value, json};
 
 use super::FeatureFlags;
@@ -18,30 +17,11 @@ const MAX_AGE: Duration = Duration::from_secs(5);
 /// The most projects whose flags are remembered.
 const PROJECTS_MAX: usize = 1_000;
 
-type Flags = (Arc<[FeatureFlag]>, Timestamp);
-
 /// The flags of projects, as they were read last.
-#[derive(Default)]
-pub(crate) struct Remembered(Mutex<HashMap<ProjectId, Flags>>);
+pub(crate) type Remembered = Lately<ProjectId, Arc<[FeatureFlag]>>;
 
-impl Remembered {
-    fn find(&self, project: ProjectId, now: Timestamp) -> Option<Arc<[FeatureFlag]>> {
-        let projects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (flags, at) = projects.get(&project)?;
-        (now >= *at && now.since(*at) < MAX_AGE).then(|| Arc::clone(flags))
-    }
-
-    fn keep(&self, project: ProjectId, flags: &Arc<[FeatureFlag]>, now: Timestamp) {
-        let mut projects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if projects.len() >= PROJECTS_MAX {
-            projects.clear();
-        }
-        projects.insert(project, (Arc::clone(flags), now));
-    }
-
-    fn forget(&self, project: ProjectId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&project);
-    }
+pub(crate) fn remembered() -> Remembered {
+    Lately::new(MAX_AGE, PROJECTS_MAX)
 }
 
 fn detail(flag: &FeatureFlag) -> Value {
@@ -67,7 +47,7 @@ impl BusinessService {
         let act = (action, "feature_flag", flag.key.clone());
         self.record_act(tx, project, by, act, detail(flag)).await?;
         let answers = Arc::clone(&self.answers);
-        tx.after_commit(move || answers.flags.forget(project));
+        tx.after_commit(move || answers.flags.forget(&project));
         Ok(())
     }
 }
@@ -168,11 +148,11 @@ impl FeatureFlags for BusinessService {
 
     async fn flags_now(&self, project: ProjectId) -> Result<Arc<[FeatureFlag]>, BusinessError> {
         let now = self.parts.clock.now();
-        if let Some(flags) = self.answers.flags.find(project, now) {
+        if let Some(flags) = self.answers.flags.find(&project, now) {
             return Ok(flags);
         }
         let flags: Arc<[FeatureFlag]> = rows::list_flags(self.parts.db.read(), project, None).await?.into();
-        self.answers.flags.keep(project, &flags, now);
+        self.answers.flags.keep(project, now, Arc::clone(&flags));
         Ok(flags)
     }
 }
