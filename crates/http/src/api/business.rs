@@ -16,7 +16,7 @@ use belvedere_accounts::{Permission, Project};
 use belvedere_business_intelligence::calendar::PeriodUnit;
 use belvedere_business_intelligence::revenue::currency::Currency;
 use belvedere_business_intelligence::table::Table;
-use belvedere_business_intelligence::{AskMetrics, AskPeriod, METRICS_TABLES};
+use belvedere_business_intelligence::{AskMetrics, AskPeriod, ChangedBy, METRICS_TABLES};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -35,6 +35,11 @@ use super::input::{Parameters, instant, project};
 use crate::problem::Problem;
 use crate::routes::{Access, Caller, Routes};
 use crate::state::Shared;
+
+/// Who changes something of the business.
+pub(super) fn changed_by(caller: &Caller) -> ChangedBy {
+    ChangedBy { actor: caller.principal.actor, request_id: caller.client.request_id.clone() }
+}
 
 pub(super) fn routes(routes: Routes) -> Routes {
     let view = Access::Needs(Permission::ViewAnalytics);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use belvedere_accounts::Permission;
-use belvedere_business_intelligence::ChangedBy;
 use belvedere_business_intelligence::feature_flag::{FeatureFlag, FlagChange, FlagCondition, NewFlag};
 use belvedere_business_intelligence::insight::PropertyOp;
 use belvedere_storage::Timestamp;
@@ -14,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::business::changed_by;
 use super::input::{InProject, JsonBody, PathText, project};
 use crate::problem::Problem;
 use crate::routes::{Access, Caller, Routes};
@@ -28,10 +28,6 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/api/v1/feature_flags/{key}", view, find_feature_flag)
         .put("/api/v1/feature_flags/{key}", manage, update_feature_flag)
         .delete("/api/v1/feature_flags/{key}", manage, delete_feature_flag)
-}
-
-fn changed_by(caller: &Caller) -> ChangedBy {
-    ChangedBy { actor: caller.principal.actor, request_id: caller.client.request_id.clone() }
 }
 
 /// Something that must hold of what a client tells of whoever asks; upper and lower case are alike.

@@ -10,7 +10,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use belvedere_accounts::{Permission, Project};
-use belvedere_business_intelligence::ChangedBy;
 use belvedere_business_intelligence::calendar::Calendar;
 use belvedere_business_intelligence::insight::{
     Asking, Insight, InsightChange, InsightId, NewInsight, Question,
@@ -24,6 +23,7 @@ use utoipa::{IntoParams, ToSchema};
 pub(super) use self::boards::*;
 pub(super) use self::cohorts::*;
 use self::question::QuestionSchema;
+use super::business::changed_by;
 use super::business::table::Format;
 use super::input::{InProject, JsonBody, Parameters, PathText, project};
 use crate::problem::Problem;
@@ -55,10 +55,6 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/api/v1/cohorts/{id}/sizes", view, list_cohort_sizes)
         .put("/api/v1/cohorts/{id}", manage, update_cohort)
         .delete("/api/v1/cohorts/{id}", manage, delete_cohort)
-}
-
-fn changed_by(caller: &Caller) -> ChangedBy {
-    ChangedBy { actor: caller.principal.actor, request_id: caller.client.request_id.clone() }
 }
 
 /// A question that is kept.

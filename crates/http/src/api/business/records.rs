@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
+use belvedere_business_intelligence::Recorded;
 use belvedere_business_intelligence::revenue::csv::Refused;
 use belvedere_business_intelligence::revenue::currency::Currency;
 use belvedere_business_intelligence::revenue::entry::{Entry, What};
@@ -13,12 +14,12 @@ use belvedere_business_intelligence::revenue::rates::{Rate, read_day, read_rate}
 use belvedere_business_intelligence::revenue::subscription::{
     Coupon, CouponDuration, Interval, IntervalUnit, Off, SubscriptionKind, Terms,
 };
-use belvedere_business_intelligence::{ChangedBy, Recorded};
 use belvedere_storage::Timestamp;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::changed_by;
 use crate::api::input::{InProject, JsonBody};
 use crate::problem::Problem;
 use crate::routes::Caller;
@@ -29,10 +30,6 @@ const FILE_BYTES_MAX: usize = 4 << 20;
 
 /// The most lines of an answer that are named; all are counted.
 const REFUSED_MAX: usize = 1_000;
-
-fn changed_by(caller: &Caller) -> ChangedBy {
-    ChangedBy { actor: caller.principal.actor, request_id: caller.client.request_id.clone() }
-}
 
 /// A reduction of a price.
 #[derive(Debug, Deserialize, ToSchema)]
