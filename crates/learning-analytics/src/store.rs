@@ -28,6 +28,6 @@ pub(crate) use presence::read_presence;
 pub(crate) use sheet::{count_subject, erase_subject, load_sheet, read_sheet, replace_subject, save_sheet};
 pub(crate) use struggling::count_struggling;
 pub(crate) use waiting::{
-    Waiting, change_waiting, count_tries, count_waiting, delete_waiting, insert_waiting, list_due,
-    list_waiting_of, list_waiting_projects, postpone_waiting,
+    PROJECTS_MAX, Waiting, change_waiting, count_tries, count_waiting, delete_waiting, insert_waiting,
+    list_due, list_waiting_of, list_waiting_projects, postpone_waiting,
 };

@@ -23,9 +23,6 @@ const WAKE_TOPIC: &str = "wake.learning";
 /// database is written once for all of them.
 const EVENTS: usize = 2_048;
 
-/// The most events of one row.
-const EVENTS_OF_ROW: usize = 256;
-
 /// How much longer than it wrote whoever folds then lets others write, if they want to.
 const OTHERS: u32 = 3;
 
@@ -58,7 +55,7 @@ impl Core {
         if entries.is_empty() {
             return Ok(());
         }
-        store::insert_waiting(tx, project, &entries, (EVENTS_OF_ROW, self.parts.clock.now())).await?;
+        store::insert_waiting(tx, project, &entries, self.parts.clock.now()).await?;
         let bus = Arc::clone(&self.parts.bus);
         tx.after_commit(move || {
             bus.publish(LiveMessage { project: None, topic: WAKE_TOPIC.to_owned(), data: Value::Null });
@@ -105,23 +102,30 @@ impl Core {
         Ok(())
     }
 
-    /// Folds of each project what waits and is due, at most as much as one transaction takes; whether that was all. What
-    /// cannot be folded is put off by itself.
+    /// Folds of each project what waits and is due, at most as much as one transaction takes; whether that was all.
     async fn fold_some(&self) -> Result<bool, StorageError> {
         let projects = store::list_waiting_projects(self.parts.db.read(), self.parts.clock.now()).await?;
-        let mut is_all = true;
+        let mut is_all = projects.len() < store::PROJECTS_MAX;
         for project in projects {
             let begun = Instant::now();
-            match self.fold_due(project, EVENTS).await {
-                Err(error) if !error.is_transient() => {
-                    self.fold_first(project).await?;
-                    is_all = false;
-                }
-                folded => is_all &= folded? < EVENTS,
-            }
+            is_all &= self.fold_project(project).await?;
             self.parts.db.stand_back(begun.elapsed().saturating_mul(OTHERS)).await;
         }
         Ok(is_all)
+    }
+
+    /// Folds what is due of a project; whether that was all. Where something cannot be folded, half as much is tried, and
+    /// what cannot be folded by itself is put off.
+    async fn fold_project(&self, project: ProjectId) -> Result<bool, StorageError> {
+        let mut events = EVENTS;
+        while events > 1 {
+            match self.fold_due(project, events).await {
+                Err(error) if !error.is_transient() => events /= 2,
+                folded => return Ok(folded? < events),
+            }
+        }
+        self.fold_first(project).await?;
+        Ok(false)
     }
 
     /// Folds what is due of a project, about as many events; how many there were.

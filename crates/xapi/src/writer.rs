@@ -32,7 +32,6 @@ const QUIET: Duration = Duration::from_millis(300);
 
 /// Writes what arrives until `tasks` are told to stop and nothing arrives any more.
 pub(crate) async fn run(core: Arc<Core>, mut receiver: mpsc::Receiver<Command>, tasks: Tasks) {
-    let mut commands = Vec::new();
     let mut answered = 0;
     let mut merge: Option<Merge> = None;
     loop {
@@ -49,10 +48,9 @@ pub(crate) async fn run(core: Arc<Core>, mut receiver: mpsc::Receiver<Command>, 
             Some(first)
         };
         if let Some(first) = first {
-            commands.push(first);
-            gather(&mut receiver, &mut commands, expected).await;
+            let commands = gather(&mut receiver, first, expected).await;
             answered = commands.len();
-            write(&core, std::mem::take(&mut commands)).await;
+            write(&core, commands).await;
         }
         merge = go_on(&core, merge).await.unwrap_or_else(|error| {
             tracing::warn!(
@@ -64,9 +62,10 @@ pub(crate) async fn run(core: Arc<Core>, mut receiver: mpsc::Receiver<Command>, 
     }
 }
 
-/// Takes what waits, and what comes at once until there are as many as `expected`.
-async fn gather(receiver: &mut mpsc::Receiver<Command>, commands: &mut Vec<Command>, expected: usize) {
-    let mut statements: usize = commands.iter().map(weight).sum();
+/// `first`, what waits, and what comes at once until there are as many as `expected`.
+async fn gather(receiver: &mut mpsc::Receiver<Command>, first: Command, expected: usize) -> Vec<Command> {
+    let mut statements = weight(&first);
+    let mut commands = vec![first];
     let begun = Instant::now();
     let mut came = begun;
     while commands.len() < COMMANDS_MAX && statements < STATEMENTS_MAX {
@@ -79,11 +78,12 @@ async fn gather(receiver: &mut mpsc::Receiver<Command>, commands: &mut Vec<Comma
             || begun.elapsed() > GATHER_MAX
             || came.elapsed() > GATHER_QUIET
         {
-            return;
+            break;
         } else {
             tokio::task::yield_now().await;
         }
     }
+    commands
 }
 
 /// Merges some postings; what is left to be merged.

@@ -4,17 +4,18 @@ use std::collections::BTreeSet;
 
 use belvedere_kernel::{ProjectId, SubjectId};
 use belvedere_storage::{Id, Sql, StorageError, Timestamp, Tx, bulk, execute_sql, query_sql};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, QueryResult};
 
-use super::sql::{count, get, state, text};
+use super::sql::{count, get, state, text, whole};
 use crate::entry::Entry;
 use crate::history::EventKey;
 
-/// Rows that are read at once.
+/// The most events of a row, and rows that are read at once.
+const EVENTS_MAX: usize = 256;
 const PAGE: i64 = 16;
 
 /// The most projects that are listed at once.
-const PROJECTS_MAX: i64 = 1_000;
+pub(crate) const PROJECTS_MAX: usize = 1_000;
 
 /// Events of one append that wait.
 pub(crate) struct Waiting {
@@ -23,15 +24,15 @@ pub(crate) struct Waiting {
     pub(crate) entries: Vec<(Option<SubjectId>, Entry)>,
 }
 
-/// Notes events of an append, at most `most` in a row.
+/// Notes events of an append.
 pub(crate) async fn insert_waiting(
     tx: &Tx,
     project: ProjectId,
     entries: &[(Option<SubjectId>, Entry)],
-    (most, now): (usize, Timestamp),
+    now: Timestamp,
 ) -> Result<(), StorageError> {
     let mut rows = Vec::new();
-    for some in entries.chunks(most) {
+    for some in entries.chunks(EVENTS_MAX) {
         let id = Id::<Waiting>::generate(now);
         rows.push([project.0.into(), id.into(), text(&some)?, 0_i64.into(), 0_i64.into()]);
     }
@@ -52,7 +53,7 @@ pub(crate) async fn list_waiting_projects(
 ) -> Result<Vec<ProjectId>, StorageError> {
     let sql =
         "SELECT DISTINCT project_id FROM learning_waiting WHERE due_at <= $1 ORDER BY project_id LIMIT $2";
-    let rows = query_sql(connection, sql, [now.into(), PROJECTS_MAX.into()]).await?;
+    let rows = query_sql(connection, sql, [now.into(), whole(PROJECTS_MAX as u64)]).await?;
     rows.iter().map(|row| Ok(ProjectId(get(row, 0)?))).collect()
 }
 
@@ -63,24 +64,21 @@ pub(crate) async fn list_due(
     now: Timestamp,
     events: usize,
 ) -> Result<Vec<Waiting>, StorageError> {
-    let sql = "SELECT id, entries FROM learning_waiting \
-               WHERE project_id = $1 AND id > $2 AND due_at <= $3 ORDER BY id LIMIT $4";
-    let (mut due, mut found) = (Vec::<Waiting>::new(), 0);
+    let (mut due, mut found, mut behind) = (Vec::new(), 0, FIRST);
     loop {
-        let behind = due.last().map_or(Id::from_bytes([0; 16]), |waiting| waiting.id);
-        let values = [project.0.into(), behind.into(), now.into(), PAGE.into()];
-        let page = query_sql(connection, sql, values).await?;
-        let is_last = page.len() < PAGE as usize;
-        for row in page {
+        let rows = query_behind(connection, project, behind, now).await?;
+        if rows.is_empty() {
+            return Ok(due);
+        }
+        // One by one: a row that cannot be read is no reason not to fold those before it.
+        for row in rows {
+            let waiting = waiting_of(&row)?;
+            behind = waiting.id;
+            found += waiting.entries.len();
+            due.push(waiting);
             if found >= events {
                 return Ok(due);
             }
-            let waiting = Waiting { id: get(&row, 0)?, entries: state(&row, 1)? };
-            found += waiting.entries.len();
-            due.push(waiting);
-        }
-        if is_last {
-            return Ok(due);
         }
     }
 }
@@ -117,16 +115,35 @@ pub(crate) async fn delete_waiting(
     sql.execute_in(tx, ids).await.map(drop)
 }
 
+/// Before every row.
+const FIRST: Id<Waiting> = Id::from_bytes([0; 16]);
+
+/// After every time that a row may wait for.
+const WHENEVER: Timestamp = Timestamp::from_micros(i64::MAX);
+
+/// The rows of a project behind one that are due by some time; at most 16.
+async fn query_behind(
+    connection: &impl ConnectionTrait,
+    project: ProjectId,
+    behind: Id<Waiting>,
+    by: Timestamp,
+) -> Result<Vec<QueryResult>, StorageError> {
+    let sql = "SELECT id, entries FROM learning_waiting \
+               WHERE project_id = $1 AND id > $2 AND due_at <= $3 ORDER BY id LIMIT $4";
+    query_sql(connection, sql, [project.0.into(), behind.into(), by.into(), PAGE.into()]).await
+}
+
+fn waiting_of(row: &QueryResult) -> Result<Waiting, StorageError> {
+    Ok(Waiting { id: get(row, 0)?, entries: state(row, 1)? })
+}
+
 /// What waits of a project behind a row, due or not; at most 16 rows.
 async fn list_behind(
     connection: &impl ConnectionTrait,
     project: ProjectId,
     behind: Id<Waiting>,
 ) -> Result<Vec<Waiting>, StorageError> {
-    let sql =
-        "SELECT id, entries FROM learning_waiting WHERE project_id = $1 AND id > $2 ORDER BY id LIMIT $3";
-    let rows = query_sql(connection, sql, [project.0.into(), behind.into(), PAGE.into()]).await?;
-    rows.iter().map(|row| Ok(Waiting { id: get(row, 0)?, entries: state(row, 1)? })).collect()
+    query_behind(connection, project, behind, WHENEVER).await?.iter().map(waiting_of).collect()
 }
 
 /// The events of a subject that wait.
@@ -135,7 +152,7 @@ pub(crate) async fn list_waiting_of(
     project: ProjectId,
     subject: SubjectId,
 ) -> Result<BTreeSet<EventKey>, StorageError> {
-    let (mut keys, mut behind) = (BTreeSet::new(), Id::from_bytes([0; 16]));
+    let (mut keys, mut behind) = (BTreeSet::new(), FIRST);
     loop {
         let page = list_behind(connection, project, behind).await?;
         let Some(last) = page.last() else { return Ok(keys) };
@@ -152,7 +169,7 @@ pub(crate) async fn change_waiting(
     project: ProjectId,
     mut change: impl FnMut(&mut Vec<(Option<SubjectId>, Entry)>) -> bool + Send,
 ) -> Result<(), StorageError> {
-    let mut behind = Id::from_bytes([0; 16]);
+    let mut behind = FIRST;
     loop {
         let page = list_behind(tx, project, behind).await?;
         let Some(last) = page.last() else { return Ok(()) };
