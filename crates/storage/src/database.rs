@@ -291,6 +291,10 @@ fn common_options(config: &DatabaseConfig, connections: u32) -> ConnectOptions {
         .max_connections(connections)
         .acquire_timeout(config.acquire_timeout)
         .connect_timeout(config.acquire_timeout)
+        // Few, and asked whether they live before they are used. What looks for old ones in sqlx 0.9.0 counts those that are
+        // idle down below nothing where one is taken while it comes back, and then never ends.
+        .idle_timeout(None)
+        .max_lifetime(None)
         .sqlx_logging(false)
         .record_stmt_in_spans(false);
     options
